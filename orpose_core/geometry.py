@@ -16,7 +16,7 @@ def project(xyz_cam_m: NDArray, intrinsics: Intrinsics) -> NDArray:
         intrinsics: of the image.
 
     Returns:
-        float (..., 2), px, of the same dtype; NaN where a point is NaN or not in front of the camera (z <= 0).
+        float (..., 2), px, of the same dtype; NaN where a point is NaN or not in front of the camera.
     """
     z = xyz_cam_m[..., 2]
     z = np.where(z > 0, z, np.nan)

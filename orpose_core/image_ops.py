@@ -1,7 +1,8 @@
 """Resampling to low resolution, normalisation, and the way back to source pixels.
 
-Sizes are (height, width). Pixel centres have integer coordinates; a resized image covers the same rectangle, so
-coordinates map about the image's corner: ``x_source = (x_target + 0.5) * w_source / w_target - 0.5``.
+Sizes are (height, width). Pixel centres have integer coordinates; a resized image covers the same
+rectangle, so coordinates map about the image's corner:
+``x_source = (x_target + 0.5) * w_source / w_target - 0.5``.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class Skeleton:
         name: the skeleton's name, as it appears in messages, files and on the command line.
         joints: joint names in index order.
         edges: limbs as pairs of joint indices. For :data:`OPENPOSE18` their order is the order of the PAFs.
-        sigmas: one OKS constant per joint (``k_i = 2 sigma_i`` in the COCO keypoint evaluation), as a share of
-            the square root of the object's area.
+        sigmas: one OKS constant per joint (``k_i = 2 sigma_i`` in the COCO keypoint evaluation), as a
+            share of the square root of the object's area.
     """
 
     name: str
