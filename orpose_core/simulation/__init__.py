@@ -1,0 +1,12 @@
+"""The synthetic operating room: RGB-D video with exact ground truth, from nothing but a seed."""
+
+from orpose_core.simulation.stream import (
+    SPLITS,
+    SimulatedFrame,
+    Split,
+    StreamConfig,
+    simulate_frame,
+    split_config,
+)
+
+__all__ = ["SPLITS", "SimulatedFrame", "Split", "StreamConfig", "simulate_frame", "split_config"]

@@ -1,0 +1,204 @@
+"""One sequence: a room, its cameras, the people in it and what they do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.simulation import activities, bodies, casting, rooms
+from orpose_core.simulation.activities import Actor
+from orpose_core.simulation.arithmetic import angle_of, cos, sin
+from orpose_core.simulation.bodies import Person
+from orpose_core.simulation.cameras import Camera, ceiling_camera, eye_level_camera, mvor_camera
+from orpose_core.simulation.dice import Dice
+from orpose_core.simulation.rooms import Room
+from orpose_core.simulation.sensor import Sensor, draw_sensor
+
+Float64Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything of a sequence that stays the same while people move.
+
+    Attributes:
+        room: its solids are those of the room alone, without people.
+        cameras: one to three.
+        sensors: one per camera.
+        people: who is there.
+        actors: what each of them does.
+        first_materials: row of the material table at which each person's materials begin.
+        seed: of what changes from frame to frame.
+    """
+
+    room: Room
+    cameras: tuple[Camera, ...]
+    sensors: tuple[Sensor, ...]
+    people: tuple[Person, ...]
+    actors: tuple[Actor, ...]
+    first_materials: tuple[int, ...]
+    seed: int
+
+
+def _wardrobe(room: Room, people: list[Person], dice: Dice) -> tuple[int, ...]:
+    """Add everybody's materials to the room's table; dark cloth and hair absorb the depth camera's light."""
+    first = []
+    for person in people:
+        first.append(room.material_count)
+        for i in range(bodies.PERSON_MATERIALS):
+            r, g, b = person.colors[i]
+            dark = 1.0 - (0.3 * r + 0.6 * g + 0.1 * b)
+            absorption = 0.0 if i in (bodies.SKIN, bodies.GLOVES) else 0.35 * max(dark - 0.5, 0.0) * dice.roll()
+            if i == bodies.HAIR:
+                absorption = dice.between(0.1, 0.9)
+            if i == bodies.SHOES:
+                absorption = dice.between(0.0, 0.9)
+            room.material((r, g, b), absorption, 0.0, 1.0 if i not in (bodies.SKIN, bodies.HAIR) else 0.0)
+    return tuple(first)
+
+
+def _general_group(dice: Dice) -> list[tuple[float, float]]:
+    """Draw places of people about the origin: alone, a row, a ring, or scattered."""
+    count = int(dice.pick({"1": 0.34, "2": 0.26, "3": 0.17, "4": 0.11, "5": 0.08, "6": 0.04}))
+    kind = dice.pick({"row": 0.35, "ring": 0.2, "scatter": 0.45}) if count > 1 else "scatter"
+    angle = dice.between(-math.pi, math.pi)
+    places: list[tuple[float, float]] = []
+    if kind == "row":
+        gap = dice.between(0.5, 1.0)
+        for i in range(count):
+            t = (i - 0.5 * (count - 1)) * gap + dice.near(0.0, 0.07)
+            off = dice.near(0.0, 0.25)
+            places.append((t * cos(angle) - off * sin(angle), t * sin(angle) + off * cos(angle)))
+        return places
+    radius = dice.between(0.45, 0.9) if kind == "ring" else dice.between(0.6, 2.2)
+    for i in range(count):
+        for _ in range(12):
+            if kind == "ring":
+                a, r = angle + 2.0 * math.pi * (i + dice.near(0, 0.1)) / count, radius
+            else:
+                a, r = dice.between(-math.pi, math.pi), radius * math.sqrt(dice.roll())
+            x, y = r * cos(a), r * sin(a)
+            if all((x - px) ** 2 + (y - py) ** 2 > 0.36 for px, py in places):
+                places.append((x, y))
+                break
+    return places
+
+
+def general_scene(seed: int, sequence: int) -> Scene:
+    """Return a scene of the general domain: eye level, everyday clothes, 0.8 to 6 m."""
+    dice = Dice(seed, sequence, 1)
+    room = rooms.general_room(dice)
+    places = _general_group(dice)
+    shared_yaw = dice.between(-math.pi, math.pi)
+    together = dice.chance(0.35)
+    people = [casting.passer_by(dice) for _ in places]
+    actors = []
+    for x, y in places:
+        activity = dice.pick(activities.GENERAL_ACTIVITIES)
+        if activity == "anything" and dice.chance(0.3):
+            activity = "wave"
+        yaw = shared_yaw + dice.near(0.0, 0.25) if together else dice.between(-math.pi, math.pi)
+        actors.append(Actor(activity, x, y, yaw, dice.seed(), tempo_s=dice.between(0.7, 1.8)))
+        room.take(x, y, 0.35)
+    nearest = dice.pick({"close": 0.2, "middle": 0.55, "far": 0.25})
+    low, high = {"close": (0.9, 1.7), "middle": (1.6, 3.2), "far": (3.0, 5.6)}[nearest]
+    focus = places[dice.below(len(places))] if places else (0.0, 0.0)
+    aim_x, aim_y = focus if dice.chance(0.6) else (0.5 * focus[0], 0.5 * focus[1])
+    height = dice.between(0.75, 1.45)
+    camera = eye_level_camera(dice, (aim_x, aim_y, height), dice.between(low, high), "camera_1")
+    eye = camera.room_from_camera[:3, 3]
+    rooms.furnish(room, dice, 4 + dice.below(14), _line_of_sight(eye, places))
+    first = _wardrobe(room, people, dice)
+    sensors = (draw_sensor(dice),)
+    return Scene(room, (camera,), sensors, tuple(people), tuple(actors), first, dice.seed())
+
+
+def _line_of_sight(eye: Float64Array, places: list[tuple[float, float]]) -> list[tuple[float, float, float]]:
+    """Return circles between a camera and most people, so that furniture does not hide everything."""
+    out = [(float(eye[0]), float(eye[1]), 0.8)]
+    for x, y in places:
+        for part in (0.35, 0.65, 0.85):
+            out.append((eye[0] + part * (x - eye[0]), eye[1] + part * (y - eye[1]), 0.45))
+    return out
+
+
+def _or_place(dice: Dice, room: Room, role: str) -> tuple[float, float, float] | None:
+    """Draw a place and facing: at the table's side, or standing free; None where there is no room."""
+    assert room.table is not None
+    tx, ty, yaw, _, half_length, half_width = room.table
+    for _ in range(30):
+        if role == "table":
+            along = dice.between(-1.0, 1.0) * half_length
+            side = 1.0 if dice.chance(0.62) else -1.0
+            across = side * (half_width + dice.between(0.22, 0.38))
+            x = tx + cos(yaw) * along - sin(yaw) * across
+            y = ty + sin(yaw) * along + cos(yaw) * across
+            facing = yaw + (math.pi if side > 0 else 0.0) + dice.near(0.0, 0.3)
+        else:
+            x, y = tx + dice.near(0.0, 1.0), ty + 0.5 + dice.near(0.0, 0.9)
+            facing = dice.between(-math.pi, math.pi)
+        inside = abs(x) < room.half_size_m[0] - 0.4 and abs(y) < room.half_size_m[1] - 0.4
+        if inside and room.is_free(x, y, 0.10 if role == "table" else 0.28):
+            return x, y, facing
+    return None
+
+
+_AT_TABLE = ("work", "lean", "across", "imaging", "pass")
+
+
+def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
+    """Return a scene of an operating room.
+
+    Args:
+        seed: with sequence the key of the scene.
+        sequence: number of the sequence.
+        rig: "mvor" = MVOR's cameras with a little jitter, "any" = ceiling cameras anywhere, "mixed" = drawn.
+        camera_count: 1 to 3.
+    """
+    dice = Dice(seed, sequence, 2)
+    like_mvor = rig == "mvor" or (rig == "mixed" and dice.chance(0.5))
+    half = (2.9, 3.9) if like_mvor else (dice.between(2.5, 3.6), dice.between(2.5, 4.0))
+    centre = (0.25 + dice.near(0.0, 0.12), 0.35 + dice.near(0.0, 0.12)) if like_mvor else (dice.near(0, 0.3), dice.near(0, 0.3))
+    yaw = dice.near(0.0, 0.1) if like_mvor else dice.between(-math.pi, math.pi)
+    room = rooms.operating_room(dice, half, centre, yaw)
+    people: list[Person] = []
+    actors: list[Actor] = []
+    tx, ty, tyaw, surface, half_length, _ = room.table  # type: ignore[misc]
+    if dice.chance(0.6):
+        people.append(casting.patient(dice))
+        # Supine: the head lies away from where the yaw points, so feet point along the facing.
+        head_first = tyaw - math.pi / 2.0 if dice.chance(0.6) else tyaw + math.pi / 2.0
+        actors.append(Actor("lie", tx, ty, head_first, dice.seed(), surface_m=surface + 0.01, tempo_s=4.0))
+    count = int(dice.pick({"0": 0.06, "1": 0.24, "2": 0.32, "3": 0.22, "4": 0.11, "5": 0.05}))
+    for _ in range(count):
+        activity = dice.pick(activities.OR_ACTIVITIES)
+        role = "table" if activity in _AT_TABLE else "free"
+        place = _or_place(dice, room, role)
+        if place is None:
+            continue
+        x, y, facing = place
+        target = None
+        if role == "table":
+            reach = dice.between(0.35, 0.6)
+            target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.1, 0.35))
+        people.append(casting.clinician(dice, role == "table" and dice.chance(0.6) or activity == "sterile"))
+        actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
+        room.take(x, y, 0.26)
+    if like_mvor:
+        cameras = [mvor_camera(i, dice) for i in range(3)]
+        if camera_count < 3:
+            start = dice.below(3)
+            cameras = [cameras[(start + i) % 3] for i in range(camera_count)]
+    else:
+        cameras = [ceiling_camera(dice, (tx, ty), half, f"camera_{i + 1}") for i in range(camera_count)]
+    first = _wardrobe(room, people, dice)
+    sensors = tuple(draw_sensor(dice, 0.8) for _ in cameras)
+    return Scene(room, tuple(cameras), sensors, tuple(people), tuple(actors), first, dice.seed())
+
+
+def direction_of(actor: Actor) -> float:
+    """Return the angle about z of where an actor faces, radians, 0 = room +x."""
+    return angle_of(-sin(actor.yaw_rad), cos(actor.yaw_rad))
