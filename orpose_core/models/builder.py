@@ -80,7 +80,7 @@ class ModelConfig:
 
     @property
     def map_hw(self) -> tuple[int, int]:
-        """(height, width) of the maps for an image of ``input_hw``; all architectures see the same rectangle."""
+        """(height, width) of the maps; they cover the same rectangle as the image of ``input_hw``."""
         if self.architecture == "rtpose":
             return self.full_hw[0] // FEATURE_STRIDE, self.full_hw[1] // FEATURE_STRIDE
         return self.input_hw
@@ -97,7 +97,8 @@ class ModelConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"ModelConfig: unknown {unknown}; it has {sorted(known)}")
-        return cls(**{k: tuple(v) if k.endswith("_hw") else v for k, v in values.items()})
+        sizes: dict[str, Any] = {k: tuple(v) for k, v in values.items() if k.endswith("_hw")}
+        return cls(**{**values, **sizes})
 
 
 def build_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
@@ -105,15 +106,15 @@ def build_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
 
     Args:
         config: what to build.
-        seed: makes the initial values the same every time and leaves the global random state alone; None draws
-            them from the global one.
+        seed: makes the initial values the same every time and leaves the global random state alone; None
+            draws them from the global one.
     """
     if seed is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return build_model(config)
     model = _network(config)
-    model.config = config
+    model.config = config  # type: ignore[assignment]  # torch types every attribute as a tensor or module
     return model
 
 

@@ -14,10 +14,10 @@ from orpose_core.models.super_resolution import SuperResolution, SuperResolver, 
 class DepthPose(nn.Module):
     """Poses from a low-resolution image, by super-resolution feature maps instead of a super-resolved image.
 
-    C4 reads the 8x feature maps directly, and the refinement stages see the 4x and 2x maps as S2 and S1, so that
-    their input is F (128), the PAFs (38), the keypoint maps (19), S2 (32) and S1 (32): 249 channels. The maps
-    have the size of the input image. The SR image (C16) is made only for its loss: in training mode, or when
-    asked for; a network built without it cannot make one.
+    C4 reads the 8x feature maps directly, and the refinement stages see the 4x and 2x maps as S2 and S1, so
+    that their input is F (128), the PAFs (38), the keypoint maps (19), S2 (32) and S1 (32): 249 channels. The
+    maps have the size of the input image. The SR image (C16) is made only for its loss: in training mode, or
+    when asked for; a network built without it cannot make one.
 
     Args:
         in_channels: 1 for depth.
@@ -49,7 +49,7 @@ class DepthPose(nn.Module):
         self.s2 = nn.Sequential(  # C8 and C9
             nn.MaxPool2d(2), *with_relu(c3(sr, n32)), nn.MaxPool2d(2), *with_relu(c3(n32, n32))
         )
-        init_orthogonal(m for s in (self.s1, self.s2) for m in s if isinstance(m, nn.Conv2d))
+        init_orthogonal([*self.s1, *self.s2])
         self.pose = PoseEstimation(
             sr, (n32, n32), paf_channels, keypoint_channels, refinement_stages, width, init
         )
@@ -78,8 +78,8 @@ class DepthPose(nn.Module):
 class SrRtPose(nn.Module):
     """SR+RTPose of Table 1: a super-resolution network trained on its own, frozen, in front of RTPose.
 
-    The super-resolved image is 8 times the input (512x384 for 64x48), clipped to [0, 1], so the maps have the size
-    of the input. Its parameters never get a gradient; it stays in evaluation mode.
+    The super-resolved image is 8 times the input (512x384 for 64x48), clipped to [0, 1], so the maps have the
+    size of the input. Its parameters never get a gradient; it stays in evaluation mode.
     """
 
     def __init__(self, super_resolver: SuperResolver, rtpose: RTPose) -> None:

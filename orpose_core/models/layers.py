@@ -45,14 +45,14 @@ def check_images(name: str, images: Tensor, channels: int) -> None:
         raise ValueError(f"{name}: expected images (B, {channels}, H, W), got {tuple(images.shape)}")
 
 
-def init_orthogonal(convolutions: Iterable[nn.Conv2d], linear: Iterable[nn.Conv2d] = ()) -> None:
+def init_orthogonal(modules: Iterable[nn.Module], linear: Iterable[nn.Module] = ()) -> None:
     """Orthogonal weights (Saxe et al. 2013) scaled for ReLU, zero biases; gain 1 for those in ``linear``."""
     without_relu = {id(conv) for conv in linear}
-    for conv in convolutions:
-        gain = 1.0 if id(conv) in without_relu else math.sqrt(2.0)
-        nn.init.orthogonal_(conv.weight, gain)
-        assert conv.bias is not None
-        nn.init.zeros_(conv.bias)
+    for conv in modules:
+        if isinstance(conv, nn.Conv2d):
+            nn.init.orthogonal_(conv.weight, 1.0 if id(conv) in without_relu else math.sqrt(2.0))
+            assert conv.bias is not None
+            nn.init.zeros_(conv.bias)
 
 
 def init_trunk(module: nn.Module, method: TrunkInit) -> None:

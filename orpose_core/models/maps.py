@@ -11,10 +11,11 @@ class StageMaps(NamedTuple):
     """The belief of one stage.
 
     Attributes:
-        paf_maps: float (B, 38, h, w), part affinity fields: for each limb the x and the y component of the unit
-            vector along it, 0 off the limb. Which channels belong to which limb is the skeleton's affair.
-        keypoint_maps: float (B, 19, h, w), one map per joint in skeleton order, 1 at the joint; the last channel
-            is the background, 1 where no joint is.
+        paf_maps: float (B, 38, h, w), part affinity fields: for each limb the x and the y component of the
+            unit vector along it, 0 off the limb. Which channels belong to which limb is the skeleton's
+            affair.
+        keypoint_maps: float (B, 19, h, w), one map per joint in skeleton order, 1 at the joint; the last
+            channel is the background, 1 where no joint is.
     """
 
     paf_maps: Tensor
@@ -25,10 +26,10 @@ class PoseMaps(NamedTuple):
     """The output of a pose network.
 
     Attributes:
-        stages: stage 1 first; the last one is the result, the others are there for their losses. Empty for the
-            super-resolution network, which knows no poses.
-        sr_image: float (B, C, 8 h_in, 8 w_in), the super-resolved input in the input's units (not clipped), or
-            None where the network has none or was not asked for it.
+        stages: stage 1 first; the last one is the result, the others are there for their losses. Empty for
+            the super-resolution network, which knows no poses.
+        sr_image: float (B, C, 8 h_in, 8 w_in), the super-resolved input in the input's units (not clipped),
+            or None where the network has none or was not asked for it.
     """
 
     stages: tuple[StageMaps, ...]

@@ -1,7 +1,7 @@
-"""RTPose (Cao et al. 2017) for depth: the pose half of DepthPose's Fig. 2, and the paper's baseline on its own.
+"""RTPose (Cao et al. 2017) for depth: the pose half of DepthPose's Fig. 2, and a baseline on its own.
 
-The released code has no ReLU after C11, C12, C14 and C15, the layers that give the maps, though the caption of
-Fig. 2 says that every convolution has one: a PAF must be able to be negative. This file follows the code.
+The released code has no ReLU after C11, C12, C14 and C15, the layers that give the maps, though the caption
+of Fig. 2 says that every convolution has one: a PAF must be able to be negative. This file follows the code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FEATURE_STRIDE = 8
 
 
 class FeatureExtraction(nn.Sequential):
-    """C4 to C7: the VGG trunk that turns ``in_channels`` at full size into F, 128 channels at an eighth of it."""
+    """C4 to C7: the VGG trunk that turns an image into F, 128 channels at an eighth of its size."""
 
     def __init__(self, in_channels: int, width: float) -> None:
         n64, n128, n256, n512 = (scaled(n, width) for n in (64, 128, 256, 512))
@@ -137,10 +137,10 @@ class PoseEstimation(nn.Module):
 
 
 class RTPose(nn.Module):
-    """The baseline of Table 1: RTPose with three refinement stages on a one-channel image, no super-resolution.
+    """The baseline of Table 1: RTPose with three refinement stages on a depth image, no super-resolution.
 
-    A low-resolution image is first resampled to ``full_hw`` with bicubic interpolation, as Sect. 3.1 says of the
-    80x60 and 64x48 rows, and clipped to [0, 1], as an 8-bit image would be.
+    A low-resolution image is first resampled to ``full_hw`` with bicubic interpolation, as Sect. 3.1 says of
+    the 80x60 and 64x48 rows, and clipped to [0, 1], as an 8-bit image would be.
 
     Args:
         in_channels: 1 for depth, 3 for color.

@@ -24,9 +24,9 @@ class SrFeatures(NamedTuple):
 class SuperResolution(nn.Module):
     """C1, C2 and C3, each ending in a pixel shuffle that trades four channels for twice the size.
 
-    The convolution right before a pixel shuffle has no ReLU, as in the released code (the caption of Fig. 2 gives
-    every convolution one). Weights are orthogonal as Sect. 3 says; the released code calls the orthogonal
-    initialisation too, but then overwrites every convolution with N(0, 0.01²).
+    The convolution right before a pixel shuffle has no ReLU, as in the released code (the caption of Fig. 2
+    gives every convolution one). Weights are orthogonal as Sect. 3 says; the released code calls the
+    orthogonal initialisation too, but then overwrites every convolution with N(0, 0.01²).
 
     Args:
         in_channels: channels of the low-resolution image.
@@ -42,8 +42,7 @@ class SuperResolution(nn.Module):
         self.c3 = nn.Sequential(*with_relu(c3(n64, n64), c3(n64, n128), c3(n128, n256)), c3(n256, shuffled))
         self.shuffle = nn.PixelShuffle(2)
         self.out_channels = n64
-        convolutions = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
-        init_orthogonal(convolutions, linear=[self.c1[-1], self.c2[-1], self.c3[-1]])
+        init_orthogonal(self.modules(), linear=[self.c1[-1], self.c2[-1], self.c3[-1]])
 
     def forward(self, x: Tensor) -> SrFeatures:
         """Return the feature maps of images (B, in_channels, h, w)."""
@@ -54,14 +53,14 @@ class SuperResolution(nn.Module):
 
 
 def sr_image_layer(in_channels: int, image_channels: int) -> nn.Conv2d:
-    """C16: the convolution that turns the 8x feature maps into an image. It has no ReLU, so that black can learn."""
+    """C16: 8x feature maps to an image. No ReLU here: a black pixel would get no gradient."""
     layer = c3(in_channels, image_channels)
     init_orthogonal([layer], linear=[layer])
     return layer
 
 
 class SuperResolver(nn.Module):
-    """The super-resolution block with C16, trained alone with L_HR: the first half of SR+RTPose (Sect. 3.1)."""
+    """The super-resolution block with C16, trained alone with L_HR for SR+RTPose (Sect. 3.1)."""
 
     def __init__(self, in_channels: int = 1, width: float = 1.0) -> None:
         super().__init__()
@@ -70,6 +69,6 @@ class SuperResolver(nn.Module):
         self.c16 = sr_image_layer(self.super_resolution.out_channels, in_channels)
 
     def forward(self, x: Tensor) -> PoseMaps:
-        """Return no stages and the image 8 times the size of ``x``, float (B, in_channels, h, w) in [0, 1]."""
+        """Return no stages, and the image at 8 times the size of ``x`` (B, in_channels, h, w) in [0, 1]."""
         check_images("SuperResolver", x, self.in_channels)
         return PoseMaps((), self.c16(self.super_resolution(x).x8))  # (B, 1, 8h, 8w)

@@ -1,0 +1,1 @@
+"""Network maps to poses; the only place that knows half-pixel offsets."""
