@@ -226,8 +226,8 @@ def joint_rules(source: Skeleton, target: Skeleton) -> tuple[tuple[tuple[int, ..
 
 
 def convert_joints(
-    values: NDArray[np.float32], scores: NDArray[np.float32], source: Skeleton, target: Skeleton
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    values: NDArray, scores: NDArray, source: Skeleton, target: Skeleton
+) -> tuple[NDArray, NDArray]:
     """Map joints from one skeleton to another, by name.
 
     Args:
@@ -237,12 +237,13 @@ def convert_joints(
         target: skeleton wanted.
 
     Returns:
-        ``(values, scores)``, float32 (m, n_target, d) and (m, n_target). A derived joint is the mean of its
-        parents and has the lowest of their scores; one that cannot be derived is NaN with score 0.
+        ``(values, scores)``, (m, n_target, d) and (m, n_target), of the arguments' dtypes (metrics work in
+        float64). A derived joint is the mean of its parents and has the lowest of their scores; one that
+        cannot be derived is NaN with score 0.
     """
     m, d = values.shape[0], values.shape[2]
-    out = np.full((m, len(target), d), np.nan, dtype=np.float32)
-    out_scores = np.zeros((m, len(target)), dtype=np.float32)
+    out = np.full((m, len(target), d), np.nan, dtype=values.dtype)
+    out_scores = np.zeros((m, len(target)), dtype=scores.dtype)
     for j, rules in enumerate(joint_rules(source, target)):
         for rule in reversed(rules):  # the best rule writes last
             parents = list(rule)

@@ -1,0 +1,404 @@
+"""COCO keypoint files: ground truth and results, checked as they are read, as arrays and as :class:`Poses`.
+
+Coordinates are taken as the file has them, in px of the image. A joint at x = y = 0 is not annotated (or not
+detected). A box is x, y, width, height. Every complaint names the file and the annotation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.metrics.people import FloatArray, IndexArray, People
+from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
+from orpose_core.types import Intrinsics, Poses
+
+_FILE_SKELETONS = (COCO17, MVOR10, BODY24)
+_LOWEST_SCORE = 1e-6  # of a joint that a file gives coordinates but score 0: absent would lose it
+
+
+@dataclass(frozen=True)
+class Joints3D:
+    """3D joints of annotated people, in the optical frame of the camera that took the person's image.
+
+    Attributes:
+        skeleton: the joint set, n joints.
+        xyz_cam_m: float64 (a, n, 3), metres, NaN = unknown.
+        seen: bool (a, n), False where the annotator inferred the joint.
+    """
+
+    skeleton: Skeleton
+    xyz_cam_m: FloatArray
+    seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CocoTruth:
+    """The people annotated in a set of images; a annotations in i images, in the order of the file.
+
+    Attributes:
+        path: the file, for messages.
+        skeleton: joints of ``keypoints``.
+        image_ids: int64 (i,).
+        file_names: i names relative to the data set's root.
+        sizes_hw: i sizes in px.
+        annotation_ids: int64 (a,).
+        image: int64 (a,), index of each annotation's image.
+        keypoints: float64 (a, n, 3), x, y in px, NaN = not annotated, and COCO's visibility 0, 1, 2.
+        boxes_xywh: float64 (a, 4), px.
+        areas_px2: float64 (a,): the file's ``area``, else that of the box.
+        crowd: bool (a,).
+        person_ids: int64 (a,), -1 = the file does not tell.
+        joints_3d: where the file has them.
+        pck_people: the people that PCK is about, where the file has them apart (MVOR+).
+        intrinsics: one per image, or None.
+    """
+
+    path: str
+    skeleton: Skeleton
+    image_ids: IndexArray
+    file_names: tuple[str, ...]
+    sizes_hw: tuple[tuple[int, int], ...]
+    annotation_ids: IndexArray
+    image: IndexArray
+    keypoints: FloatArray
+    boxes_xywh: FloatArray
+    areas_px2: FloatArray
+    crowd: NDArray[np.bool_]
+    person_ids: IndexArray
+    joints_3d: Joints3D | None = field(default=None, repr=False)
+    pck_people: People | None = field(default=None, repr=False)
+    intrinsics: tuple[Intrinsics, ...] | None = field(default=None, repr=False)
+
+    def people(self) -> People:
+        """Return the annotated people, float64; those with a box alone have no joints."""
+        ones = np.ones(len(self.annotation_ids))
+        return People(self.skeleton, self.image, self.keypoints[..., :2], ones)
+
+    def poses(self) -> list[Poses]:
+        """Return the annotated people of each image, crowds left out.
+
+        Box-only people have absent joints. With 3D joints of another skeleton than ``keypoints`` (MVOR+) the
+        poses are of :data:`BODY24`, which has both.
+        """
+        skeleton = self.skeleton
+        if self.joints_3d is not None and self.joints_3d.skeleton != skeleton:
+            skeleton = BODY24
+        keypoints = np.concatenate(
+            [np.full((len(self.image), len(skeleton), 2), np.nan), np.zeros((len(self.image), len(skeleton), 1))],
+            axis=-1,
+        )
+        keypoints[:, [skeleton.index(j) for j in self.skeleton.joints]] = self.keypoints
+        xyz = None
+        if self.joints_3d is not None:
+            xyz = np.full((len(self.image), len(skeleton), 3), np.nan)
+            xyz[:, [skeleton.index(j) for j in self.joints_3d.skeleton.joints]] = self.joints_3d.xyz_cam_m
+        rows = [np.flatnonzero((self.image == i) & ~self.crowd) for i in range(len(self.image_ids))]
+        return [self._poses_of(r, skeleton, keypoints[r], None if xyz is None else xyz[r]) for r in rows]
+
+    def _poses_of(
+        self, rows: IndexArray, skeleton: Skeleton, keypoints: FloatArray, xyz: FloatArray | None
+    ) -> Poses:
+        there = ~np.isnan(keypoints[..., :2]).any(axis=-1)
+        xywh = self.boxes_xywh[rows]
+        return Poses(
+            skeleton,
+            np.where(there[..., None], keypoints[..., :2], np.nan).astype(np.float32),
+            there.astype(np.float32),
+            np.ones(len(rows), np.float32),
+            np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32),
+            xyz_root_m=None if xyz is None else _relative_to_hips(xyz, skeleton).astype(np.float32),
+            xyz_cam_m=None if xyz is None else xyz.astype(np.float32),
+            visibility=keypoints[..., 2].astype(np.uint8),
+            track_ids=self.person_ids[rows],
+        )
+
+    def coco_dict(self, *, keep_ids: bool) -> dict[str, Any]:
+        """Return the person annotations as ``pycocotools`` wants them, category 1.
+
+        Args:
+            keep_ids: keep the file's annotation ids, also an id 0, which can never match in ``COCOeval``;
+                otherwise they are numbered from 1.
+        """
+        ids = self.annotation_ids if keep_ids else np.arange(1, len(self.annotation_ids) + 1)
+        flags = self.keypoints[..., 2]
+        annotated = (flags > 0).sum(axis=1)
+        flat = np.nan_to_num(self.keypoints, nan=0.0).reshape(len(flags), -1)
+        annotations = [
+            {
+                "id": int(ids[a]),
+                "image_id": int(self.image_ids[self.image[a]]),
+                "category_id": 1,
+                "bbox": self.boxes_xywh[a].tolist(),
+                "area": float(self.areas_px2[a]),
+                "iscrowd": int(self.crowd[a]),
+                "keypoints": flat[a].tolist(),
+                "num_keypoints": int(annotated[a]),
+            }
+            for a in range(len(ids))
+        ]
+        images = [{"id": int(i)} for i in self.image_ids]
+        return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Return the content of a JSON file; ValueError names the file and the place where it breaks off."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, but it is damaged: {error}") from error
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write JSON under a temporary name and rename it, so that no half-written file is ever seen."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_coco(path: str | os.PathLike) -> CocoTruth:
+    """Read a COCO keypoints annotation file (persons alone); ValueError says what is wrong, and where."""
+    return coco_truth(read_json(path), str(path))
+
+
+def coco_truth(content: Any, path: str) -> CocoTruth:
+    """Check the content of a COCO annotation file and gather it; ``path`` is for messages."""
+    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
+        got = sorted(content) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path}: expected a COCO file with images, annotations and categories, got {got}")
+    person, skeleton = _person_category(content["categories"], path)
+    images = content["images"]
+    image_ids = _column(images, "id", "image", path).astype(np.int64)
+    if len(np.unique(image_ids)) != len(image_ids):
+        raise ValueError(f"{path}: expected every image id once, got {_repeated(image_ids)} more than once")
+    annotations = [a for a in content["annotations"] if str(a.get("category_id")) == person]
+    ids = _column(annotations, "id", "annotation", path).astype(np.int64)
+    if len(np.unique(ids)) != len(ids):
+        raise ValueError(f"{path}: expected every annotation id once, got {_repeated(ids)} more than once")
+    boxes = _rows(annotations, "bbox", 4, path)
+    negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))
+    if len(negative):
+        where = f"annotation id {ids[negative[0]]}"
+        raise ValueError(f"{path}: {where}: expected a box of positive size, got {boxes[negative[0]].tolist()}")
+    areas = [a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations]
+    return CocoTruth(
+        path,
+        skeleton,
+        image_ids,
+        tuple(str(i.get("file_name", "")) for i in images),
+        tuple((int(i.get("height", 0)), int(i.get("width", 0))) for i in images),
+        ids,
+        image_index(annotations, image_ids, path),
+        _keypoints(annotations, skeleton, path),
+        boxes,
+        np.asarray(areas, np.float64).reshape(-1),
+        np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool),
+        np.array([a.get("person_id", -1) for a in annotations], np.int64),
+    )
+
+
+def read_results(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """Read a COCO results file: a list of detections, each with an ``image_id`` and a ``score``."""
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise ValueError(f"{path}: expected a list of detections (COCO results), got {type(content).__name__}")
+    for k, detection in enumerate(content):
+        if not isinstance(detection, dict) or "image_id" not in detection or "score" not in detection:
+            raise ValueError(f"{path}: detection {k}: expected an image_id and a score, got {detection!r:.80}")
+    return content
+
+
+def result_people(results: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> People:
+    """Gather detected people, float64.
+
+    Joints come from ``coco_keypoints`` where a detection has them (MVOR's files), else from ``keypoints``; their
+    number tells the skeleton.
+
+    Args:
+        results: from :func:`read_results`.
+        image_ids: int64 (i,), the images of the ground truth; the people are numbered by them.
+        path: for messages.
+    """
+    key = "coco_keypoints" if results and "coco_keypoints" in results[0] else "keypoints"
+    n_values = len(results[0].get(key, ())) if results else 3 * len(COCO17)
+    skeleton = next((s for s in _FILE_SKELETONS if 3 * len(s) == n_values), None)
+    if skeleton is None:
+        wanted = ", ".join(f"{3 * len(s)} ({s.name})" for s in _FILE_SKELETONS)
+        raise ValueError(f"{path}: detection 0: expected {wanted} numbers in {key!r}, got {n_values}")
+    keypoints = _rows(results, key, n_values, path, kind="detection").reshape(-1, len(skeleton), 3)
+    scores = _column(results, "score", "detection", path)
+    return People(skeleton, image_index(results, image_ids, path), _present(keypoints), scores)
+
+
+def result_poses(results: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> list[Poses]:
+    """Return the detected people of each image, in the order of ``image_ids``, with their 3D joints.
+
+    3D joints are ``xyz_root_m`` and ``xyz_cam_m``, flat lists of 3 n numbers in metres, null = unknown.
+    """
+    people = result_people(results, image_ids, path)
+    n = len(people.skeleton)
+    key = "coco_keypoints" if results and "coco_keypoints" in results[0] else "keypoints"
+    scores = np.array([r[key][2::3] for r in results], np.float64).reshape(-1, n)
+    there = ~np.isnan(people.xy_px).any(axis=-1)
+    scores = np.where(there, np.clip(np.nan_to_num(scores), _LOWEST_SCORE, 1.0), 0.0)
+    boxes = people.extents_px()
+    for k, r in enumerate(results):
+        if r.get("bbox"):
+            x, y, w, h = r["bbox"]
+            boxes[k] = x, y, x + w, y + h
+    xyz = {name: _points(results, name, n, path) for name in ("xyz_root_m", "xyz_cam_m")}
+    found = []
+    order = np.argsort(people.image, kind="stable")
+    split = np.searchsorted(people.image[order], np.arange(1, len(image_ids)))
+    for rows in np.split(order, split):
+        found.append(
+            Poses(
+                people.skeleton,
+                people.xy_px[rows].astype(np.float32),
+                scores[rows].astype(np.float32),
+                people.person_scores[rows].astype(np.float32),
+                boxes[rows].astype(np.float32),
+                **{name: None if v is None else v[rows].astype(np.float32) for name, v in xyz.items()},
+            )
+        )
+    return found
+
+
+def poses_as_results(poses: Poses, image_id: int) -> list[dict[str, Any]]:
+    """Return the people of one image as COCO results (COCO's 17 joints unless the skeleton has none of them).
+
+    Beside COCO's keys each has ``skeleton``, and ``xyz_root_m`` and ``xyz_cam_m`` where they are known.
+    A missing joint is 0, 0, 0; an unknown 3D joint null.
+    """
+    if poses.skeleton not in _FILE_SKELETONS:
+        poses = poses.converted(COCO17)
+    results = []
+    for m in range(len(poses)):
+        keypoints = np.concatenate([np.nan_to_num(poses.xy_px[m], nan=0.0), poses.scores[m][:, None]], axis=1)
+        x1, y1, x2, y2 = poses.boxes_px[m].astype(float).tolist()
+        result: dict[str, Any] = {
+            "image_id": int(image_id),
+            "category_id": 1,
+            "skeleton": poses.skeleton.name,
+            "keypoints": keypoints.astype(float).reshape(-1).tolist(),
+            "score": float(poses.person_scores[m]),
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+        }
+        for name in ("xyz_root_m", "xyz_cam_m"):
+            xyz = getattr(poses, name)
+            if xyz is not None:
+                result[name] = [None if np.isnan(v) else float(v) for v in xyz[m].reshape(-1)]
+        results.append(result)
+    return results
+
+
+def image_index(entries: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> IndexArray:
+    """Return int64: for each annotation or detection the index of its image; ValueError on an unknown one."""
+    number = {int(image): k for k, image in enumerate(image_ids)}
+    try:
+        return np.array([number[e["image_id"]] for e in entries], np.int64)
+    except (KeyError, TypeError):
+        k = next(k for k, e in enumerate(entries) if e.get("image_id") not in number)
+        raise ValueError(
+            f"{path}: {_name(entries[k], k)}: expected an image_id of the {len(image_ids)} annotated images, "
+            f"got {entries[k].get('image_id')!r}"
+        ) from None
+
+
+def _person_category(categories: Any, path: str) -> tuple[str, Skeleton]:
+    """Return the id (as text: MVOR writes it so) and the skeleton of the category "person"."""
+    person = next((c for c in categories if c.get("name") == "person"), None)
+    if person is None:
+        raise ValueError(f"{path}: expected a category named person, got {[c.get('name') for c in categories]}")
+    joints = tuple(str(j) for j in person.get("keypoints", COCO17.joints))
+    for skeleton in _FILE_SKELETONS:
+        if joints == skeleton.joints:
+            return str(person["id"]), skeleton
+    known = [s.name for s in _FILE_SKELETONS]
+    raise ValueError(f"{path}: expected the joints of one of {known} in category person, got {joints}")
+
+
+def _keypoints(annotations: Sequence[dict[str, Any]], skeleton: Skeleton, path: str) -> FloatArray:
+    """Return float64 (a, n, 3); an annotation without keypoints (a box) has none annotated."""
+    n_values = 3 * len(skeleton)
+    empty = [0.0] * n_values
+    given = [a if a.get("keypoints") else {**a, "keypoints": empty} for a in annotations]
+    keypoints = _rows(given, "keypoints", n_values, path).reshape(-1, len(skeleton), 3)
+    wrong = np.flatnonzero(~np.isin(keypoints[..., 2], (0, 1, 2)).all(axis=1))
+    if len(wrong):
+        flags = sorted(set(keypoints[wrong[0], :, 2].tolist()))
+        raise ValueError(
+            f"{path}: {_name(annotations[wrong[0]], int(wrong[0]))}: expected visibilities 0, 1 or 2, got {flags}"
+        )
+    flags = keypoints[..., 2:]
+    xy_px = _present(keypoints)
+    return np.concatenate([xy_px, np.where(np.isnan(xy_px[..., :1]), 0.0, flags)], axis=-1)
+
+
+def _present(keypoints: FloatArray) -> FloatArray:
+    """Return the coordinates, NaN where x = y = 0 or one of them is no number."""
+    xy_px = keypoints[..., :2]
+    absent = (xy_px == 0).all(axis=-1) | ~np.isfinite(xy_px).all(axis=-1)
+    return np.where(absent[..., None], np.nan, xy_px)
+
+
+def _relative_to_hips(xyz: FloatArray, skeleton: Skeleton) -> FloatArray:
+    hips = [skeleton.index("left_hip"), skeleton.index("right_hip")]
+    return xyz - xyz[:, hips].mean(axis=1, keepdims=True)
+
+
+def _points(results: Sequence[dict[str, Any]], key: str, n: int, path: str) -> FloatArray | None:
+    """Return float64 (d, n, 3), NaN = unknown, or None where no detection has ``key``."""
+    if not any(key in r for r in results):
+        return None
+    unknown = [None] * (3 * n)
+    filled = [{**r, key: [np.nan if v is None else v for v in r.get(key, unknown)]} for r in results]
+    return _rows(filled, key, 3 * n, path, kind="detection").reshape(-1, n, 3)
+
+
+def _column(entries: Sequence[dict[str, Any]], key: str, kind: str, path: str) -> NDArray:
+    """Return one number per entry; ValueError names the first entry that has none."""
+    for k, entry in enumerate(entries):
+        value = entry.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+            raise ValueError(f"{path}: {kind} {k}: expected a number as {key!r}, got {value!r:.60}")
+    values = [entry[key] for entry in entries]
+    return np.array(values, np.int64 if key == "id" else np.float64)
+
+
+def _rows(
+    entries: Sequence[dict[str, Any]], key: str, length: int, path: str, kind: str = "annotation"
+) -> FloatArray:
+    """Return float64 (entries, length); ValueError names the first entry that does not have so many numbers."""
+    try:
+        rows = np.array([entry[key] for entry in entries], np.float64)
+        if rows.shape == (len(entries), length) or not entries:
+            return rows.reshape(-1, length)
+    except (KeyError, ValueError, TypeError):
+        pass  # which entry it was is found below
+    for k, entry in enumerate(entries):
+        value = entry.get(key)
+        numbers = isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)
+        if not numbers or len(value) != length:
+            got = f"{len(value)} values" if isinstance(value, list) else repr(value)[:60]
+            where = _name(entry, k) if kind == "annotation" else f"{kind} {k}"
+            raise ValueError(f"{path}: {where}: expected {length} numbers as {key!r}, got {got}")
+    raise ValueError(f"{path}: expected {length} numbers as {key!r} in every {kind}")
+
+
+def _name(entry: dict[str, Any], k: int) -> str:
+    return f"annotation id {entry['id']}" if "id" in entry else f"detection {k}"
+
+
+def _repeated(values: Iterable[Any]) -> Any:
+    unique, count = np.unique(np.asarray(list(values)), return_counts=True)
+    return unique[count > 1][0]
