@@ -1,0 +1,190 @@
+"""Subscriptions that say what is wrong with them: silence is named, a bad message never kills.
+
+An input that stays silent is the most common fault of a ROS graph, and the least visible. :class:`InputWatch`
+makes the subscriptions of a node and names each that has heard nothing for a while: nobody publishes it,
+somebody does with another type, the QoS of the two do not fit (and which policy), or all is well and nothing
+is sent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSPolicyKind,
+    QoSProfile,
+    qos_check_compatible,
+    qos_profile_sensor_data,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+
+SILENCE_S = 5.0
+"""After so long without a message an input is called silent."""
+
+REMIND_S = 30.0
+"""The same complaint is logged again only after so long."""
+
+OVERRIDABLE = (
+    QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY,
+)  # fmt: skip
+"""The QoS policies that ``qos_overrides.<topic>.subscription.<policy>`` parameters may set."""
+
+
+def overridable_qos() -> QoSOverridingOptions:
+    """Return the options that let parameters override the QoS of a publisher or subscription."""
+    return QoSOverridingOptions(policy_kinds=OVERRIDABLE)
+
+
+@dataclass
+class _Input:
+    topic: str
+    type_name: str
+    required: bool
+    subscription: Subscription | None = None
+    last_s: float = field(default_factory=time.monotonic)  # of the steady clock; at first, when it was made
+    messages: int = 0
+    refused: int = 0
+    silence: str = ""  # why, while it is silent
+    said_s: dict[str, float] = field(default_factory=dict)
+
+
+class InputWatch:
+    """Makes subscriptions, guards their callbacks, and names those that stay silent.
+
+    Not for two threads at once: it expects the node's callbacks in one thread, as in a single-threaded
+    executor.
+    """
+
+    def __init__(self, node: Node, silence_s: float = SILENCE_S) -> None:
+        self._node = node
+        self._silence_s = silence_s
+        self._inputs: dict[str, _Input] = {}
+        # A steady clock: with use_sim_time and nobody playing, ROS time stands still and would hide the
+        # silence.
+        self._timer = node.create_timer(
+            min(1.0, silence_s / 4), self._look, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def subscribe(
+        self,
+        message_type: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile = qos_profile_sensor_data,
+        required: bool = True,
+    ) -> Subscription:
+        """Subscribe; ``callback`` may raise ValueError to refuse a message, which is logged and counted.
+
+        Args:
+            message_type: class of the message.
+            topic: relative or absolute; remappings apply.
+            callback: called with each message.
+            qos: what is asked for; parameters may override it (``qos_overrides``).
+            required: whether silence is worth a warning; that of an optional input is only in :attr:`silent`.
+        """
+        name = self._node.resolve_topic_name(topic)
+        module, kind = message_type.__module__.split(".")[0], message_type.__name__
+        watched = _Input(name, f"{module}/msg/{kind}", required)
+        watched.subscription = self._node.create_subscription(
+            message_type,
+            topic,
+            partial(self._receive, watched, callback),
+            qos,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=lambda event: self._look_at(watched, now=True), use_default_callbacks=False
+            ),
+            qos_overriding_options=overridable_qos(),
+        )
+        self._inputs[name] = watched
+        return watched.subscription
+
+    @property
+    def silent(self) -> dict[str, str]:
+        """Silent topics, each with the reason."""
+        return {i.topic: i.silence for i in self._inputs.values() if i.silence}
+
+    @property
+    def refused(self) -> int:
+        """Number of messages that were refused so far."""
+        return sum(i.refused for i in self._inputs.values())
+
+    def messages(self, topic: str) -> int:
+        """Return how many messages came on ``topic`` so far."""
+        return self._inputs[self._node.resolve_topic_name(topic)].messages
+
+    def close(self) -> None:
+        """Destroy the subscriptions and the timer."""
+        self._node.destroy_timer(self._timer)
+        for watched in self._inputs.values():
+            if watched.subscription is not None:
+                self._node.destroy_subscription(watched.subscription)
+        self._inputs.clear()
+
+    def _receive(self, watched: _Input, callback: Callable[[Any], None], message: Any) -> None:
+        watched.messages += 1
+        watched.last_s = time.monotonic()
+        if watched.silence:
+            self._node.get_logger().info(f"{watched.topic}: messages arrive (again)")
+            watched.silence = ""
+            watched.said_s.clear()
+        try:
+            callback(message)
+        except ValueError as error:
+            watched.refused += 1
+            self._say(watched, f"{watched.topic}: message refused: {error}")
+        except Exception as error:  # one bad message must not end the node
+            watched.refused += 1
+            self._say(watched, f"{watched.topic}: message lost: {type(error).__name__}: {error}")
+
+    def _look(self) -> None:
+        for watched in list(self._inputs.values()):
+            self._look_at(watched)
+
+    def _look_at(self, watched: _Input, now: bool = False) -> None:
+        quiet_s = time.monotonic() - watched.last_s
+        if quiet_s < self._silence_s and not now:
+            return
+        reason = self._reason(watched)
+        if quiet_s >= self._silence_s:
+            watched.silence = reason
+            reason = f"nothing for {self._silence_s:g} s: {reason}"
+        elif "QoS" not in reason:
+            return  # the publisher that does not fit has gone again
+        if watched.required or "QoS" in reason:
+            self._say(watched, f"{watched.topic}: {reason}")
+
+    def _reason(self, watched: _Input) -> str:
+        """Say why nothing arrives, from what the graph tells of the publishers."""
+        publishers = self._node.get_publishers_info_by_topic(watched.topic)
+        if not publishers:
+            return "nobody publishes it (is the name right, does the camera run?)"
+        others = sorted({p.topic_type for p in publishers} - {watched.type_name})
+        if others and len(others) == len({p.topic_type for p in publishers}):
+            return f"it is published as {', '.join(others)}, but {watched.type_name} is expected"
+        assert watched.subscription is not None  # it was made together with the watch
+        for publisher in publishers:
+            verdict, why = qos_check_compatible(publisher.qos_profile, watched.subscription.qos_profile)
+            if verdict == QoSCompatibility.ERROR:
+                return (
+                    f"QoS does not fit that of the publisher {publisher.node_name}: {why.strip()} "
+                    f"(qos_overrides.{watched.topic}.subscription.* can change it)"
+                )
+        return f"{len(publishers)} publisher(s), QoS fits, but they send nothing"
+
+    def _say(self, watched: _Input, sentence: str) -> None:
+        now = time.monotonic()
+        if now - watched.said_s.get(sentence, -REMIND_S) < REMIND_S:
+            return
+        if len(watched.said_s) > 20:  # sentences that name changing numbers must not pile up
+            watched.said_s.clear()
+        watched.said_s[sentence] = now
+        self._node.get_logger().warning(sentence)
