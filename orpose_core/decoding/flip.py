@@ -1,0 +1,95 @@
+"""Flip test: the image and its mirror in one batch, their maps averaged (DepthPose Sect. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from orpose_core.skeleton import OPENPOSE18, OPENPOSE18_PAF_CHANNELS, Skeleton
+
+
+def with_mirror(images: Tensor) -> Tensor:
+    """Return (2B, C, H, W): the images (B, C, H, W), then the same images mirrored left to right."""
+    return torch.cat([images, images.flip(-1)])
+
+
+def keypoint_flip_order(skeleton: Skeleton = OPENPOSE18) -> tuple[int, ...]:
+    """Channel order of mirrored keypoint maps: left and right swapped, the background last."""
+    return (*skeleton.flip_permutation, len(skeleton))
+
+
+def paf_flip_order(
+    skeleton: Skeleton = OPENPOSE18, paf_channels: Sequence[tuple[int, int]] = OPENPOSE18_PAF_CHANNELS
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Channel order and signs of mirrored part affinity fields.
+
+    A mirror turns every limb into the limb between the mirrored joints and its x component into the opposite. A
+    limb on the body's own axis, or between a pair of joints, stays where it is.
+
+    Args:
+        skeleton: its edges are the limbs.
+        paf_channels: the channels of the x and the y component of each limb.
+
+    Returns:
+        ``(order, signs)`` with ``mirrored[c] = signs[c] * original[order[c]]``.
+    """
+    order, signs = [0] * (2 * len(paf_channels)), [1.0] * (2 * len(paf_channels))
+    swapped = skeleton.flip_permutation
+    for (a, b), (x, y) in zip(skeleton.edges, paf_channels, strict=True):
+        twin = (swapped[a], swapped[b])
+        turned = twin not in skeleton.edges  # the edge is stored from the other end
+        limb = skeleton.edges.index(twin[::-1] if turned else twin)
+        order[x], order[y] = paf_channels[limb]
+        signs[x], signs[y] = (1.0, -1.0) if turned else (-1.0, 1.0)
+    return tuple(order), tuple(signs)
+
+
+def unmirrored(
+    keypoint_maps: Tensor,
+    paf_maps: Tensor,
+    skeleton: Skeleton = OPENPOSE18,
+    paf_channels: Sequence[tuple[int, int]] = OPENPOSE18_PAF_CHANNELS,
+) -> tuple[Tensor, Tensor]:
+    """Turn the maps of a mirrored image into those of the image; its own inverse.
+
+    Args:
+        keypoint_maps: float (B, 19, h, w).
+        paf_maps: float (B, 38, h, w).
+        skeleton: whose maps these are.
+        paf_channels: the channels of the x and the y component of each limb.
+    """
+    order, signs = paf_flip_order(skeleton, paf_channels)
+    sign = torch.tensor(signs, dtype=paf_maps.dtype, device=paf_maps.device)[:, None, None]
+    return (
+        keypoint_maps.flip(-1)[:, list(keypoint_flip_order(skeleton))],
+        paf_maps.flip(-1)[:, list(order)] * sign,
+    )
+
+
+def merged(
+    keypoint_maps: Tensor,
+    paf_maps: Tensor,
+    skeleton: Skeleton = OPENPOSE18,
+    paf_channels: Sequence[tuple[int, int]] = OPENPOSE18_PAF_CHANNELS,
+) -> tuple[Tensor, Tensor]:
+    """Average the maps of :func:`with_mirror`'s batch.
+
+    Args:
+        keypoint_maps: float (2B, 19, h, w), the images' maps first, then those of their mirrors.
+        paf_maps: float (2B, 38, h, w), likewise.
+        skeleton: whose maps these are.
+        paf_channels: the channels of the x and the y component of each limb.
+
+    Returns:
+        ``(keypoint_maps, paf_maps)`` of the images, (B, 19, h, w) and (B, 38, h, w).
+    """
+    if len(keypoint_maps) % 2 or len(keypoint_maps) != len(paf_maps):
+        raise ValueError(
+            "merged: expected maps of images and as many mirrors, got batches of "
+            f"{len(keypoint_maps)} and {len(paf_maps)}"
+        )
+    half = len(keypoint_maps) // 2
+    keypoints, pafs = unmirrored(keypoint_maps[half:], paf_maps[half:], skeleton, paf_channels)
+    return (keypoint_maps[:half] + keypoints) / 2, (paf_maps[:half] + pafs) / 2

@@ -1,0 +1,167 @@
+"""Joint candidates: the peaks of keypoint maps, found between the cells."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+PEAK_X, PEAK_Y, PEAK_SCORE, PEAK_VARIANCE = 0, 1, 2, 3
+"""Columns of the peaks: position in cells, refined height, squared width of the peak in cells."""
+
+
+@numba.njit(cache=True, nogil=True)
+def find_peaks(
+    maps: NDArray[np.float32], threshold: float, sigma_cells: float, max_peaks: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Find the local maxima of every map.
+
+    A cell is a peak if none of its eight neighbours is higher. Equal neighbours (bf16 makes many) form one
+    peak together, placed from the cell nearest to their middle.
+
+    Args:
+        maps: float32 (n, h, w), finite.
+        threshold: a peak must rise above it after refinement.
+        sigma_cells: width of the Gaussian that the network was trained to draw.
+        max_peaks: at most this many per map, the highest.
+
+    Returns:
+        ``(peaks, counts)``: float32 (n, max_peaks, 4) of x, y, score, variance; int64 (n,), how many of them
+        count.
+    """
+    joints, height, width = maps.shape
+    peaks = np.zeros((joints, max_peaks, 4), np.float32)
+    counts = np.zeros(joints, np.int64)
+    seen = np.zeros((height, width), np.int64)  # the joint whose plateaus already took the cell, plus one
+    stack = np.empty((height * width, 2), np.int64)
+    for j in range(joints):
+        for row in range(height):
+            for column in range(width):
+                # Between cells a Gaussian may be 1.5 times as high as in the nearest cell.
+                value = maps[j, row, column]
+                if value <= 0.5 * threshold or seen[row, column] == j + 1:
+                    continue
+                ties = _compare(maps[j], row, column)
+                if ties < 0:
+                    continue
+                top, left = row, column
+                if ties > 0:
+                    top, left = _plateau(maps[j], row, column, seen, j + 1, stack)
+                    if top < 0:
+                        continue
+                candidate = _refine(maps[j], top, left, sigma_cells)
+                if candidate[PEAK_SCORE] > threshold:
+                    counts[j] = _keep(peaks[j], counts[j], candidate)
+    return peaks, counts
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(heat: NDArray[np.float32], row: int, column: int) -> int:
+    """Return -1 if a neighbour is higher, else how many are equal."""
+    height, width = heat.shape
+    value, ties = heat[row, column], 0
+    for r in range(max(0, row - 1), min(height, row + 2)):
+        for c in range(max(0, column - 1), min(width, column + 2)):
+            if heat[r, c] > value:
+                return -1
+            if heat[r, c] == value:
+                ties += 1
+    return ties - 1  # the cell itself
+
+
+@numba.njit(cache=True, nogil=True)
+def _plateau(
+    heat: NDArray[np.float32], row: int, column: int, seen: NDArray, mark: int, stack: NDArray
+) -> tuple[int, int]:
+    """Mark the connected cells as high as (row, column); return the one nearest their middle, or (-1, -1).
+
+    (-1, -1) means that the plateau touches a higher cell, so that it is a shoulder and no peak.
+    """
+    height, width = heat.shape
+    value, size, done, is_peak = heat[row, column], 1, 0, True
+    stack[0, 0], stack[0, 1] = row, column
+    seen[row, column] = mark
+    mean_row, mean_column = 0.0, 0.0
+    while done < size:
+        r0, c0 = stack[done]
+        done += 1
+        mean_row += r0
+        mean_column += c0
+        for r in range(max(0, r0 - 1), min(height, r0 + 2)):
+            for c in range(max(0, c0 - 1), min(width, c0 + 2)):
+                if heat[r, c] > value:
+                    is_peak = False
+                elif heat[r, c] == value and seen[r, c] != mark:
+                    seen[r, c] = mark
+                    stack[size, 0], stack[size, 1] = r, c
+                    size += 1
+    if not is_peak:
+        return -1, -1
+    mean_row /= size
+    mean_column /= size
+    best, nearest = 0, math.inf
+    for i in range(size):
+        distance = (stack[i, 0] - mean_row) ** 2 + (stack[i, 1] - mean_column) ** 2
+        if distance < nearest:
+            best, nearest = i, distance
+    return stack[best, 0], stack[best, 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _refine_axis(before: float, value: float, after: float, sigma_cells: float) -> tuple[float, float, float]:
+    """Fit a Gaussian to three cells in a row: its offset in cells, the logarithm of its rise, its variance.
+
+    The logarithm of a Gaussian is a parabola, so on ideal maps the fit is exact. ``before`` or ``after`` is NaN
+    beyond the border; there two cells remain, and the width is taken as the one that was trained. Values are
+    raised to 2 % of the middle one: noise around 0, or below, must not make the parabola steep.
+    """
+    variance, offset = sigma_cells**2, 0.0
+    middle, floor = math.log(value), 0.02 * value
+    low = math.log(max(before, floor)) - middle
+    high = math.log(max(after, floor)) - middle
+    if not math.isnan(before) and not math.isnan(after):
+        if low + high > -1e-6:  # flat
+            return 0.0, 0.0, 1e6
+        variance = -1.0 / (low + high)
+        offset = 0.5 * (high - low) * variance
+    elif not math.isnan(after):
+        offset = 0.5 + high * variance
+    elif not math.isnan(before):
+        offset = -0.5 - low * variance
+    offset = min(max(offset, -0.5), 0.5)
+    return offset, 0.5 * offset**2 / variance, variance
+
+
+@numba.njit(cache=True, nogil=True)
+def _refine(heat: NDArray[np.float32], row: int, column: int, sigma_cells: float) -> NDArray[np.float32]:
+    """Return float32 (4,): x, y, score and variance of the peak whose highest cell is (row, column)."""
+    height, width = heat.shape
+    value = heat[row, column]
+    left = heat[row, column - 1] if column > 0 else np.float32(np.nan)
+    right = heat[row, column + 1] if column + 1 < width else np.float32(np.nan)
+    above = heat[row - 1, column] if row > 0 else np.float32(np.nan)
+    below = heat[row + 1, column] if row + 1 < height else np.float32(np.nan)
+    dx, rise_x, variance_x = _refine_axis(left, value, right, sigma_cells)
+    dy, rise_y, variance_y = _refine_axis(above, value, below, sigma_cells)
+    peak = np.empty(4, np.float32)
+    peak[PEAK_X], peak[PEAK_Y] = column + dx, row + dy
+    # Between cells a trained Gaussian rises by at most exp(2 * 0.5² / (2 sigma²)); a lone noisy cell claims
+    # less.
+    most = 0.25 / sigma_cells**2
+    peak[PEAK_SCORE] = min(value * math.exp(min(rise_x + rise_y, most)), 1.0)
+    peak[PEAK_VARIANCE] = 0.5 * (variance_x + variance_y)
+    return peak
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep(peaks: NDArray[np.float32], count: int, candidate: NDArray[np.float32]) -> int:
+    """Add ``candidate``; if ``peaks`` is full it takes the place of the lowest. Returns the new count."""
+    if count < len(peaks):
+        peaks[count] = candidate
+        return count + 1
+    lowest = np.argmin(peaks[:, PEAK_SCORE])
+    if candidate[PEAK_SCORE] > peaks[lowest, PEAK_SCORE]:
+        peaks[lowest] = candidate
+    return count
