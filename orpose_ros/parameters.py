@@ -12,6 +12,7 @@ while the node runs, and :func:`on_change` hands the node the new dataclass once
 
 from __future__ import annotations
 
+import array
 import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -94,9 +95,7 @@ def read(node: Node, kind: type[Settings], changed: dict[str, Any] | None = None
     values = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         value = (changed or {}).get(field.name, node.get_parameter(field.name).value)
-        if isinstance(field.default, tuple) and not isinstance(
-            value, (str, bytes, bool, int, float, type(None))
-        ):
+        if isinstance(value, (list, array.array)):  # so come the arrays of ROS
             value = tuple(value)
         _check(node, field, hints[field.name], value)
         values[field.name] = value

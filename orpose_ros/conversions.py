@@ -1,0 +1,149 @@
+"""ROS messages to the values that flow, and back.
+
+Images are read by ``cv_bridge`` where it is installed and does this encoding right, and by
+:mod:`orpose_core.data.image_messages` everywhere else; the result is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import Header
+
+from orpose_core.data import image_messages
+from orpose_core.types import Intrinsics, RgbdFrame
+
+# What cv_bridge converts to rgb8 exactly as we do. It is not asked for big-endian images, which it breaks under
+# NumPy 2, nor for depth, where 0 and NaN are our own rules.
+_CV_BRIDGE_COLORS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
+
+
+def stamp_ns(header: Header) -> int:
+    """Return the header's stamp in ns."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def stamp_of(ns: int) -> Time:
+    """Return the message of a time in ns."""
+    return Time(sec=ns // 1_000_000_000, nanosec=ns % 1_000_000_000)
+
+
+def color_of(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """Return the picture of a message, uint8 (H, W, 3), red first.
+
+    Raises:
+        ValueError: an encoding that is no color, or data that do not fit; the message names both.
+    """
+    bridge = _cv_bridge()
+    if (
+        bridge
+        and isinstance(message, Image)
+        and message.encoding in _CV_BRIDGE_COLORS
+        and not message.is_bigendian
+    ):
+        try:
+            return np.ascontiguousarray(bridge(message, "rgb8"))
+        except Exception as error:  # cv_bridge raises whatever OpenCV and NumPy raise
+            raise ValueError(f"image of {message.encoding}: {error}") from error
+    return image_messages.decode_color(message)
+
+
+def depth_of(message: Image | CompressedImage) -> NDArray[np.float32]:
+    """Return the depth image of a message, float32 (H, W), m, NaN = no return.
+
+    Raises:
+        ValueError: an encoding that is no depth (JPEG loses it), or data that do not fit.
+    """
+    return image_messages.decode_depth(message)
+
+
+def intrinsics_of(message: CameraInfo) -> Intrinsics:
+    """Return the pinhole camera of a camera_info; ValueError where it is not calibrated."""
+    return image_messages.intrinsics_of(message)
+
+
+def frame_of(
+    color: Image | CompressedImage | None,
+    depth: Image | CompressedImage | None,
+    camera_info: CameraInfo | None,
+) -> RgbdFrame:
+    """Return the frame of messages that belong together.
+
+    The stamp is that of the depth image, or of the color image where there is no depth.
+
+    Args:
+        color: the picture, or None.
+        depth: the depth image, registered to the color camera, or None.
+        camera_info: of the same images, or None where there is none (yet).
+
+    Raises:
+        ValueError: neither image; sizes or frame_ids that differ; an encoding that cannot be read. The message
+            says what was expected and what was got.
+    """
+    leading = depth if depth is not None else color
+    if leading is None:
+        raise ValueError("expected a color or a depth image, got neither")
+    frame_id = leading.header.frame_id
+    for name, other in (("color", color), ("camera_info", camera_info)):
+        if other is not None and other.header.frame_id != frame_id:
+            raise ValueError(
+                f"{name} is in frame {other.header.frame_id!r} but the {'color' if depth is None else 'depth'} "
+                f"image in {frame_id!r}; register the depth to the color camera"
+            )
+    return RgbdFrame(
+        None if color is None else color_of(color),
+        None if depth is None else depth_of(depth),
+        None if camera_info is None else intrinsics_of(camera_info),
+        frame_id,
+        stamp_ns(leading.header),
+    )
+
+
+def color_message(rgb: NDArray[np.uint8], header: Header) -> Image:
+    """Return uint8 (H, W, 3), red first, as a message of encoding rgb8."""
+    return _image(image_messages.encode_color(rgb), header)
+
+
+def depth_message(depth_m: NDArray[np.float32], header: Header, encoding: str = "32FC1") -> Image:
+    """Return float32 (H, W), m, NaN = no return, as a message: 32FC1 (m, NaN) or 16UC1 (mm, 0 = no return)."""
+    return _image(image_messages.encode_depth(depth_m, encoding), header)
+
+
+def camera_info_message(intrinsics: Intrinsics, header: Header) -> CameraInfo:
+    """Return the camera_info of a pinhole camera without distortion (K and P; no rotation, no binning)."""
+    k = intrinsics
+    return CameraInfo(
+        header=header,
+        height=k.height,
+        width=k.width,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[k.fx, 0.0, k.cx, 0.0, 0.0, k.fy, k.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+        roi=RegionOfInterest(),
+    )
+
+
+def _image(fields: dict[str, Any], header: Header) -> Image:
+    return Image(header=header, **fields)
+
+
+@lru_cache(maxsize=1)
+def _cv_bridge() -> Callable[[Image, str], NDArray[np.uint8]] | None:
+    """Return cv_bridge's conversion where it imports cleanly and works with this OpenCV and NumPy."""
+    try:
+        from cv_bridge import CvBridge
+
+        bridge = CvBridge()
+        probe = Image(height=1, width=1, encoding="bgr8", step=3, data=bytes([1, 2, 3]))
+        works = bridge.imgmsg_to_cv2(probe, "rgb8").tolist() == [[[3, 2, 1]]]
+    except Exception:  # a build for another NumPy or OpenCV fails in ways of its own
+        return None
+    return bridge.imgmsg_to_cv2 if works else None

@@ -1,0 +1,19 @@
+"""Our message classes, for the converters of :mod:`orpose_core.data.skeleton_messages`."""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+from typing import Any
+
+from orpose_core.data.skeleton_messages import MessageTypes
+
+
+@lru_cache(maxsize=None)
+def _message_class(name: str) -> Any:
+    package, folder, kind = name.split("/")
+    return getattr(importlib.import_module(f"{package}.{folder}"), kind)
+
+
+RCLPY_TYPES = MessageTypes(_message_class, lambda values, dtype: values)
+"""The classes that rclpy publishes; they take lists of Python numbers."""
