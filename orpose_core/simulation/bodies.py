@@ -72,13 +72,25 @@ def _put(store, slot, kind, origin, x_axis, y_axis, z_axis, scale_x, scale_y, sc
 @njit(cache=True)
 def _cone(store, slot, a, b, ra, rb, side, squash, tag):
     """Add a rounded cone from ``a`` to ``b``, wide along ``side`` and ``squash`` times as thick across."""
+    _hull(store, slot, 0, a, b, ra, rb, side, squash, tag)
+
+
+@njit(cache=True)
+def _sleeve(store, slot, a, b, ra, rb, side, squash, tag):
+    """Add a cone that is cut flat at both ends; else as :func:`_cone`."""
+    _hull(store, slot, 5, a, b, ra, rb, side, squash, tag)
+
+
+@njit(cache=True)
+def _hull(store, slot, kind, a, b, ra, rb, side, squash, tag):
+    """Add a rounded (kind 0) or flat-ended (kind 5) cone."""
     i = slot[0]
     axis = b - a
     length = math.sqrt(axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2])
     z = unit(axis)
     y = unit(cross(z, side))
     x = cross(y, z)
-    _put(store, slot, 0, a, x, y, z, 1.0, squash, 1.0, tag)
+    _put(store, slot, kind, a, x, y, z, 1.0, squash, 1.0, tag)
     if i < len(store[0]):
         store[4][i, 0], store[4][i, 1], store[4][i, 2] = length, ra, rb
 
@@ -141,47 +153,58 @@ def _head(store, slot, joints, frames, d, outfit, owner, base):
 
 
 @njit(cache=True)
-def _trunk(store, slot, joints, frames, d, outfit, owner, base):
-    """Shoulders, chest, shoulder blades, belly, pelvis and seat; apron and backpack over them."""
-    h, g = d[k.STATURE], d[k.GIRTH]
-    female = d[k.FEMALE]
-    loose = outfit[7]
-    thorax, lumbar, pelvis = frames[k.THORAX_FRAME], frames[k.LUMBAR_FRAME], frames[k.PELVIS_FRAME]
+def _chest(store, slot, joints, frames, d, outfit, cloth):
+    """Shoulders, flanks, shoulder blades, and breast or bust: front and back must differ."""
+    h, g, loose = d[k.STATURE], d[k.GIRTH], outfit[7]
+    thorax = frames[k.THORAX_FRAME]
     top = joints[k.THORAX]
-    side = thorax[:, 0].copy()
-    cloth = _tag(owner, base, 3, 2)
-    chest = (0.092 - 0.008 * female) * h * g + loose
-    waist = (0.080 - 0.008 * female) * h * g + 1.3 * loose
-    low = joints[k.SPINE] + applied(lumbar, 0.0, -0.004 * h, -0.005 * h)
-    high = top + applied(thorax, 0.0, -0.006 * h, -0.062 * h)
-    _cone(store, slot, low, high, waist, chest, side, 0.68 + 0.10 * (g - 1.0), cloth)
     for sign, joint in ((-1.0, k.LEFT_SHOULDER), (1.0, k.RIGHT_SHOULDER)):
-        inner = top + applied(thorax, sign * 0.020 * h, -0.008 * h, -0.012 * h)
+        inner = top + applied(thorax, sign * 0.020 * h, -0.008 * h, -0.010 * h)
         outer = joints[joint] + applied(thorax, -sign * 0.012 * h, -0.002 * h, -0.004 * h)
         _cone(store, slot, inner, outer, 0.040 * h + loose, 0.032 * h + loose, thorax[:, 1].copy(), 0.9, cloth)
-        flank = top + applied(thorax, sign * 0.058 * h, -0.004 * h, -0.060 * h)
+        flank = top + applied(thorax, sign * 0.056 * h, -0.004 * h, -0.060 * h)
         _ball(store, slot, thorax, flank, 0.040 * h * g + loose, 0.052 * h * g + loose, 0.075 * h, cloth)
-        blade = top + applied(thorax, sign * 0.046 * h, -0.052 * h * g, -0.058 * h)
-        _ball(store, slot, thorax, blade, 0.036 * h, 0.016 * h + loose, 0.048 * h, cloth)
+        blade = top + applied(thorax, sign * 0.046 * h, -0.050 * h * g, -0.056 * h)
+        _ball(store, slot, thorax, blade, 0.038 * h, 0.016 * h + loose, 0.050 * h, cloth)
         if outfit[13] > 0.0:
-            bust = top + applied(thorax, sign * 0.042 * h, 0.046 * h * g, -0.085 * h)
+            bust = top + applied(thorax, sign * 0.040 * h, 0.042 * h * g, -0.085 * h)
             r = outfit[13] * h
-            _ball(store, slot, thorax, bust, r, 0.95 * r + loose, 1.05 * r, cloth)
+            _ball(store, slot, thorax, bust, 1.1 * r, 0.95 * r + loose, 1.15 * r, cloth)
         else:
-            breast = top + applied(thorax, sign * 0.042 * h, 0.040 * h * g, -0.066 * h)
-            _ball(store, slot, thorax, breast, 0.046 * h, 0.026 * h + loose, 0.040 * h, cloth)
-        seat = joints[k.PELVIS] + applied(pelvis, sign * 0.042 * h, -0.040 * h * g, -0.022 * h)
-        _ball(store, slot, pelvis, seat, 0.050 * h * g, 0.044 * h * g + loose, 0.052 * h, _tag(owner, base, 4, 3))
-    hips = (0.094 + 0.006 * female) * h * g + loose
-    bottom = joints[k.PELVIS] + applied(pelvis, 0.0, -0.004 * h, -0.010 * h)
-    hem = joints[k.PELVIS] + applied(pelvis, 0.0, -0.002 * h, 0.012 * h)
-    _cone(store, slot, bottom, low, hips, waist, pelvis[:, 0].copy(), 0.76, _tag(owner, base, 4, 3))
-    _cone(store, slot, hem, low, hips + 0.6 * loose + 0.004, waist + 0.3 * loose, pelvis[:, 0].copy(), 0.77, cloth)
+            breast = top + applied(thorax, sign * 0.040 * h, 0.040 * h * g, -0.066 * h)
+            _ball(store, slot, thorax, breast, 0.046 * h, 0.026 * h + loose, 0.042 * h, cloth)
+
+
+@njit(cache=True)
+def _trunk(store, slot, joints, frames, d, outfit, owner, base):
+    """Chest, belly, pelvis and seat; a backpack over them."""
+    h, g, female, loose = d[k.STATURE], d[k.GIRTH], d[k.FEMALE], outfit[7]
+    thorax, lumbar, pelvis = frames[k.THORAX_FRAME], frames[k.LUMBAR_FRAME], frames[k.PELVIS_FRAME]
+    gown = outfit[4] > 0.5
+    cloth = _tag(owner, base, 3, 7 if gown else 2)
+    below = _tag(owner, base, 4, 7 if gown else 3)
+    side = thorax[:, 0].copy()
+    top = joints[k.THORAX]
+    chest = (0.090 - 0.008 * female) * h * g + loose
+    waist = (0.072 - 0.006 * female) * h * g + loose
+    low = joints[k.SPINE] + applied(lumbar, 0.0, -0.004 * h, -0.012 * h)
+    high = top + applied(thorax, 0.0, -0.006 * h, -0.062 * h)
+    _cone(store, slot, low, high, waist, chest, side, 0.70 + 0.15 * (g - 1.0), cloth)
+    _chest(store, slot, joints, frames, d, outfit, cloth)
+    hips = (0.088 + 0.006 * female) * h * g + 0.5 * loose
+    middle = joints[k.PELVIS] + applied(pelvis, 0.0, -0.004 * h, 0.004 * h)
+    _ball(store, slot, pelvis, middle, hips, 0.74 * hips, 0.070 * h, below)
+    for sign in (-1.0, 1.0):
+        seat = joints[k.PELVIS] + applied(pelvis, sign * 0.040 * h, -0.036 * h * g, -0.026 * h)
+        _ball(store, slot, pelvis, seat, 0.050 * h * g, 0.046 * h * g + 0.5 * loose, 0.050 * h, below)
+    hem = joints[k.PELVIS] + applied(pelvis, 0.0, -0.004 * h, -0.030 * h)
+    wide = hips + 0.7 * loose + 0.004
+    _sleeve(store, slot, hem, low, wide, waist + 0.004, pelvis[:, 0].copy(), 0.76, cloth)
     if g > 1.06:
         belly = joints[k.SPINE] + applied(lumbar, 0.0, 0.030 * h * g, -0.030 * h)
         r = 0.062 * h * g
         _ball(store, slot, lumbar, belly, 1.25 * r, r * (0.5 + 0.8 * (g - 1.0)) + loose, 1.15 * r, cloth)
-    if outfit[11 + 1] > 0.5:
+    if outfit[12] > 0.5:
         pack = top + applied(thorax, 0.0, -0.105 * h * g, -0.105 * h)
         _ball(store, slot, thorax, pack, 0.085 * h, 0.055 * h, 0.130 * h, _tag(owner, base, 3, 9))
 
@@ -250,8 +273,8 @@ def _legs(store, slot, joints, frames, d, outfit, owner, base):
         heel = ankle + applied(foot, 0.0, -0.022 * h, -0.020 * h)
         ball = ankle + applied(foot, 0.0, 0.066 * h, -0.024 * h)
         toes = ankle + applied(foot, 0.0, 0.096 * h, -0.027 * h)
-        _cone(store, slot, heel, ball, 0.019 * h, 0.021 * h, side, 0.8, shoe)
-        _cone(store, slot, ball, toes, 0.022 * h, 0.014 * h, side, 0.7, shoe)
+        _cone(store, slot, heel, ball, 0.021 * h, 0.024 * h, side, 0.85, shoe)
+        _cone(store, slot, ball, toes, 0.025 * h, 0.017 * h, side, 0.7, shoe)
 
 
 @njit(cache=True)
@@ -263,21 +286,27 @@ def _garments(store, slot, joints, frames, d, outfit, owner, base):
     knees = 0.5 * (joints[k.LEFT_KNEE] + joints[k.RIGHT_KNEE])
     spread = joints[k.RIGHT_KNEE] - joints[k.LEFT_KNEE]
     gap = 0.5 * math.sqrt(spread[0] * spread[0] + spread[1] * spread[1] + spread[2] * spread[2])
-    waist = joints[k.PELVIS] + applied(pelvis, 0.0, 0.0, 0.02 * h)
+    waist = joints[k.PELVIS] + applied(pelvis, 0.0, 0.0, 0.03 * h)
+    shins = 0.5 * (joints[k.LEFT_ANKLE] + joints[k.RIGHT_ANKLE]) - knees
     if outfit[4] > 0.5:
-        coat = _tag(owner, base, 17, 7)
-        end = knees + 0.25 * (0.5 * (joints[k.LEFT_ANKLE] + joints[k.RIGHT_ANKLE]) - knees)
-        _cone(store, slot, waist, end, 0.098 * h * g + 0.02, min(0.075 * h + 0.7 * gap, 0.16 * h), side, 0.80, coat)
+        hem = knees + 0.45 * shins
+        wide = min(0.085 * h + 0.8 * gap, 0.20 * h)
+        _sleeve(store, slot, waist, hem, 0.088 * h * g + 0.015, wide, side, 0.82, _tag(owner, base, 17, 7))
         top = joints[k.THORAX] + applied(thorax, 0.0, 0.0, -0.05 * h)
-        _cone(store, slot, waist, top, 0.092 * h * g + 0.02, 0.094 * h * g + 0.015, side, 0.74, _tag(owner, base, 3, 7))
+        chest = 0.090 * h * g + 0.015
+        _cone(store, slot, waist, top, 0.088 * h * g + 0.015, chest, side, 0.74, _tag(owner, base, 3, 7))
     elif outfit[9] > 0.0:
-        end = waist + outfit[9] * (knees - waist)
-        _cone(store, slot, waist, end, 0.090 * h * g, min(0.065 * h + 0.7 * gap, 0.13 * h), side, 0.80, _tag(owner, base, 17, 3))
+        hem = waist + outfit[9] * (knees - waist)
+        wide = min(0.065 * h + 0.8 * gap, 0.15 * h)
+        _sleeve(store, slot, waist, hem, 0.086 * h * g, wide, side, 0.80, _tag(owner, base, 17, 3))
     if outfit[5] > 0.5:
-        plate = _tag(owner, base, 3, 9)
-        front = joints[k.THORAX] + applied(thorax, 0.0, 0.008 * h, -0.055 * h)
-        _cone(store, slot, waist + applied(pelvis, 0.0, 0.006 * h, 0.0), front, 0.100 * h * g + 0.012, 0.090 * h * g + 0.012, side, 0.74, plate)
-        _cone(store, slot, waist, waist + 0.85 * (knees - waist), 0.102 * h * g + 0.012, 0.085 * h + 0.5 * gap, side, 0.72, _tag(owner, base, 17, 9))
+        front = joints[k.THORAX] + applied(thorax, 0.0, 0.010 * h, -0.055 * h)
+        belt = waist + applied(pelvis, 0.0, 0.008 * h, 0.0)
+        thick = 0.084 * h * g + 0.012
+        _cone(store, slot, belt, front, thick, 0.088 * h * g + 0.010, side, 0.76, _tag(owner, base, 3, 9))
+        hem = waist + 0.92 * (knees - waist)
+        wide = min(0.085 * h + 0.6 * gap, 0.17 * h)
+        _sleeve(store, slot, belt, hem, thick, wide, side, 0.80, _tag(owner, base, 17, 9))
 
 
 @njit(cache=True)

@@ -29,6 +29,9 @@ CYLINDER = 3
 RECTANGLE = 4
 """The patch [-1, 1]^2 of the local plane z = 0, scaled; seen from both sides."""
 
+FRUSTUM = 5
+"""Cone about the local z axis, cut flat at 0 (radius r1) and at h (radius r2); params (h, r1, r2)."""
+
 NEAR_M = 0.05
 NOTHING = -1
 
@@ -113,6 +116,8 @@ def _half_extent(kind: int, column: Float64Array, scale: Float64Array, radius: f
         return math.sqrt(a * a + b * b) + c
     if kind == 4:
         return a + b
+    if kind == 5:
+        return math.sqrt(a * a + b * b) * radius
     return math.sqrt(a * a + b * b + c * c) * radius
 
 
@@ -171,10 +176,10 @@ def place_before_camera(kinds, origins, axes, scales, params, camera_from_room, 
         for j in range(3):
             for k in range(3):
                 column[k] = local[k, j]
-            if kinds[i] == 0:
+            if kinds[i] == 0 or kinds[i] == 5:
                 shift = local[2, j] * scales[i, 2] * params[i, 0]
-                first = _half_extent(0, column, scales[i], params[i, 1])
-                second = _half_extent(0, column, scales[i], params[i, 2])
+                first = _half_extent(kinds[i], column, scales[i], params[i, 1])
+                second = _half_extent(kinds[i], column, scales[i], params[i, 2])
                 low[j] = centre[j] + min(-first, shift - second)
                 high[j] = centre[j] + max(first, shift + second)
             else:
@@ -282,6 +287,32 @@ def _hit_cylinder(ox, oy, oz, dx, dy, dz):
 
 
 @njit(cache=True)
+def _hit_frustum(ox, oy, oz, dx, dy, dz, h, r1, r2):
+    """Entry parameter of a ray into a cone that is cut flat at z = 0 and z = h, or -1."""
+    slope = (r2 - r1) / h
+    g = r1 + slope * oz
+    a = dx * dx + dy * dy - slope * slope * dz * dz
+    b = ox * dx + oy * dy - g * slope * dz
+    c = ox * ox + oy * oy - g * g
+    best = -1.0
+    disc = b * b - a * c
+    if disc >= 0.0 and abs(a) > 1e-14:
+        root = math.sqrt(disc)
+        for sign in (-1.0, 1.0):
+            t = (-b + sign * root) / a
+            z = oz + t * dz
+            if t > 0.0 and z >= 0.0 and z <= h and (best < 0.0 or t < best):
+                best = t
+    if abs(dz) > 1e-15:
+        for end, radius in ((0.0, r1), (h, r2)):
+            t = (end - oz) / dz
+            x, y = ox + t * dx, oy + t * dy
+            if t > 0.0 and x * x + y * y <= radius * radius and (best < 0.0 or t < best):
+                best = t
+    return best
+
+
+@njit(cache=True)
 def _hit_rectangle(ox, oy, oz, dx, dy, dz):
     """Parameter at which a ray crosses the patch [-1, 1]^2 of z = 0, or -1."""
     if abs(dz) < 1e-15:
@@ -326,6 +357,8 @@ def cast_rays(kinds, params, maps, offsets, rectangles, fx, fy, cx, cy, width, h
                     t = _hit_box(ox, oy, oz, dx, dy, dz)
                 elif kind == 3:
                     t = _hit_cylinder(ox, oy, oz, dx, dy, dz)
+                elif kind == 5:
+                    t = _hit_frustum(ox, oy, oz, dx, dy, dz, h, r1, r2)
                 else:
                     t = _hit_rectangle(ox, oy, oz, dx, dy, dz)
                 if t > NEAR_M and t < depth[v, u]:
@@ -361,6 +394,12 @@ def _local_normal(kind, x, y, z, h, r1, r2):
         if abs(z) > 1.0 - 1e-9:
             return 0.0, 0.0, z
         return x, y, 0.0
+    if kind == 5:
+        if z < 1e-9:
+            return 0.0, 0.0, -1.0
+        if z > h - 1e-9:
+            return 0.0, 0.0, 1.0
+        return x, y, -(r2 - r1) / h * math.sqrt(x * x + y * y)
     return 0.0, 0.0, 1.0
 
 

@@ -113,12 +113,12 @@ def _axes_along(a: Point, b: Point) -> tuple[Float64Array, float]:
     return np.array([x, y, z]), length
 
 
-def _grey(dice: Dice, low: float, high: float, tint: float = 0.06) -> Point:
+def some_grey(dice: Dice, low: float, high: float, tint: float = 0.06) -> Point:
     value = dice.between(low, high)
     return tuple(min(max(value + dice.near(0.0, tint), 0.02), 0.98) for _ in range(3))
 
 
-def _some_color(dice: Dice) -> Point:
+def some_color(dice: Dice) -> Point:
     return dice.between(0.05, 0.85), dice.between(0.05, 0.85), dice.between(0.05, 0.85)
 
 
@@ -127,9 +127,9 @@ def add_shell(
 ) -> None:
     """Add floor, walls and ceiling; the losses are their absorption of the depth camera's light."""
     room.half_size_m, room.height_m = half, height
-    floor = room.material(_grey(dice, 0.35, 0.75), floor_loss, dice.between(0.0, 0.5) * floor_loss, 2.0)
-    wall = room.material(_grey(dice, 0.5, 0.9), wall_loss, 0.0, 3.0)
-    ceiling = room.material(_grey(dice, 0.75, 0.95), wall_loss, 0.0, 0.0)
+    floor = room.material(some_grey(dice, 0.35, 0.75), floor_loss, dice.between(0.0, 0.5) * floor_loss, 2.0)
+    wall = room.material(some_grey(dice, 0.5, 0.9), wall_loss, 0.0, 3.0)
+    ceiling = room.material(some_grey(dice, 0.75, 0.95), wall_loss, 0.0, 0.0)
     (hx, hy), hz, solids = half, 0.5 * height, room.solids
     flat = raycast.RECTANGLE
     solids.add(flat, (0.0, 0.0, 0.0), np.eye(3), (hx, hy, 1.0), floor)
@@ -141,13 +141,13 @@ def add_shell(
         solids.add(flat, (0.0, sign * hy, hz), along_y, (hx, hz, 1.0), wall)
 
 
-def _coat_rack(room: Room, dice: Dice, x: float, y: float) -> None:
+def coat_rack(room: Room, dice: Dice, x: float, y: float) -> None:
     """A pole with coats: of a person's size and none."""
-    pole = room.material(_grey(dice, 0.1, 0.6), 0.3, 0.3)
+    pole = room.material(some_grey(dice, 0.1, 0.6), 0.3, 0.3)
     height = dice.between(1.5, 1.95)
     room.rod((x, y, 0.0), (x, y, height), 0.02, pole)
     for _ in range(1 + dice.below(3)):
-        cloth = room.material(_some_color(dice), dice.between(0.0, 0.7), 0.0, 1.0)
+        cloth = room.material(some_color(dice), dice.between(0.0, 0.7), 0.0, 1.0)
         yaw = dice.between(-math.pi, math.pi)
         cx, cy = x + 0.12 * cos(yaw), y + 0.12 * sin(yaw)
         top, bottom = height - dice.between(0.05, 0.3), dice.between(0.4, 0.9)
@@ -155,12 +155,12 @@ def _coat_rack(room: Room, dice: Dice, x: float, y: float) -> None:
         if dice.chance(0.5):
             room.rod((cx - 0.17 * sin(yaw), cy + 0.17 * cos(yaw), top - 0.15), (cx - 0.22 * sin(yaw), cy + 0.22 * cos(yaw), top - 0.6), 0.05, cloth)
     if dice.chance(0.4):
-        room.blob((x, y, height + 0.03), (0.11, 0.13, 0.08), room.material(_some_color(dice), 0.3))
+        room.blob((x, y, height + 0.03), (0.11, 0.13, 0.08), room.material(some_color(dice), 0.3))
 
 
 def _shelf(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     """An open frame with boards and things on them."""
-    frame = room.material(_grey(dice, 0.05, 0.7), dice.between(0.1, 0.9), 0.2)
+    frame = room.material(some_grey(dice, 0.05, 0.7), dice.between(0.1, 0.9), 0.2)
     half_width, half_depth, height = dice.between(0.35, 0.7), dice.between(0.15, 0.25), dice.between(1.0, 2.1)
     c, s = cos(yaw), sin(yaw)
     for sx in (-1.0, 1.0):
@@ -173,7 +173,7 @@ def _shelf(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
         room.box((x, y, z), (half_width, half_depth, 0.012), frame, yaw)
         for _ in range(dice.below(4)):
             px, r, h = dice.between(-0.85, 0.85) * half_width, dice.between(0.03, 0.1), dice.between(0.05, 0.14)
-            thing = room.material(_some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.5))
+            thing = room.material(some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.5))
             place = (x + c * px, y + s * px, z + 0.012 + h)
             if dice.chance(0.5):
                 room.box(place, (r, 0.7 * half_depth, h), thing, yaw)
@@ -182,7 +182,7 @@ def _shelf(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
 
 
 def _desk(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
-    top = room.material(_grey(dice, 0.2, 0.9), dice.between(0.0, 0.5), dice.between(0.0, 0.4))
+    top = room.material(some_grey(dice, 0.2, 0.9), dice.between(0.0, 0.5), dice.between(0.0, 0.4))
     half = (dice.between(0.4, 0.9), dice.between(0.3, 0.45), 0.02)
     z = dice.between(0.68, 0.8) if dice.chance(0.8) else dice.between(0.9, 1.1)
     room.box((x, y, z), half, top, yaw)
@@ -193,13 +193,13 @@ def _desk(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     for _ in range(dice.below(4)):
         px, py = dice.between(-0.8, 0.8) * half[0], dice.between(-0.6, 0.6) * half[1]
         h = dice.between(0.04, 0.22)
-        thing = room.material(_some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.6))
+        thing = room.material(some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.6))
         room.box((x + c * px - s * py, y + s * px + c * py, z + 0.02 + h), (dice.between(0.04, 0.25), dice.between(0.02, 0.1), h), thing, yaw)
 
 
 def _chair(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
-    cloth = room.material(_some_color(dice), dice.between(0.0, 0.8), 0.0, 1.0)
-    leg = room.material(_grey(dice, 0.1, 0.6), 0.5, 0.4)
+    cloth = room.material(some_color(dice), dice.between(0.0, 0.8), 0.0, 1.0)
+    leg = room.material(some_grey(dice, 0.1, 0.6), 0.5, 0.4)
     c, s = cos(yaw), sin(yaw)
     room.box((x, y, 0.45), (0.22, 0.22, 0.03), cloth, yaw)
     room.box((x + s * 0.22, y - c * 0.22, 0.72), (0.21, 0.025, 0.24), cloth, yaw)
@@ -214,7 +214,7 @@ def _chair(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
 def _thing(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     """Something of a person's height: cabinet, column, draped stand, plant, board, bin."""
     kind = dice.pick({"cabinet": 1.2, "column": 0.7, "draped": 1.2, "plant": 0.6, "board": 0.7, "bin": 0.6, "bags": 0.8})
-    color = room.material(_some_color(dice), dice.between(0.0, 0.9), dice.between(0.0, 0.4), 1.0)
+    color = room.material(some_color(dice), dice.between(0.0, 0.9), dice.between(0.0, 0.4), 1.0)
     if kind == "cabinet":
         h = dice.between(0.4, 1.05)
         room.box((x, y, h), (dice.between(0.2, 0.5), dice.between(0.2, 0.35), h), color, yaw)
@@ -242,15 +242,13 @@ def _thing(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
             room.blob((x + dice.near(0.0, 0.2), y + dice.near(0.0, 0.2), 0.7 * r), (r, 0.8 * r, r), color, yaw)
 
 
-def general_room(dice: Dice) -> Room:
-    """Return an everyday room: a corridor, office, hall or lab, with furniture and clutter."""
-    room = Room.empty()
+def wall_in(room: Room, dice: Dice, least_x: float, least_y: float) -> None:
+    """Add everyday walls, floor and ceiling, half extents not below those given; a corridor, office, hall or lab."""
     floor_loss = dice.between(0.0, 0.35) if dice.chance(0.6) else dice.between(0.6, 1.4)
     wall_loss = dice.between(0.0, 0.25) if dice.chance(0.65) else dice.between(0.3, 1.0)
-    half = (dice.between(1.8, 6.0), dice.between(2.2, 7.0))
+    half = (max(dice.between(1.8, 6.0), least_x), max(dice.between(2.2, 7.0), least_y))
     add_shell(room, dice, half, dice.between(2.4, 5.0), floor_loss, wall_loss)
     room.lights_m = [(dice.near(0.0, 1.0), dice.near(0.0, 1.0), room.height_m - 0.1) for _ in range(2)]
-    return room
 
 
 def furnish(room: Room, dice: Dice, count: int, keep_free: list[tuple[float, float, float]]) -> None:
@@ -263,7 +261,7 @@ def furnish(room: Room, dice: Dice, count: int, keep_free: list[tuple[float, flo
         room.take(x, y, 0.4)
         kind = dice.pick({"rack": 0.16, "shelf": 0.22, "desk": 0.2, "chair": 0.16, "thing": 0.35})
         if kind == "rack":
-            _coat_rack(room, dice, x, y)
+            coat_rack(room, dice, x, y)
         elif kind == "shelf":
             _shelf(room, dice, x, y, yaw)
         elif kind == "desk":
@@ -281,7 +279,7 @@ def operating_room(dice: Dice, half: tuple[float, float], centre: tuple[float, f
     add_shell(room, dice, half, dice.between(2.9, 3.3), floor_loss, dice.between(0.0, 0.3))
     (x, y), c, s = centre, cos(yaw), sin(yaw)
     surface, half_length, half_width = dice.between(0.85, 1.05), dice.between(0.95, 1.05), dice.between(0.25, 0.3)
-    steel = room.material(_grey(dice, 0.5, 0.7, 0.02), 0.1, 0.5)
+    steel = room.material(some_grey(dice, 0.5, 0.7, 0.02), 0.1, 0.5)
     pad = room.material((0.08, 0.09, 0.12), 0.5, 0.1, 1.0)
     room.box((x, y, surface - 0.06), (half_length, half_width, 0.03), steel, yaw)
     room.box((x, y, surface - 0.015), (half_length, half_width, 0.025), pad, yaw)

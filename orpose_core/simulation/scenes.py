@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.simulation import activities, bodies, casting, rooms
+from orpose_core.simulation import activities, bodies, casting, or_equipment, rooms
 from orpose_core.simulation.activities import Actor
 from orpose_core.simulation.arithmetic import angle_of, cos, sin
 from orpose_core.simulation.bodies import Person
@@ -90,7 +90,7 @@ def _general_group(dice: Dice) -> list[tuple[float, float]]:
 def general_scene(seed: int, sequence: int) -> Scene:
     """Return a scene of the general domain: eye level, everyday clothes, 0.8 to 6 m."""
     dice = Dice(seed, sequence, 1)
-    room = rooms.general_room(dice)
+    room = Room.empty()
     places = _general_group(dice)
     shared_yaw = dice.between(-math.pi, math.pi)
     together = dice.chance(0.35)
@@ -103,6 +103,8 @@ def general_scene(seed: int, sequence: int) -> Scene:
         yaw = shared_yaw + dice.near(0.0, 0.25) if together else dice.between(-math.pi, math.pi)
         actors.append(Actor(activity, x, y, yaw, dice.seed(), tempo_s=dice.between(0.7, 1.8)))
         room.take(x, y, 0.35)
+        if activity == "sit":
+            or_equipment.stool(room, dice, x, y, 0.40)
     nearest = dice.pick({"close": 0.2, "middle": 0.55, "far": 0.25})
     low, high = {"close": (0.9, 1.7), "middle": (1.6, 3.2), "far": (3.0, 5.6)}[nearest]
     focus = places[dice.below(len(places))] if places else (0.0, 0.0)
@@ -110,6 +112,9 @@ def general_scene(seed: int, sequence: int) -> Scene:
     height = dice.between(0.75, 1.45)
     camera = eye_level_camera(dice, (aim_x, aim_y, height), dice.between(low, high), "camera_1")
     eye = camera.room_from_camera[:3, 3]
+    reach_x = max(abs(x) for x in [float(eye[0]), *(x for x, _ in places)])
+    reach_y = max(abs(y) for y in [float(eye[1]), *(y for _, y in places)])
+    rooms.wall_in(room, dice, reach_x + 0.5, reach_y + 0.5)
     rooms.furnish(room, dice, 4 + dice.below(14), _line_of_sight(eye, places))
     first = _wardrobe(room, people, dice)
     sensors = (draw_sensor(dice),)
@@ -164,13 +169,25 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
     centre = (0.25 + dice.near(0.0, 0.12), 0.35 + dice.near(0.0, 0.12)) if like_mvor else (dice.near(0, 0.3), dice.near(0, 0.3))
     yaw = dice.near(0.0, 0.1) if like_mvor else dice.between(-math.pi, math.pi)
     room = rooms.operating_room(dice, half, centre, yaw)
+    if like_mvor:
+        cameras = [mvor_camera(i, dice) for i in range(3)]
+        if camera_count < 3:
+            start = dice.below(3)
+            cameras = [cameras[(start + i) % 3] for i in range(camera_count)]
+    else:
+        focus = (centre[0] + dice.near(0.0, 0.25), centre[1] + dice.near(0.0, 0.25))
+        cameras = [ceiling_camera(dice, focus, half, f"camera_{i + 1}") for i in range(camera_count)]
+    or_equipment.equip(room, dice)
     people: list[Person] = []
     actors: list[Actor] = []
     tx, ty, tyaw, surface, half_length, _ = room.table  # type: ignore[misc]
     if dice.chance(0.6):
         people.append(casting.patient(dice))
         # Supine: the head lies away from where the yaw points, so feet point along the facing.
-        head_first = tyaw - math.pi / 2.0 if dice.chance(0.6) else tyaw + math.pi / 2.0
+        feet = 1.0 if dice.chance(0.5) else -1.0
+        head_first = tyaw - feet * math.pi / 2.0
+        if dice.chance(0.6):
+            or_equipment.patient_drape(room, dice, feet)
         actors.append(Actor("lie", tx, ty, head_first, dice.seed(), surface_m=surface + 0.01, tempo_s=4.0))
     count = int(dice.pick({"0": 0.06, "1": 0.24, "2": 0.32, "3": 0.22, "4": 0.11, "5": 0.05}))
     for _ in range(count):
@@ -187,13 +204,8 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         people.append(casting.clinician(dice, role == "table" and dice.chance(0.6) or activity == "sterile"))
         actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
         room.take(x, y, 0.26)
-    if like_mvor:
-        cameras = [mvor_camera(i, dice) for i in range(3)]
-        if camera_count < 3:
-            start = dice.below(3)
-            cameras = [cameras[(start + i) % 3] for i in range(camera_count)]
-    else:
-        cameras = [ceiling_camera(dice, (tx, ty), half, f"camera_{i + 1}") for i in range(camera_count)]
+        if activity == "sit":
+            or_equipment.stool(room, dice, x, y, 0.40)
     first = _wardrobe(room, people, dice)
     sensors = tuple(draw_sensor(dice, 0.8) for _ in cameras)
     return Scene(room, tuple(cameras), sensors, tuple(people), tuple(actors), first, dice.seed())
