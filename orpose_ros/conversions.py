@@ -6,6 +6,7 @@ Images are read by ``cv_bridge`` where it is installed and does this encoding ri
 
 from __future__ import annotations
 
+import array
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -13,14 +14,14 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from orpose_core.data import image_messages
 from orpose_core.types import Intrinsics, RgbdFrame
 
-# What cv_bridge converts to rgb8 exactly as we do. It is not asked for big-endian images, which it breaks under
-# NumPy 2, nor for depth, where 0 and NaN are our own rules.
+# What cv_bridge converts to rgb8 exactly as we do. It is not asked for big-endian images, which it breaks
+# under NumPy 2, nor for depth, where 0 and NaN are our own rules.
 _CV_BRIDGE_COLORS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 
 
@@ -83,18 +84,20 @@ def frame_of(
         camera_info: of the same images, or None where there is none (yet).
 
     Raises:
-        ValueError: neither image; sizes or frame_ids that differ; an encoding that cannot be read. The message
+        ValueError: neither image; sizes or frame_ids that differ; an encoding that cannot be read. The
+        message
             says what was expected and what was got.
     """
     leading = depth if depth is not None else color
     if leading is None:
         raise ValueError("expected a color or a depth image, got neither")
     frame_id = leading.header.frame_id
-    for name, other in (("color", color), ("camera_info", camera_info)):
+    image = "color" if depth is None else "depth"
+    for name, other in (("color image", color), ("camera_info", camera_info)):
         if other is not None and other.header.frame_id != frame_id:
             raise ValueError(
-                f"{name} is in frame {other.header.frame_id!r} but the {'color' if depth is None else 'depth'} "
-                f"image in {frame_id!r}; register the depth to the color camera"
+                f"the {name} is in frame {other.header.frame_id!r} but the {image} image in {frame_id!r}; "
+                "register the depth to the color camera"
             )
     return RgbdFrame(
         None if color is None else color_of(color),
@@ -111,28 +114,39 @@ def color_message(rgb: NDArray[np.uint8], header: Header) -> Image:
 
 
 def depth_message(depth_m: NDArray[np.float32], header: Header, encoding: str = "32FC1") -> Image:
-    """Return float32 (H, W), m, NaN = no return, as a message: 32FC1 (m, NaN) or 16UC1 (mm, 0 = no return)."""
+    """Return float32 (H, W), m, NaN = no return, as 32FC1 (m, NaN) or 16UC1 (mm, 0 = no return)."""
     return _image(image_messages.encode_depth(depth_m, encoding), header)
 
 
 def camera_info_message(intrinsics: Intrinsics, header: Header) -> CameraInfo:
     """Return the camera_info of a pinhole camera without distortion (K and P; no rotation, no binning)."""
-    k = intrinsics
-    return CameraInfo(
-        header=header,
-        height=k.height,
-        width=k.width,
-        distortion_model="plumb_bob",
-        d=[0.0] * 5,
-        k=[k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0],
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[k.fx, 0.0, k.cx, 0.0, 0.0, k.fy, k.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
-        roi=RegionOfInterest(),
-    )
+    return CameraInfo(header=header, **image_messages.encode_intrinsics(intrinsics))
+
+
+def resized_camera_info(message: CameraInfo, size_hw: tuple[int, int], header: Header) -> CameraInfo:
+    """Return the camera_info of the same images after they were resized to ``size_hw``.
+
+    Each axis has its own scale. Distortion and rotation stay, since they act on directions; the region of
+    interest and the binning of the source are worked into K and P and are gone.
+    """
+    k = intrinsics_of(message).resized(size_hw)
+    # The map from the pixels of the full sensor, which K and P are given for, to ours: u' = scale u + shift.
+    scale_x, scale_y = k.fx / message.k[0], k.fy / message.k[4]
+    shift_x, shift_y = k.cx - scale_x * message.k[2], k.cy - scale_y * message.k[5]
+    p = np.array(message.p, np.float64).reshape(3, 4)
+    to_small = np.array([[scale_x, 0.0, shift_x], [0.0, scale_y, shift_y], [0.0, 0.0, 1.0]])
+    resized = CameraInfo(header=header, **image_messages.encode_intrinsics(k))
+    resized.distortion_model, resized.d, resized.r = message.distortion_model, message.d, message.r
+    if p[0, 0] > 0:  # zero where the driver fills in K alone
+        resized.p = (to_small @ p).ravel()
+    return resized
 
 
 def _image(fields: dict[str, Any], header: Header) -> Image:
-    return Image(header=header, **fields)
+    data = array.array(
+        "B", fields.pop("data").tobytes()
+    )  # the one type that rclpy takes without looking at each byte
+    return Image(header=header, data=data, **fields)
 
 
 @lru_cache(maxsize=1)
