@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from orpose_core.data.skeleton_messages import MessageTypes
 
 
-@lru_cache(maxsize=None)
+@cache
 def _message_class(name: str) -> Any:
     package, folder, kind = name.split("/")
     return getattr(importlib.import_module(f"{package}.{folder}"), kind)
