@@ -121,6 +121,11 @@ class InputWatch:
         """Return how many messages came on ``topic`` so far."""
         return self._inputs[self._node.resolve_topic_name(topic)].messages
 
+    def complain(self, topic: str, sentence: str) -> None:
+        """Log a warning about ``topic``; the same sentence again only after a while."""
+        watched = self._inputs[self._node.resolve_topic_name(topic)]
+        self._say(watched, f"{watched.topic}: {sentence}")
+
     def close(self) -> None:
         """Destroy the subscriptions and the timer."""
         self._node.destroy_timer(self._timer)
