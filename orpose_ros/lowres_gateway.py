@@ -222,7 +222,7 @@ class LowresGateway(SelfStartingNode):
             assert self.watch is not None  # it made the subscription that called
             self.watch.complain(
                 "camera_info",
-                f"it is for {camera.width}x{camera.height} px in frame {info.header.frame_id!r}, but the images "
+                f"it is for {camera.width}x{camera.height} px in frame {info.header.frame_id!r}, the images "
                 f"are {source_hw[1]}x{source_hw[0]} px in frame {header.frame_id!r}; they leave without it",
             )
             return
