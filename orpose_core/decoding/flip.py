@@ -25,8 +25,8 @@ def paf_flip_order(
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Channel order and signs of mirrored part affinity fields.
 
-    A mirror turns every limb into the limb between the mirrored joints and its x component into the opposite. A
-    limb on the body's own axis, or between a pair of joints, stays where it is.
+    A mirror turns every limb into the limb between the mirrored joints and its x component into the opposite.
+    A limb on the body's own axis, or between a pair of joints, stays where it is.
 
     Args:
         skeleton: its edges are the limbs.

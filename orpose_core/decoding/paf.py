@@ -182,7 +182,7 @@ def _poses(
 def _limb_score(
     a: NDArray, b: NDArray, paf_x: NDArray, paf_y: NDArray, samples: int, threshold: float, min_share: float
 ) -> float:
-    """Return the line integral from peak ``a`` to peak ``b``: the mean field along the limb, or 0 for "no limb".
+    """Return the line integral from peak ``a`` to peak ``b``: the mean field along the limb; 0 is no limb.
 
     As in RTPose's release, a limb longer than half the image's height loses score, and ``min_share`` of the
     samples must be above ``threshold``.

@@ -113,9 +113,9 @@ def _plateau(
 def _refine_axis(before: float, value: float, after: float, sigma_cells: float) -> tuple[float, float, float]:
     """Fit a Gaussian to three cells in a row: its offset in cells, the logarithm of its rise, its variance.
 
-    The logarithm of a Gaussian is a parabola, so on ideal maps the fit is exact. ``before`` or ``after`` is NaN
-    beyond the border; there two cells remain, and the width is taken as the one that was trained. Values are
-    raised to 2 % of the middle one: noise around 0, or below, must not make the parabola steep.
+    The logarithm of a Gaussian is a parabola, so on ideal maps the fit is exact. ``before`` or ``after`` is
+    NaN beyond the border; there two cells remain, and the width is taken as the one that was trained. Values
+    are raised to 2 % of the middle one: noise around 0, or below, must not make the parabola steep.
     """
     variance, offset = sigma_cells**2, 0.0
     middle, floor = math.log(value), 0.02 * value

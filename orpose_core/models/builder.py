@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import nn
@@ -12,6 +12,9 @@ from orpose_core.models.depthpose import DepthPose, SrRtPose
 from orpose_core.models.layers import TrunkInit
 from orpose_core.models.rtpose import FEATURE_STRIDE, RTPose
 from orpose_core.models.super_resolution import UPSCALE, SuperResolver
+
+if TYPE_CHECKING:  # the student's modules are loaded only where a student is
+    from orpose_core.models.student_config import StudentConfig
 
 Architecture = Literal["depthpose", "rtpose", "sr_rtpose", "super_resolution"]
 Modality = Literal["depth", "color"]
@@ -101,7 +104,29 @@ class ModelConfig:
         return cls(**{**values, **sizes})
 
 
-def build_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
+AnyConfig: TypeAlias = "ModelConfig | StudentConfig"
+
+
+def config_from_dict(values: dict[str, Any]) -> AnyConfig:
+    """Build the config of whichever network ``values["architecture"]`` names."""
+    if values.get("architecture") == "student":
+        from orpose_core.models.student_config import StudentConfig
+
+        return StudentConfig.from_dict(values)
+    return ModelConfig.from_dict(values)
+
+
+def config_of(model: nn.Module) -> AnyConfig:
+    """Return the config that ``model`` was built from; ValueError if it did not come from build_model."""
+    config: Any = getattr(model, "config", None)
+    if not hasattr(config, "architecture"):
+        raise ValueError(
+            f"{type(model).__name__}: expected a network from build_model, got one without config"
+        )
+    return config
+
+
+def build_model(config: AnyConfig, seed: int | None = None) -> nn.Module:
     """Build a network with fresh initial values; ``.config`` of it is ``config``.
 
     Args:
@@ -113,6 +138,10 @@ def build_model(config: ModelConfig, seed: int | None = None) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return build_model(config)
+    if not isinstance(config, ModelConfig):
+        from orpose_core.models.student import Student
+
+        return Student(config)
     model = _network(config)
     model.config = config  # type: ignore[assignment]  # torch types every attribute as a tensor or module
     return model
