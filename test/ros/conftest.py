@@ -56,7 +56,7 @@ else:
             return node
 
         def make(self, kind: Callable[..., Any], start: bool = True, **settings: Any) -> Any:
-            """Make a node with these parameters (``remap=[...]`` remaps, as on the command line) and start it."""
+            """Make a node with these parameters (and ``remap=["a:=b"]``) and start it."""
             remap = settings.pop("remap", [])
             arguments = ["--ros-args", *(a for r in remap for a in ("-r", r))] if remap else None
             overrides = [Parameter(name, value=value) for name, value in settings.items()]
@@ -82,7 +82,7 @@ else:
         def until(
             self, condition: Callable[[], Any], what: str = "condition", timeout_s: float = 15.0
         ) -> Any:
-            """Spin until ``condition`` holds and return its value; fail, naming ``what``, where it never does."""
+            """Spin until ``condition`` holds, and return its value; fail with ``what`` where it never does."""
             end = time.monotonic() + timeout_s
             while not (value := condition()):
                 left = end - time.monotonic()
@@ -95,7 +95,7 @@ else:
             """Spin until each publisher of the tester has ``count`` subscribers."""
             self.until(
                 lambda: all(p.get_subscription_count() >= count for p in publishers),
-                "publishers find subscribers",
+                "all are connected",
             )
 
         def said(self, words: str = "") -> list[str]:
