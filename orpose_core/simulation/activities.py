@@ -121,7 +121,14 @@ def _sit(pose: Float64Array, d: Float64Array, dice: Dice) -> None:
         pose[row], pose[row + 1] = sign * dice.between(0.10, 0.28), dice.between(0.38, 0.62)
     for right in (False, True):
         if dice.chance(0.6):
-            hand_local(pose, right, dice.between(-0.15, 0.1), dice.between(0.4, 0.75), dice.between(-0.65, -0.3), (0.5, -0.4, -0.7))
+            hand_local(
+                pose,
+                right,
+                dice.between(-0.15, 0.1),
+                dice.between(0.4, 0.75),
+                dice.between(-0.65, -0.3),
+                (0.5, -0.4, -0.7),
+            )
         else:
             _hang(pose, d, dice, right)
 
@@ -139,21 +146,80 @@ def _both(pose: Float64Array, d: Float64Array, dice: Dice, activity: str) -> boo
         if activity in ("rest", "watch", "walk"):
             _hang(pose, d, dice, right)
         elif activity == "gesture":
-            arm(pose, d, right, dice.between(5, 55) * DEGREE, dice.between(0, 80) * DEGREE, dice.between(45, 125) * DEGREE, dice.between(-45, 50) * DEGREE)
+            arm(
+                pose,
+                d,
+                right,
+                dice.between(5, 55) * DEGREE,
+                dice.between(0, 80) * DEGREE,
+                dice.between(45, 125) * DEGREE,
+                dice.between(-45, 50) * DEGREE,
+            )
         elif activity == "spread":
-            arm(pose, d, right, dice.between(65, 105) * DEGREE, dice.between(60, 105) * DEGREE, dice.between(0, 35) * DEGREE, dice.between(-60, 60) * DEGREE)
+            arm(
+                pose,
+                d,
+                right,
+                dice.between(65, 105) * DEGREE,
+                dice.between(60, 105) * DEGREE,
+                dice.between(0, 35) * DEGREE,
+                dice.between(-60, 60) * DEGREE,
+            )
         elif activity == "raised":
-            arm(pose, d, right, dice.between(95, 170) * DEGREE, dice.between(20, 100) * DEGREE, dice.between(0, 100) * DEGREE, dice.between(-60, 30) * DEGREE)
+            arm(
+                pose,
+                d,
+                right,
+                dice.between(95, 170) * DEGREE,
+                dice.between(20, 100) * DEGREE,
+                dice.between(0, 100) * DEGREE,
+                dice.between(-60, 30) * DEGREE,
+            )
         elif activity == "akimbo":
-            hand_local(pose, right, dice.between(-0.05, 0.08), dice.between(-0.05, 0.16), dice.between(-0.72, -0.60), (1.0, dice.between(-0.6, 0.1), 0.0))
+            hand_local(
+                pose,
+                right,
+                dice.between(-0.05, 0.08),
+                dice.between(-0.05, 0.16),
+                dice.between(-0.72, -0.60),
+                (1.0, dice.between(-0.6, 0.1), 0.0),
+            )
         elif activity == "crossed":
-            hand_local(pose, right, dice.between(-0.50, -0.36), 0.36 + (0.06 if right else 0.0), dice.between(-0.44, -0.30), (0.5, -0.1, -0.9))
+            hand_local(
+                pose,
+                right,
+                dice.between(-0.50, -0.36),
+                0.36 + (0.06 if right else 0.0),
+                dice.between(-0.44, -0.30),
+                (0.5, -0.1, -0.9),
+            )
         elif activity == "sterile":
-            hand_local(pose, right, dice.between(-0.34, -0.10), dice.between(0.40, 0.62), dice.between(-0.42, -0.10), (0.5, -0.2, -0.8))
+            hand_local(
+                pose,
+                right,
+                dice.between(-0.34, -0.10),
+                dice.between(0.40, 0.62),
+                dice.between(-0.42, -0.10),
+                (0.5, -0.2, -0.8),
+            )
         elif activity == "pockets":
-            hand_local(pose, right, dice.between(0.03, 0.12), dice.between(0.03, 0.18), dice.between(-0.84, -0.74), (0.6, -0.8, 0.0))
+            hand_local(
+                pose,
+                right,
+                dice.between(0.03, 0.12),
+                dice.between(0.03, 0.18),
+                dice.between(-0.84, -0.74),
+                (0.6, -0.8, 0.0),
+            )
         elif activity == "behind":
-            hand_local(pose, right, dice.between(-0.36, -0.22), dice.between(-0.36, -0.28), dice.between(-0.80, -0.55), (0.9, -0.3, 0.0))
+            hand_local(
+                pose,
+                right,
+                dice.between(-0.36, -0.22),
+                dice.between(-0.36, -0.28),
+                dice.between(-0.80, -0.55),
+                (0.9, -0.3, 0.0),
+            )
         elif activity == "anything":
             _anything(pose, d, dice, right)
         else:
@@ -167,14 +233,46 @@ def _one_arm(pose: Float64Array, d: Float64Array, dice: Dice, activity: str) -> 
     _hang(pose, d, dice, not busy)
     if activity == "phone":
         if dice.chance(0.5):  # at the ear, else looked at
-            arm(pose, d, busy, dice.between(25, 60) * DEGREE, dice.between(20, 70) * DEGREE, dice.between(125, 145) * DEGREE, dice.between(0, 30) * DEGREE)
+            arm(
+                pose,
+                d,
+                busy,
+                dice.between(25, 60) * DEGREE,
+                dice.between(20, 70) * DEGREE,
+                dice.between(125, 145) * DEGREE,
+                dice.between(0, 30) * DEGREE,
+            )
         else:
-            arm(pose, d, busy, dice.between(10, 35) * DEGREE, dice.between(0, 40) * DEGREE, dice.between(80, 115) * DEGREE, dice.between(0, 40) * DEGREE)
+            arm(
+                pose,
+                d,
+                busy,
+                dice.between(10, 35) * DEGREE,
+                dice.between(0, 40) * DEGREE,
+                dice.between(80, 115) * DEGREE,
+                dice.between(0, 40) * DEGREE,
+            )
             pose[k.NECK_PITCH] += 0.35
     elif activity in ("reach", "pass"):
-        arm(pose, d, busy, dice.between(50, 110) * DEGREE, dice.between(-15, 75) * DEGREE, dice.between(0, 45) * DEGREE, dice.between(-30, 40) * DEGREE)
+        arm(
+            pose,
+            d,
+            busy,
+            dice.between(50, 110) * DEGREE,
+            dice.between(-15, 75) * DEGREE,
+            dice.between(0, 45) * DEGREE,
+            dice.between(-30, 40) * DEGREE,
+        )
     elif activity == "wave":
-        arm(pose, d, busy, dice.between(70, 160) * DEGREE, dice.between(30, 95) * DEGREE, dice.between(20, 110) * DEGREE, dice.between(-70, 0) * DEGREE)
+        arm(
+            pose,
+            d,
+            busy,
+            dice.between(70, 160) * DEGREE,
+            dice.between(30, 95) * DEGREE,
+            dice.between(20, 110) * DEGREE,
+            dice.between(-70, 0) * DEGREE,
+        )
     if dice.chance(0.3):
         _anything(pose, d, dice, not busy)
 
@@ -222,14 +320,24 @@ def _lie(pose: Float64Array, d: Float64Array, dice: Dice, surface_m: float) -> N
 
 def _towards_target(pose: Float64Array, d: Float64Array, dice: Dice, actor: Actor) -> None:
     """Lean and reach for the target of a working activity."""
-    lean = {"lean": (0.25, 0.70), "across": (0.35, 0.85), "bend": (0.4, 1.1)}.get(actor.activity, (0.04, 0.32))
+    lean = {"lean": (0.25, 0.70), "across": (0.35, 0.85), "bend": (0.4, 1.1)}.get(
+        actor.activity, (0.04, 0.32)
+    )
     total = dice.between(*lean)
     pose[k.PITCH], pose[k.FLEX] = 0.45 * total, 0.55 * total
     pose[k.NECK_PITCH] = dice.between(0.2, 0.6) - 0.2 * total
     pose[k.TWIST] = dice.near(0.0, 0.15)
     if actor.target_m is None:
         for right in (False, True):
-            arm(pose, d, right, (dice.between(10, 50) + total * 40) * DEGREE, dice.between(0, 50) * DEGREE, dice.between(20, 100) * DEGREE, dice.between(-10, 45) * DEGREE)
+            arm(
+                pose,
+                d,
+                right,
+                (dice.between(10, 50) + total * 40) * DEGREE,
+                dice.between(0, 50) * DEGREE,
+                dice.between(20, 100) * DEGREE,
+                dice.between(-10, 45) * DEGREE,
+            )
         return
     x, y, z = actor.target_m
     c, s = cos(actor.yaw_rad), sin(actor.yaw_rad)
@@ -259,7 +367,15 @@ def keyframe(actor: Actor, d: Float64Array, number: int) -> Float64Array:
         _towards_target(pose, d, dice, actor)
     elif activity == "carry":
         for right in (False, True):
-            arm(pose, d, right, dice.between(5, 35) * DEGREE, dice.between(0, 40) * DEGREE, dice.between(60, 100) * DEGREE, dice.between(-5, 15) * DEGREE)
+            arm(
+                pose,
+                d,
+                right,
+                dice.between(5, 35) * DEGREE,
+                dice.between(0, 40) * DEGREE,
+                dice.between(60, 100) * DEGREE,
+                dice.between(-5, 15) * DEGREE,
+            )
     elif not _both(pose, d, dice, activity):
         _one_arm(pose, d, dice, activity)
     return pose

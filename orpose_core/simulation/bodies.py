@@ -27,7 +27,9 @@ SKIN, HAIR, TOP, TROUSERS, SHOES, CAP, MASK, COAT, GLOVES, APRON = range(10)
 PERSON_MATERIALS = 10
 
 # Rows of a person's outfit.
-HAIR_VOLUME, HAIR_LENGTH, CAP_VOLUME, MASKED, GOWN, APRON_ON, SLEEVE, LOOSE_TOP, LOOSE_TROUSERS, SKIRT = range(10)
+HAIR_VOLUME, HAIR_LENGTH, CAP_VOLUME, MASKED, GOWN, APRON_ON, SLEEVE, LOOSE_TOP, LOOSE_TROUSERS, SKIRT = (
+    range(10)
+)
 PONYTAIL, GLOVED, BACKPACK, BUST, COLLAR = 10, 11, 12, 13, 14
 OUTFIT_SIZE = 15
 
@@ -115,9 +117,36 @@ def _head(store, slot, joints, frames, d, outfit, owner, base):
     centre = joints[k.HEAD]
     skin = _tag(owner, base, 1, 0)
     masked = outfit[3] > 0.5
-    _ball(store, slot, skull, centre + applied(skull, 0.0, -0.006 * s, 0.022 * s), 0.045 * s, 0.056 * s, 0.053 * s, skin)
-    _ball(store, slot, skull, centre + applied(skull, 0.0, 0.018 * s, -0.014 * s), 0.036 * s, 0.043 * s, 0.050 * s, skin)
-    _ball(store, slot, skull, centre + applied(skull, 0.0, 0.030 * s, -0.040 * s), 0.024 * s, 0.025 * s, 0.020 * s, skin)
+    _ball(
+        store,
+        slot,
+        skull,
+        centre + applied(skull, 0.0, -0.006 * s, 0.022 * s),
+        0.045 * s,
+        0.056 * s,
+        0.053 * s,
+        skin,
+    )
+    _ball(
+        store,
+        slot,
+        skull,
+        centre + applied(skull, 0.0, 0.018 * s, -0.014 * s),
+        0.036 * s,
+        0.043 * s,
+        0.050 * s,
+        skin,
+    )
+    _ball(
+        store,
+        slot,
+        skull,
+        centre + applied(skull, 0.0, 0.030 * s, -0.040 * s),
+        0.024 * s,
+        0.025 * s,
+        0.020 * s,
+        skin,
+    )
     bridge = centre + applied(skull, 0.0, 0.053 * s, 0.010 * s)
     _cone(store, slot, bridge, joints[k.NOSE].copy(), 0.006 * s, 0.0095 * s, skull[:, 0].copy(), 1.0, skin)
     for ear in (k.LEFT_EAR, k.RIGHT_EAR):
@@ -129,19 +158,56 @@ def _head(store, slot, joints, frames, d, outfit, owner, base):
     _cone(store, slot, low, throat, 1.12 * width, width, skull[:, 0].copy(), 1.0, neck)
     if outfit[14] > 0.5:
         collar = joints[k.NECK] + applied(frames[k.THORAX_FRAME], 0.0, 0.006 * s, 0.0)
-        _cone(store, slot, low, collar, 1.6 * width, 1.4 * width, skull[:, 0].copy(), 1.0, _tag(owner, base, 2, 9))
+        _cone(
+            store,
+            slot,
+            low,
+            collar,
+            1.6 * width,
+            1.4 * width,
+            skull[:, 0].copy(),
+            1.0,
+            _tag(owner, base, 2, 9),
+        )
     if masked:
         mask = _tag(owner, base, 1, 6)
-        _ball(store, slot, skull, centre + applied(skull, 0.0, 0.036 * s, -0.016 * s), 0.036 * s, 0.034 * s, 0.034 * s, mask)
+        _ball(
+            store,
+            slot,
+            skull,
+            centre + applied(skull, 0.0, 0.036 * s, -0.016 * s),
+            0.036 * s,
+            0.034 * s,
+            0.034 * s,
+            mask,
+        )
     v = outfit[2] * s
     if outfit[2] > 0.0:
         cap = _tag(owner, base, 1, 5)
-        _ball(store, slot, skull, centre + applied(skull, 0.0, -0.016 * s, 0.036 * s), 0.046 * s + v, 0.058 * s + v, 0.042 * s + v, cap)
+        _ball(
+            store,
+            slot,
+            skull,
+            centre + applied(skull, 0.0, -0.016 * s, 0.036 * s),
+            0.046 * s + v,
+            0.058 * s + v,
+            0.042 * s + v,
+            cap,
+        )
         return
     v = outfit[0] * s
     if outfit[0] > 0.0:
         hair = _tag(owner, base, 1, 1)
-        _ball(store, slot, skull, centre + applied(skull, 0.0, -0.012 * s - 0.4 * v, 0.029 * s + 0.3 * v), 0.046 * s + v, 0.053 * s + v, 0.050 * s + v, hair)
+        _ball(
+            store,
+            slot,
+            skull,
+            centre + applied(skull, 0.0, -0.012 * s - 0.4 * v, 0.029 * s + 0.3 * v),
+            0.046 * s + v,
+            0.053 * s + v,
+            0.050 * s + v,
+            hair,
+        )
         if outfit[1] > 0.0:
             end = centre + applied(skull, 0.0, -0.040 * s, 0.0)
             end = end + applied(frames[k.THORAX_FRAME], 0.0, -0.012 * s, -outfit[1] * s)
@@ -161,7 +227,9 @@ def _chest(store, slot, joints, frames, d, outfit, cloth):
     for sign, joint in ((-1.0, k.LEFT_SHOULDER), (1.0, k.RIGHT_SHOULDER)):
         inner = top + applied(thorax, sign * 0.020 * h, -0.008 * h, -0.010 * h)
         outer = joints[joint] + applied(thorax, -sign * 0.012 * h, -0.002 * h, -0.004 * h)
-        _cone(store, slot, inner, outer, 0.040 * h + loose, 0.032 * h + loose, thorax[:, 1].copy(), 0.9, cloth)
+        _cone(
+            store, slot, inner, outer, 0.040 * h + loose, 0.032 * h + loose, thorax[:, 1].copy(), 0.9, cloth
+        )
         flank = top + applied(thorax, sign * 0.056 * h, -0.004 * h, -0.060 * h)
         _ball(store, slot, thorax, flank, 0.040 * h * g + loose, 0.052 * h * g + loose, 0.075 * h, cloth)
         blade = top + applied(thorax, sign * 0.046 * h, -0.050 * h * g, -0.056 * h)
@@ -226,13 +294,63 @@ def _arms(store, slot, joints, frames, d, outfit, owner, base):
         cloth = 7 if gown else 2
         across = hand[:, 0].copy()
         if sleeve > 0.9:
-            _cone(store, slot, shoulder, elbow, 0.034 * h * g + wide, 0.026 * h * g + wide, across, 1.0, _tag(owner, base, part, cloth))
-            _cone(store, slot, elbow, wrist, 0.026 * h * g + wide, 0.018 * h * g + 0.8 * wide, across, 1.0, _tag(owner, base, part + 1, cloth))
+            _cone(
+                store,
+                slot,
+                shoulder,
+                elbow,
+                0.034 * h * g + wide,
+                0.026 * h * g + wide,
+                across,
+                1.0,
+                _tag(owner, base, part, cloth),
+            )
+            _cone(
+                store,
+                slot,
+                elbow,
+                wrist,
+                0.026 * h * g + wide,
+                0.018 * h * g + 0.8 * wide,
+                across,
+                1.0,
+                _tag(owner, base, part + 1, cloth),
+            )
         else:
             end = shoulder + (0.35 + 0.6 * sleeve) * (elbow - shoulder)
-            _cone(store, slot, shoulder, elbow, 0.031 * h * g, 0.0235 * h * g, across, 1.0, _tag(owner, base, part, 0))
-            _cone(store, slot, shoulder, end, 0.034 * h * g + wide, 0.031 * h * g + wide, across, 1.0, _tag(owner, base, part, cloth))
-            _cone(store, slot, elbow, wrist, 0.0245 * h * g, 0.0155 * h * g, across, 0.92, _tag(owner, base, part + 1, 0))
+            _cone(
+                store,
+                slot,
+                shoulder,
+                elbow,
+                0.031 * h * g,
+                0.0235 * h * g,
+                across,
+                1.0,
+                _tag(owner, base, part, 0),
+            )
+            _cone(
+                store,
+                slot,
+                shoulder,
+                end,
+                0.034 * h * g + wide,
+                0.031 * h * g + wide,
+                across,
+                1.0,
+                _tag(owner, base, part, cloth),
+            )
+            _cone(
+                store,
+                slot,
+                elbow,
+                wrist,
+                0.0245 * h * g,
+                0.0155 * h * g,
+                across,
+                0.92,
+                _tag(owner, base, part + 1, 0),
+            )
         glove = _tag(owner, base, part + 2, 8 if outfit[11] > 0.5 else 0)
         palm = wrist + applied(hand, 0.0, 0.022 * h, 0.0)
         knuckles = wrist + applied(hand, 0.0, 0.056 * h, 0.002 * h)
@@ -262,13 +380,43 @@ def _legs(store, slot, joints, frames, d, outfit, owner, base):
         bare = outfit[9] > 0.0
         cloth = 0 if bare else 3
         inner = hip + (0.018 * h) * unit(joints[k.PELVIS] - hip)
-        _cone(store, slot, inner, knee, thigh + loose, 0.032 * h * g + loose, side, 1.0, _tag(owner, base, part, cloth))
-        _cone(store, slot, knee, ankle, 0.031 * h * g + loose, 0.021 * h * g + loose, side, 1.0, _tag(owner, base, part + 1, cloth))
+        _cone(
+            store,
+            slot,
+            inner,
+            knee,
+            thigh + loose,
+            0.032 * h * g + loose,
+            side,
+            1.0,
+            _tag(owner, base, part, cloth),
+        )
+        _cone(
+            store,
+            slot,
+            knee,
+            ankle,
+            0.031 * h * g + loose,
+            0.021 * h * g + loose,
+            side,
+            1.0,
+            _tag(owner, base, part + 1, cloth),
+        )
         bone = unit(ankle - knee)
         back = foot[:, 1] - (foot[0, 1] * bone[0] + foot[1, 1] * bone[1] + foot[2, 1] * bone[2]) * bone
         calf = knee + 0.30 * (ankle - knee) - 0.013 * h * unit(back)
         low = knee + 0.55 * (ankle - knee) - 0.006 * h * unit(back)
-        _cone(store, slot, calf, low, 0.030 * h * g + loose, 0.024 * h * g + loose, side, 1.0, _tag(owner, base, part + 1, cloth))
+        _cone(
+            store,
+            slot,
+            calf,
+            low,
+            0.030 * h * g + loose,
+            0.024 * h * g + loose,
+            side,
+            1.0,
+            _tag(owner, base, part + 1, cloth),
+        )
         shoe = _tag(owner, base, part + 2, 4)
         heel = ankle + applied(foot, 0.0, -0.022 * h, -0.020 * h)
         ball = ankle + applied(foot, 0.0, 0.066 * h, -0.024 * h)

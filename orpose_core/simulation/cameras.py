@@ -128,9 +128,7 @@ def ceiling_camera(
     return Camera(aim((x, y, z), azimuth, tilt, dice.near(0.0, 0.05)), _some_lens(dice), name)
 
 
-def eye_level_camera(
-    dice: Dice, focus_m: tuple[float, float, float], distance_m: float, name: str
-) -> Camera:
+def eye_level_camera(dice: Dice, focus_m: tuple[float, float, float], distance_m: float, name: str) -> Camera:
     """Return a camera of a robot, tripod or shelf that looks at ``focus_m`` from ``distance_m`` away."""
     bearing = dice.between(-math.pi, math.pi)
     x, y = focus_m[0] + distance_m * cos(bearing), focus_m[1] + distance_m * sin(bearing)
@@ -138,4 +136,6 @@ def eye_level_camera(
     aside = dice.near(0.0, 0.10)
     level = angle_of(distance_m, z - focus_m[2])
     tilt = level + dice.near(0.0, 0.06)
-    return Camera(aim((x, y, z), bearing + math.pi + aside, tilt, dice.near(0.0, 0.02)), _some_lens(dice), name)
+    return Camera(
+        aim((x, y, z), bearing + math.pi + aside, tilt, dice.near(0.0, 0.02)), _some_lens(dice), name
+    )

@@ -130,7 +130,9 @@ def patient(dice: Dice) -> Person:
     outfit[bodies.SLEEVE], outfit[bodies.LOOSE_TOP] = dice.between(0.2, 0.5), 0.01
     outfit[bodies.LOOSE_TROUSERS] = 0.006
     shirt = (0.80, 0.84, 0.88)
-    colors = np.array([dice.one_of(_SKINS), dice.one_of(_HAIRS), shirt, shirt, shirt, (0.6, 0.75, 0.85), *[shirt] * 4])
+    colors = np.array(
+        [dice.one_of(_SKINS), dice.one_of(_HAIRS), shirt, shirt, shirt, (0.6, 0.75, 0.85), *[shirt] * 4]
+    )
     colors[bodies.SHOES] = colors[bodies.SKIN]
     colors[bodies.GLOVES] = colors[bodies.SKIN]
     return Person(size, outfit, "patient", colors)

@@ -27,7 +27,10 @@ FLEX, SIDE, TWIST = 6, 7, 8  # of the spine, thorax against pelvis; flex bends f
 NECK_PITCH, NECK_YAW, NECK_ROLL = 9, 10, 11  # of the head against the thorax; pitch looks down
 LEFT_WRIST, RIGHT_WRIST = 12, 15  # from the shoulder in the thorax frame, in arm lengths (3 numbers)
 LEFT_POLE, RIGHT_POLE = 18, 21  # direction in which the elbow points, thorax frame (3 numbers)
-LEFT_FOOT, RIGHT_FOOT = 24, 29  # ankle: side, forward (from the pelvis) and lift, in leg lengths, then yaw, pitch
+LEFT_FOOT, RIGHT_FOOT = (
+    24,
+    29,
+)  # ankle: side, forward (from the pelvis) and lift, in leg lengths, then yaw, pitch
 HAND_ROLL, HAND_FLEX = 34, 36  # left, right: turn about the forearm; wrist flexion
 LYING = 38  # 1 = supine: the legs hang on the pelvis, not on the floor
 SHRUG = 39  # of both shoulders, in statures
@@ -156,7 +159,9 @@ def _arm(pose, d, thorax, joints, frames, right):
     # The palm of a hanging hand faces the thigh: its normal (z of the hand frame) points inwards.
     inward = applied(thorax, -sign, 0.25, 0.15)
     hand = _frame_along(forward, inward)
-    turn = product(rotation_about(1, sign * pose[HAND_ROLL + side]), rotation_about(0, pose[HAND_FLEX + side]))
+    turn = product(
+        rotation_about(1, sign * pose[HAND_ROLL + side]), rotation_about(0, pose[HAND_FLEX + side])
+    )
     frames[RIGHT_HAND_FRAME if right else LEFT_HAND_FRAME] = product(hand, turn)
 
 

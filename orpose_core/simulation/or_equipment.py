@@ -7,9 +7,15 @@ import math
 from orpose_core.simulation import raycast
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
+from orpose_core.simulation.shading import SCREEN, Light
 from orpose_core.simulation.rooms import Point, Room, coat_rack, some_grey, some_color, turned
 
-_DRAPE_COLORS: tuple[Point, ...] = ((0.15, 0.42, 0.45), (0.22, 0.45, 0.62), (0.12, 0.38, 0.30), (0.55, 0.68, 0.78))
+_DRAPE_COLORS: tuple[Point, ...] = (
+    (0.15, 0.42, 0.45),
+    (0.22, 0.45, 0.62),
+    (0.12, 0.38, 0.30),
+    (0.55, 0.68, 0.78),
+)
 
 
 def _drape(room: Room, dice: Dice) -> int:
@@ -32,7 +38,10 @@ def c_arm(room: Room, dice: Dice, x: float, y: float, yaw: float, height: float)
         return x + c * flat - s * up * sin(tilt), y + s * flat + c * up * sin(tilt), height + up * cos(tilt)
 
     start, steps = math.radians(75.0), 9
-    points = [at(start + (2.0 * math.pi - 2.0 * start + math.radians(0.0)) * i / steps, radius) for i in range(steps + 1)]
+    points = [
+        at(start + (2.0 * math.pi - 2.0 * start + math.radians(0.0)) * i / steps, radius)
+        for i in range(steps + 1)
+    ]
     for a, b in zip(points, points[1:], strict=False):
         room.rod(a, b, thick, skin)
     for end, r1, r2, length in ((points[0], 0.16, 0.14, 0.28), (points[-1], 0.10, 0.12, 0.25)):
@@ -61,12 +70,15 @@ def ceiling_lamp(room: Room, dice: Dice, x: float, y: float) -> None:
     r = dice.between(0.22, 0.34)
     room.blob((x, y, z), (r, r, 0.09), shell)
     room.pillar((x, y, z - 0.07), 0.8 * r, 0.03, glass)
+    if len(room.lights) < 3:
+        bright = dice.between(1.2, 2.6)
+        room.lights.append(Light((x, y, z - 0.12), (bright, 0.97 * bright, 0.9 * bright), 0.9))
 
 
 def monitors(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     """Add one to four screens, hanging from the ceiling or on a cart; screens give no depth."""
     shell = room.material(some_grey(dice, 0.05, 0.3, 0.02), 0.4, 0.3)
-    screen = room.material((0.05, 0.07, 0.1) if dice.chance(0.5) else (0.25, 0.35, 0.45), 1.3, 1.0)
+    screen = room.material((0.05, 0.07, 0.1), 1.3, 1.0, SCREEN)
     c, s = cos(yaw), sin(yaw)
     count, hanging = 1 + dice.below(3), dice.chance(0.6)
     z = dice.between(1.5, 1.9) if hanging else dice.between(1.15, 1.4)
@@ -98,7 +110,14 @@ def anaesthesia_machine(room: Room, dice: Dice, x: float, y: float, yaw: float) 
     if room.table is not None:
         tx, ty, _, surface, _, _ = room.table
         px, py = x - 0.3 * s, y + 0.3 * c
-        points = [(px + (tx - px) * t * 0.7, py + (ty - py) * t * 0.7, 1.0 + (surface + 0.1 - 1.0) * t - 0.5 * t * (1 - t)) for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        points = [
+            (
+                px + (tx - px) * t * 0.7,
+                py + (ty - py) * t * 0.7,
+                1.0 + (surface + 0.1 - 1.0) * t - 0.5 * t * (1 - t),
+            )
+            for t in (0.0, 0.25, 0.5, 0.75, 1.0)
+        ]
         room.cable(points, 0.016, hose)
     room.take(x, y, 0.42)
 
@@ -110,7 +129,9 @@ def trolley(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     z = dice.between(0.8, 1.0)
     c, s = cos(yaw), sin(yaw)
     if dice.chance(0.55):
-        room.box((x, y, 0.5 * z + 0.06), (half[0] + 0.02, half[1] + 0.02, 0.5 * z - 0.06), _drape(room, dice), yaw)
+        room.box(
+            (x, y, 0.5 * z + 0.06), (half[0] + 0.02, half[1] + 0.02, 0.5 * z - 0.06), _drape(room, dice), yaw
+        )
     else:
         for board in (0.25, 0.55, 1.0):
             room.box((x, y, z * board), (*half, 0.012), steel, yaw)
@@ -123,7 +144,12 @@ def trolley(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
         px, py = dice.between(-0.85, 0.85) * half[0], dice.between(-0.8, 0.8) * half[1]
         r = dice.between(0.02, 0.08)
         thing = steel if dice.chance(0.5) else room.material(some_color(dice), dice.between(0.0, 0.6), 0.3)
-        room.box((x + c * px - s * py, y + s * px + c * py, z + 0.012 + 0.6 * r), (r * 1.6, r * 0.7, 0.6 * r), thing, yaw + px)
+        room.box(
+            (x + c * px - s * py, y + s * px + c * py, z + 0.012 + 0.6 * r),
+            (r * 1.6, r * 0.7, 0.6 * r),
+            thing,
+            yaw + px,
+        )
     room.take(x, y, max(half))
 
 
@@ -146,7 +172,9 @@ def infusion_stand(room: Room, dice: Dice, x: float, y: float) -> None:
 
 def draped_ghost(room: Room, dice: Dice, x: float, y: float) -> None:
     """Add a stand under a cloth: of a person's height and width, and nobody."""
-    cloth = _drape(room, dice) if dice.chance(0.6) else room.material(some_grey(dice, 0.6, 0.9), 0.1, 0.0, 1.0)
+    cloth = (
+        _drape(room, dice) if dice.chance(0.6) else room.material(some_grey(dice, 0.6, 0.9), 0.1, 0.0, 1.0)
+    )
     top = dice.between(1.2, 1.75)
     yaw = dice.between(-math.pi, math.pi)
     wide, thick = dice.between(0.16, 0.28), dice.between(0.5, 1.0)
@@ -161,7 +189,9 @@ def draped_ghost(room: Room, dice: Dice, x: float, y: float) -> None:
 def bin_or_stool(room: Room, dice: Dice, x: float, y: float) -> None:
     """Add a waste bag on its frame, or a stool."""
     if dice.chance(0.5):
-        bag = room.material(dice.one_of(((0.75, 0.72, 0.2), (0.1, 0.1, 0.12), (0.7, 0.75, 0.8))), dice.between(0, 0.7), 0.4)
+        bag = room.material(
+            dice.one_of(((0.75, 0.72, 0.2), (0.1, 0.1, 0.12), (0.7, 0.75, 0.8))), dice.between(0, 0.7), 0.4
+        )
         room.solids.add(raycast.FRUSTUM, (x, y, 0.05), turned(0.0), (1.0, 1.0, 1.0), bag, (0.75, 0.2, 0.26))
         room.take(x, y, 0.25)
     else:
@@ -213,7 +243,9 @@ def patient_drape(room: Room, dice: Dice, feet_sign: float) -> None:
     half = 0.5 * (half_length + reach)
     for side in (-1.0, 1.0):
         px, py = middle[0] - s * side * (half_width + 0.02), middle[1] + c * side * (half_width + 0.02)
-        room.box((px, py, surface - dice.between(0.1, 0.3)), (half, 0.012, dice.between(0.12, 0.35)), cloth, yaw)
+        room.box(
+            (px, py, surface - dice.between(0.1, 0.3)), (half, 0.012, dice.between(0.12, 0.35)), cloth, yaw
+        )
 
 
 def cables(room: Room, dice: Dice) -> None:
@@ -227,7 +259,11 @@ def cables(room: Room, dice: Dice) -> None:
             sag = [(0.0, room.height_m), (0.3, z + 0.3), (0.6, z), (1.0, z + 0.1)]
             room.cable([(x + dx * t, y + dy * t, h) for t, h in sag], dice.between(0.01, 0.03), color)
         else:
-            room.cable([(x + dx * t + 0.2 * sin(6.0 * t), y + dy * t, 0.02) for t in (0.0, 0.35, 0.7, 1.1)], 0.015, color)
+            room.cable(
+                [(x + dx * t + 0.2 * sin(6.0 * t), y + dy * t, 0.02) for t in (0.0, 0.35, 0.7, 1.1)],
+                0.015,
+                color,
+            )
 
 
 def equip(room: Room, dice: Dice) -> None:
@@ -239,7 +275,9 @@ def equip(room: Room, dice: Dice) -> None:
     if dice.chance(0.45):
         side = yaw + (math.pi / 2.0 if dice.chance(0.5) else -math.pi / 2.0)
         along = dice.between(-0.5, 0.5) * half_length
-        c_arm(room, dice, tx + cos(yaw) * along, ty + sin(yaw) * along, side, surface + dice.between(0.0, 0.2))
+        c_arm(
+            room, dice, tx + cos(yaw) * along, ty + sin(yaw) * along, side, surface + dice.between(0.0, 0.2)
+        )
     if dice.chance(0.7):
         end = 1.0 if dice.chance(0.5) else -1.0
         along, across = end * (half_length + dice.between(0.3, 0.6)), dice.near(0.0, 0.5)
@@ -250,7 +288,10 @@ def equip(room: Room, dice: Dice) -> None:
     cables(room, dice)
     things = ("trolley", "trolley", "monitors", "stand", "ghost", "bin", "rack", "cart")
     for _ in range(3 + dice.below(7)):
-        x, y = dice.between(-0.92, 0.92) * room.half_size_m[0], dice.between(-0.92, 0.92) * room.half_size_m[1]
+        x, y = (
+            dice.between(-0.92, 0.92) * room.half_size_m[0],
+            dice.between(-0.92, 0.92) * room.half_size_m[1],
+        )
         angle = dice.between(-math.pi, math.pi)
         if not room.is_free(x, y, 0.35) or (x - tx) ** 2 + (y - ty) ** 2 < 0.8:
             continue
@@ -268,7 +309,12 @@ def equip(room: Room, dice: Dice) -> None:
             room.take(x, y, 0.3)
         elif kind == "cart":
             h = dice.between(0.4, 0.95)
-            room.box((x, y, h), (0.3, 0.25, h), room.material(some_grey(dice, 0.3, 0.9), dice.between(0, 0.4), 0.2), angle)
+            room.box(
+                (x, y, h),
+                (0.3, 0.25, h),
+                room.material(some_grey(dice, 0.3, 0.9), dice.between(0, 0.4), 0.2),
+                angle,
+            )
             room.take(x, y, 0.38)
         else:
             bin_or_stool(room, dice, x, y)

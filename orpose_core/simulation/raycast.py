@@ -132,7 +132,9 @@ def _pixel_span(low: float, high: float, z_low: float, z_high: float, f: float, 
 
 
 @njit(cache=True)
-def place_before_camera(kinds, origins, axes, scales, params, camera_from_room, fx, fy, cx, cy, width, height):
+def place_before_camera(
+    kinds, origins, axes, scales, params, camera_from_room, fx, fy, cx, cy, width, height
+):
     """Return per solid the map from camera to local space and the rectangle of pixels it may touch.
 
     Args:

@@ -12,6 +12,7 @@ from orpose_core.simulation import raycast
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.raycast import Solids
+from orpose_core.simulation.shading import Light
 
 Float64Array = NDArray[np.float64]
 Point = tuple[float, float, float]
@@ -35,7 +36,7 @@ class Room:
         half_size_m: half the room's extent along x and y.
         height_m: of the ceiling.
         table: centre x, y, yaw of the long axis, surface height, half length, half width; None in other rooms.
-        lights_m: where lamps are.
+        lights: lamps that shine downwards.
     """
 
     solids: Solids
@@ -45,7 +46,7 @@ class Room:
     half_size_m: tuple[float, float] = (3.0, 3.0)
     height_m: float = 3.0
     table: tuple[float, float, float, float, float, float] | None = None
-    lights_m: list[Point] = field(default_factory=list)
+    lights: list[Light] = field(default_factory=list)
 
     @classmethod
     def empty(cls) -> Room:
@@ -122,6 +123,11 @@ def some_color(dice: Dice) -> Point:
     return dice.between(0.05, 0.85), dice.between(0.05, 0.85), dice.between(0.05, 0.85)
 
 
+def _lamp_color(dice: Dice, strength: float) -> Point:
+    warm = dice.near(0.0, 0.06)
+    return strength * (1.0 + warm), strength, strength * (1.0 - warm)
+
+
 def add_shell(
     room: Room, dice: Dice, half: tuple[float, float], height: float, floor_loss: float, wall_loss: float
 ) -> None:
@@ -151,9 +157,16 @@ def coat_rack(room: Room, dice: Dice, x: float, y: float) -> None:
         yaw = dice.between(-math.pi, math.pi)
         cx, cy = x + 0.12 * cos(yaw), y + 0.12 * sin(yaw)
         top, bottom = height - dice.between(0.05, 0.3), dice.between(0.4, 0.9)
-        room.rod((cx, cy, top - 0.1), (cx, cy, bottom), dice.between(0.07, 0.13), cloth, dice.between(0.12, 0.22))
+        room.rod(
+            (cx, cy, top - 0.1), (cx, cy, bottom), dice.between(0.07, 0.13), cloth, dice.between(0.12, 0.22)
+        )
         if dice.chance(0.5):
-            room.rod((cx - 0.17 * sin(yaw), cy + 0.17 * cos(yaw), top - 0.15), (cx - 0.22 * sin(yaw), cy + 0.22 * cos(yaw), top - 0.6), 0.05, cloth)
+            room.rod(
+                (cx - 0.17 * sin(yaw), cy + 0.17 * cos(yaw), top - 0.15),
+                (cx - 0.22 * sin(yaw), cy + 0.22 * cos(yaw), top - 0.6),
+                0.05,
+                cloth,
+            )
     if dice.chance(0.4):
         room.blob((x, y, height + 0.03), (0.11, 0.13, 0.08), room.material(some_color(dice), 0.3))
 
@@ -166,13 +179,22 @@ def _shelf(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     for sx in (-1.0, 1.0):
         for sy in (-1.0, 1.0):
             px, py = sx * half_width, sy * half_depth
-            room.box((x + c * px - s * py, y + s * px + c * py, 0.5 * height), (0.02, 0.02, 0.5 * height), frame, yaw)
+            room.box(
+                (x + c * px - s * py, y + s * px + c * py, 0.5 * height),
+                (0.02, 0.02, 0.5 * height),
+                frame,
+                yaw,
+            )
     boards = 2 + dice.below(4)
     for i in range(boards):
         z = height * (i + 0.6) / boards
         room.box((x, y, z), (half_width, half_depth, 0.012), frame, yaw)
         for _ in range(dice.below(4)):
-            px, r, h = dice.between(-0.85, 0.85) * half_width, dice.between(0.03, 0.1), dice.between(0.05, 0.14)
+            px, r, h = (
+                dice.between(-0.85, 0.85) * half_width,
+                dice.between(0.03, 0.1),
+                dice.between(0.05, 0.14),
+            )
             thing = room.material(some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.5))
             place = (x + c * px, y + s * px, z + 0.012 + h)
             if dice.chance(0.5):
@@ -194,7 +216,12 @@ def _desk(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
         px, py = dice.between(-0.8, 0.8) * half[0], dice.between(-0.6, 0.6) * half[1]
         h = dice.between(0.04, 0.22)
         thing = room.material(some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.6))
-        room.box((x + c * px - s * py, y + s * px + c * py, z + 0.02 + h), (dice.between(0.04, 0.25), dice.between(0.02, 0.1), h), thing, yaw)
+        room.box(
+            (x + c * px - s * py, y + s * px + c * py, z + 0.02 + h),
+            (dice.between(0.04, 0.25), dice.between(0.02, 0.1), h),
+            thing,
+            yaw,
+        )
 
 
 def _chair(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
@@ -213,7 +240,9 @@ def _chair(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
 
 def _thing(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     """Something of a person's height: cabinet, column, draped stand, plant, board, bin."""
-    kind = dice.pick({"cabinet": 1.2, "column": 0.7, "draped": 1.2, "plant": 0.6, "board": 0.7, "bin": 0.6, "bags": 0.8})
+    kind = dice.pick(
+        {"cabinet": 1.2, "column": 0.7, "draped": 1.2, "plant": 0.6, "board": 0.7, "bin": 0.6, "bags": 0.8}
+    )
     color = room.material(some_color(dice), dice.between(0.0, 0.9), dice.between(0.0, 0.4), 1.0)
     if kind == "cabinet":
         h = dice.between(0.4, 1.05)
@@ -232,14 +261,18 @@ def _thing(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
             a, h = dice.between(-math.pi, math.pi), dice.between(0.7, 1.5)
             room.rod((x, y, 0.35), (x + 0.3 * cos(a), y + 0.3 * sin(a), h), 0.015, leaf, 0.08)
     elif kind == "board":
-        room.box((x, y, dice.between(0.9, 1.2)), (dice.between(0.4, 0.9), 0.02, dice.between(0.4, 0.7)), color, yaw)
+        room.box(
+            (x, y, dice.between(0.9, 1.2)), (dice.between(0.4, 0.9), 0.02, dice.between(0.4, 0.7)), color, yaw
+        )
         room.box((x, y, 0.4), (0.03, 0.2, 0.4), color, yaw)
     elif kind == "bin":
         room.pillar((x, y, 0.0), dice.between(0.15, 0.25), dice.between(0.35, 0.8), color)
     else:
         for _ in range(1 + dice.below(4)):
             r = dice.between(0.1, 0.3)
-            room.blob((x + dice.near(0.0, 0.2), y + dice.near(0.0, 0.2), 0.7 * r), (r, 0.8 * r, r), color, yaw)
+            room.blob(
+                (x + dice.near(0.0, 0.2), y + dice.near(0.0, 0.2), 0.7 * r), (r, 0.8 * r, r), color, yaw
+            )
 
 
 def wall_in(room: Room, dice: Dice, least_x: float, least_y: float) -> None:
@@ -248,15 +281,22 @@ def wall_in(room: Room, dice: Dice, least_x: float, least_y: float) -> None:
     wall_loss = dice.between(0.0, 0.25) if dice.chance(0.65) else dice.between(0.3, 1.0)
     half = (max(dice.between(1.8, 6.0), least_x), max(dice.between(2.2, 7.0), least_y))
     add_shell(room, dice, half, dice.between(2.4, 5.0), floor_loss, wall_loss)
-    room.lights_m = [(dice.near(0.0, 1.0), dice.near(0.0, 1.0), room.height_m - 0.1) for _ in range(2)]
+    for _ in range(2):
+        place = (dice.near(0.0, 1.2), dice.near(0.0, 1.2), room.height_m - 0.1)
+        room.lights.append(Light(place, _lamp_color(dice, dice.between(0.5, 1.6))))
 
 
 def furnish(room: Room, dice: Dice, count: int, keep_free: list[tuple[float, float, float]]) -> None:
     """Put everyday things into a room, not nearer than given to the places that must stay free."""
     for _ in range(count):
-        x, y = dice.between(-0.95, 0.95) * room.half_size_m[0], dice.between(-0.95, 0.95) * room.half_size_m[1]
+        x, y = (
+            dice.between(-0.95, 0.95) * room.half_size_m[0],
+            dice.between(-0.95, 0.95) * room.half_size_m[1],
+        )
         yaw = dice.between(-math.pi, math.pi) if dice.chance(0.5) else 0.5 * math.pi * dice.below(4)
-        if not room.is_free(x, y, 0.4) or any((x - fx) ** 2 + (y - fy) ** 2 < fr * fr for fx, fy, fr in keep_free):
+        if not room.is_free(x, y, 0.4) or any(
+            (x - fx) ** 2 + (y - fy) ** 2 < fr * fr for fx, fy, fr in keep_free
+        ):
             continue
         room.take(x, y, 0.4)
         kind = dice.pick({"rack": 0.16, "shelf": 0.22, "desk": 0.2, "chair": 0.16, "thing": 0.35})
@@ -278,7 +318,11 @@ def operating_room(dice: Dice, half: tuple[float, float], centre: tuple[float, f
     floor_loss = dice.between(0.0, 0.3) if dice.chance(0.7) else dice.between(0.5, 1.2)
     add_shell(room, dice, half, dice.between(2.9, 3.3), floor_loss, dice.between(0.0, 0.3))
     (x, y), c, s = centre, cos(yaw), sin(yaw)
-    surface, half_length, half_width = dice.between(0.85, 1.05), dice.between(0.95, 1.05), dice.between(0.25, 0.3)
+    surface, half_length, half_width = (
+        dice.between(0.85, 1.05),
+        dice.between(0.95, 1.05),
+        dice.between(0.25, 0.3),
+    )
     steel = room.material(some_grey(dice, 0.5, 0.7, 0.02), 0.1, 0.5)
     pad = room.material((0.08, 0.09, 0.12), 0.5, 0.1, 1.0)
     room.box((x, y, surface - 0.06), (half_length, half_width, 0.03), steel, yaw)
@@ -289,5 +333,7 @@ def operating_room(dice: Dice, half: tuple[float, float], centre: tuple[float, f
     for i in range(-3, 4):
         px = i / 3.0 * half_length
         room.take(x + c * px, y + s * px, half_width + 0.05)
-    room.lights_m = [(x + dice.near(0, 0.4), y + dice.near(0, 0.4), 2.2), (dice.near(0, 1), dice.near(0, 1), 2.9)]
+    for _ in range(2):
+        place = (dice.near(0.0, 1.1), dice.near(0.0, 1.1), room.height_m - 0.08)
+        room.lights.append(Light(place, _lamp_color(dice, dice.between(0.7, 1.3))))
     return room

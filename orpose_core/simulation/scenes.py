@@ -16,6 +16,7 @@ from orpose_core.simulation.cameras import Camera, ceiling_camera, eye_level_cam
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.rooms import Room
 from orpose_core.simulation.sensor import Sensor, draw_sensor
+from orpose_core.simulation.shading import Exposure, draw_exposure
 
 Float64Array = NDArray[np.float64]
 
@@ -28,6 +29,7 @@ class Scene:
         room: its solids are those of the room alone, without people.
         cameras: one to three.
         sensors: one per camera.
+        exposures: one per camera.
         people: who is there.
         actors: what each of them does.
         first_materials: row of the material table at which each person's materials begin.
@@ -37,6 +39,7 @@ class Scene:
     room: Room
     cameras: tuple[Camera, ...]
     sensors: tuple[Sensor, ...]
+    exposures: tuple[Exposure, ...]
     people: tuple[Person, ...]
     actors: tuple[Actor, ...]
     first_materials: tuple[int, ...]
@@ -51,7 +54,9 @@ def _wardrobe(room: Room, people: list[Person], dice: Dice) -> tuple[int, ...]:
         for i in range(bodies.PERSON_MATERIALS):
             r, g, b = person.colors[i]
             dark = 1.0 - (0.3 * r + 0.6 * g + 0.1 * b)
-            absorption = 0.0 if i in (bodies.SKIN, bodies.GLOVES) else 0.35 * max(dark - 0.5, 0.0) * dice.roll()
+            absorption = (
+                0.0 if i in (bodies.SKIN, bodies.GLOVES) else 0.35 * max(dark - 0.5, 0.0) * dice.roll()
+            )
             if i == bodies.HAIR:
                 absorption = dice.between(0.1, 0.9)
             if i == bodies.SHOES:
@@ -118,7 +123,8 @@ def general_scene(seed: int, sequence: int) -> Scene:
     rooms.furnish(room, dice, 4 + dice.below(14), _line_of_sight(eye, places))
     first = _wardrobe(room, people, dice)
     sensors = (draw_sensor(dice),)
-    return Scene(room, (camera,), sensors, tuple(people), tuple(actors), first, dice.seed())
+    exposures = (draw_exposure(dice),)
+    return Scene(room, (camera,), sensors, exposures, tuple(people), tuple(actors), first, dice.seed())
 
 
 def _line_of_sight(eye: Float64Array, places: list[tuple[float, float]]) -> list[tuple[float, float, float]]:
@@ -166,7 +172,11 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
     dice = Dice(seed, sequence, 2)
     like_mvor = rig == "mvor" or (rig == "mixed" and dice.chance(0.5))
     half = (2.9, 3.9) if like_mvor else (dice.between(2.5, 3.6), dice.between(2.5, 4.0))
-    centre = (0.25 + dice.near(0.0, 0.12), 0.35 + dice.near(0.0, 0.12)) if like_mvor else (dice.near(0, 0.3), dice.near(0, 0.3))
+    centre = (
+        (0.25 + dice.near(0.0, 0.12), 0.35 + dice.near(0.0, 0.12))
+        if like_mvor
+        else (dice.near(0, 0.3), dice.near(0, 0.3))
+    )
     yaw = dice.near(0.0, 0.1) if like_mvor else dice.between(-math.pi, math.pi)
     room = rooms.operating_room(dice, half, centre, yaw)
     if like_mvor:
@@ -208,7 +218,8 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
             or_equipment.stool(room, dice, x, y, 0.40)
     first = _wardrobe(room, people, dice)
     sensors = tuple(draw_sensor(dice, 0.8) for _ in cameras)
-    return Scene(room, tuple(cameras), sensors, tuple(people), tuple(actors), first, dice.seed())
+    exposures = tuple(draw_exposure(dice) for _ in cameras)
+    return Scene(room, tuple(cameras), sensors, exposures, tuple(people), tuple(actors), first, dice.seed())
 
 
 def direction_of(actor: Actor) -> float:

@@ -70,7 +70,7 @@ def draw_sensor(dice: Dice, harsh: float = 1.0) -> Sensor:
     t[FAR_SOFT_M] = dice.between(0.4, 2.5)
     t[DARK] = harsh * dice.between(0.3, 1.3)
     t[GRAZING] = harsh * dice.between(0.05, 0.5)
-    t[SPECKLE] = harsh * (dice.between(0.0, 0.012) if dice.chance(0.7) else dice.between(0.0, 0.05))
+    t[SPECKLE] = harsh * (dice.between(0.0, 0.003) if dice.chance(0.8) else dice.between(0.0, 0.04))
     t[HOLE_CELL_PX] = dice.between(7.0, 26.0)
     if dice.chance(0.75):  # registered to the color camera: not all of its frame is covered
         for row, most in ((LEFT, 24.0), (RIGHT, 34.0), (TOP, 30.0), (BOTTOM, 22.0)):
@@ -119,14 +119,16 @@ def _hole_chance(z, cosine, absorption, gloss, t):
 
 
 @njit(cache=True)
-def sense(depth, cosines, absorption, gloss, normal_noise, t, seed, frame_seed):
+def sense(depth, solid, normals, surfaces, camera, normal_noise, t, seed, frame_seed):
     """Return the depth image that a sensor gives.
 
     Args:
         depth: float64 (H, W), metres, infinity = nothing.
-        cosines: float32 (H, W), between ray and surface normal.
-        absorption: float32 (H, W), 0 = bright to 1 = swallows the emitter's light.
-        gloss: float32 (H, W), 0 = matt to 1 = mirrors the light away.
+        solid: int32 (H, W), index of the solid seen.
+        normals: float32 (H, W, 3), camera frame.
+        surfaces: float64 (n, 2), of each solid: absorption (0 = bright, 1 = swallows the emitter's light) and gloss
+            (0 = matt, 1 = mirrors the light away).
+        camera: float64 (4,), fx, fy, cx, cy, px.
         normal_noise: float32 (H, W), standard normal.
         t: traits, float64 (23,).
         seed: of the patterns that stay in place.
@@ -159,8 +161,9 @@ def sense(depth, cosines, absorption, gloss, normal_noise, t, seed, frame_seed):
                 continue
             # Edges are ragged because a window of pixels is matched at once: look a little beside.
             cu, cv = int(u / cell), int(v / cell)
-            du = (lattice_value(cu, cv, seed + 1) + 0.5 * lattice_value(u, v, frame_seed) - 0.75) * 1.6
-            dv = (lattice_value(cu, cv, seed + 2) + 0.5 * lattice_value(u, v, frame_seed + 1) - 0.75) * 1.6
+            aside = lattice_value(cu, cv, seed + 1)  # one hash gives both directions
+            du = (aside - 0.5) * 1.6 + 0.22 * normal_noise[height - 1 - v, u]
+            dv = (aside * 64.0 - math.floor(aside * 64.0) - 0.5) * 1.6 + 0.22 * normal_noise[v, width - 1 - u]
             su = min(max(int(math.floor(u + du * t[RAGGED_PX] * scale + 0.5)), 0), width - 1)
             sv = min(max(int(math.floor(v + dv * t[RAGGED_PX] * scale + 0.5)), 0), height - 1)
             z = depth[sv, su]
@@ -173,7 +176,13 @@ def sense(depth, cosines, absorption, gloss, normal_noise, t, seed, frame_seed):
             torn = step > 0.05 + 0.02 * z
             if torn and lattice_value(cu, cv, seed + 3) < t[BITE]:
                 continue
-            chance = _hole_chance(z, cosines[sv, su], absorption[sv, su], gloss[sv, su], t)
+            chance = 0.0
+            i = solid[sv, su]
+            if i >= 0:
+                x, y = (su - camera[2]) / camera[0], (sv - camera[3]) / camera[1]
+                cosine = -(normals[sv, su, 0] * x + normals[sv, su, 1] * y + normals[sv, su, 2])
+                cosine /= math.sqrt(x * x + y * y + 1.0)
+                chance = _hole_chance(z, cosine, surfaces[i, 0], surfaces[i, 1], t)
             if chance > 0.02:
                 field = 0.62 * smooth_noise(u / hole, v / hole, seed + 4)
                 field += 0.28 * smooth_noise(3.1 * u / hole, 3.1 * v / hole, seed + 5)

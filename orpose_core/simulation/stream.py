@@ -15,6 +15,7 @@ from orpose_core.simulation.raycast import Solids, View, look, normals_of
 from orpose_core.simulation.rooms import ABSORPTION, GLOSS
 from orpose_core.simulation.scenes import Scene, general_scene, or_scene
 from orpose_core.simulation.sensor import Sensor, sense
+from orpose_core.simulation.shading import shade
 from orpose_core.simulation.truth import joint_visibility, seen_boxes
 from orpose_core.skeleton import BODY24
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame, Visibility
@@ -186,7 +187,10 @@ def _in_camera(joints_room_m: Float64Array, camera_from_room: Float64Array) -> F
     m = camera_from_room
     return np.stack(
         [
-            joints_room_m[:, 0] * m[i, 0] + joints_room_m[:, 1] * m[i, 1] + joints_room_m[:, 2] * m[i, 2] + m[i, 3]
+            joints_room_m[:, 0] * m[i, 0]
+            + joints_room_m[:, 1] * m[i, 1]
+            + joints_room_m[:, 2] * m[i, 2]
+            + m[i, 3]
             for i in range(3)
         ],
         axis=1,
@@ -194,7 +198,13 @@ def _in_camera(joints_room_m: Float64Array, camera_from_room: Float64Array) -> F
 
 
 def _ground_truth(
-    config: StreamConfig, scene: Scene, camera: Camera, k: Intrinsics, solids: Solids, view: View, joints: list
+    config: StreamConfig,
+    scene: Scene,
+    camera: Camera,
+    k: Intrinsics,
+    solids: Solids,
+    view: View,
+    joints: list,
 ) -> tuple[Poses, tuple[str, ...], NDArray[np.int64], NDArray[np.int16]]:
     """Return poses, roles, areas and the map of people of one view."""
     owners, parts = solids.owners[: solids.count], solids.parts[: solids.count]
@@ -240,27 +250,22 @@ def _ground_truth(
 
 
 def _depth_image(
-    scene: Scene, sensor: Sensor, solids: Solids, view: View, k: Intrinsics, frame_key: tuple[int, ...]
+    scene: Scene,
+    sensor: Sensor,
+    solids: Solids,
+    view: View,
+    normals: FloatArray,
+    k: Intrinsics,
+    key: tuple[int, ...],
 ) -> FloatArray:
     """Return what the depth camera gives, float32 (H, W), metres, NaN = no return."""
-    normals = normals_of(view, solids, k)
-    u = ((np.arange(k.width) - k.cx) / k.fx).astype(np.float32)
-    v = ((np.arange(k.height) - k.cy) / k.fy).astype(np.float32)[:, None]
-    cosines = -(normals[..., 0] * u + normals[..., 1] * v + normals[..., 2])
-    cosines = cosines / np.sqrt(u * u + v * v + np.float32(1.0))
-    table = scene.room.materials[solids.materials[: solids.count]]
-    table = np.vstack([table, np.zeros((1, table.shape[1]))]).astype(np.float32)
-    generator = np.random.Generator(np.random.PCG64(list(frame_key)))
+    surfaces = scene.room.materials[solids.materials[: solids.count], ABSORPTION : GLOSS + 1]
+    generator = np.random.Generator(np.random.PCG64(list(key)))
     noise = generator.standard_normal((k.height, k.width), dtype=np.float32)
+    camera = np.array([k.fx, k.fy, k.cx, k.cy])
+    frame_seed = int(generator.integers(1 << 31))
     millimetres = sense(
-        view.depth_m,
-        cosines,
-        table[view.solid, ABSORPTION],
-        table[view.solid, GLOSS],
-        noise,
-        sensor.traits,
-        sensor.seed,
-        int(generator.integers(1 << 31)),
+        view.depth_m, view.solid, normals, surfaces, camera, noise, sensor.traits, sensor.seed, frame_seed
     )
     depth_m = millimetres.astype(np.float32) / np.float32(1000.0)
     depth_m[millimetres == 0] = np.nan
@@ -289,17 +294,38 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
     view = look(solids, camera.camera_from_room, k)
     poses, roles, areas, people = _ground_truth(config, scene, camera, k, solids, view, joints)
     true_depth = np.where(np.isfinite(view.depth_m), view.depth_m, np.nan).astype(np.float32)
-    depth = true_depth
-    if config.sensor:
-        key = (scene.seed, moment, camera_number, 1)
-        depth = _depth_image(scene, scene.sensors[camera_number], solids, view, k, key)
+    depth: FloatArray | None = true_depth
+    rgb = None
+    normals = normals_of(view, solids, k)
+    key = (scene.seed, moment, camera_number)
+    if config.modality == "color":
+        depth = None
+    elif config.sensor:
+        depth = _depth_image(scene, scene.sensors[camera_number], solids, view, normals, k, (*key, 1))
+    if config.modality != "depth":
+        generator = np.random.Generator(np.random.PCG64([*key, 2]))
+        exposure = scene.exposures[camera_number]
+        rgb = shade(
+            solids, view, normals, scene.room.materials, k, camera.room_from_camera, scene.room.lights, exposure,
+            generator, scene.seed & 0xFFFF,
+        )  # fmt: skip
     frame = RgbdFrame(
-        None,
+        rgb,
         depth,
         k,
         frame_id=f"{camera.name}_optical_frame",
         stamp_ns=int(moment * 1_000_000_000 / config.rate_hz),
     )
     return SimulatedFrame(
-        frame, poses, roles, areas, camera.room_from_camera, camera.name, sequence, moment, index, true_depth, people
+        frame,
+        poses,
+        roles,
+        areas,
+        camera.room_from_camera,
+        camera.name,
+        sequence,
+        moment,
+        index,
+        true_depth,
+        people,
     )
