@@ -48,9 +48,6 @@ class Student(nn.Module):
     Where the keypoints are in the maps is the affair of ``decoding.roi``, which feeds them to :meth:`lift`.
     """
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
-
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.config = config
@@ -68,9 +65,6 @@ class Student(nn.Module):
             }
         )
         self.statistics = LiftingStatistics(config.lifter_joints, config.lifter_hw)
-        # Not in the checkpoint's tensors: its config has them.
-        self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
 
     @property
     def soft_lifter(self) -> nn.Module:
@@ -88,7 +82,8 @@ class Student(nn.Module):
         x = images * 255.0
         if self.config.channel_order == "bgr":
             x = x.flip(1)
-        x = (x - self.pixel_mean) / self.pixel_std
+        mean, std = (x.new_tensor(v).view(3, 1, 1) for v in (self.config.pixel_mean, self.config.pixel_std))
+        x = (x - mean) / std
         height, width = x.shape[-2:]
         x = functional.pad(x, (0, -width % PADDED_MULTIPLE, 0, -height % PADDED_MULTIPLE))
         return self.backbone(x)
