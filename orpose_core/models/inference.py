@@ -1,0 +1,95 @@
+"""Running a network: where, in which precision, in which memory layout."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from orpose_core.models.maps import PoseMaps, StageMaps
+
+logger = logging.getLogger(__name__)
+
+_FAST_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # "bf16" is how Linux calls it on ARM
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def processor_flags() -> frozenset[str]:
+    """Return the instruction sets of the first processor as Linux names them; none where it does not tell."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """Return the device of this name; ``"auto"`` is a GPU where torch has one, else the processor.
+
+    Raises:
+        ValueError: no device of this name, or one that this machine does not have.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}") from None
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device: {device} is wanted, but torch finds {torch.cuda.device_count()} GPUs here")
+    return chosen
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 in hardware: emulated, it is several times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and not _FAST_BF16_FLAGS.isdisjoint(processor_flags())
+
+
+class MapPredictor:
+    """A pose network ready to run: evaluation mode, channels_last, bf16 where that is fast.
+
+    Attributes:
+        device: where it runs.
+        bf16: whether convolutions run in bf16; the maps come out as float32 all the same.
+
+    Args:
+        model: gives PoseMaps with at least one stage.
+        device: see :func:`choose_device`.
+        half_precision: False keeps float32 throughout.
+    """
+
+    def __init__(self, model: nn.Module, device: str = "auto", half_precision: bool = True) -> None:
+        self.device = choose_device(device)
+        self.bf16 = half_precision and bf16_is_fast(self.device)
+        self._model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def backend(self) -> str:
+        """What really runs, for people: "torch 2.4.0 cpu bf16"."""
+        return f"torch {torch.__version__.split('+')[0]} {self.device} {'bf16' if self.bf16 else 'float32'}"
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> StageMaps:
+        """Return the result of the last stage on the CPU, float32.
+
+        Args:
+            images: float32 (B, C, h, w) in [0, 1], on any device.
+        """
+        images = images.to(self.device, memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            maps: PoseMaps = self._model(images)
+        paf_maps, keypoint_maps = maps.stages[-1]
+        return StageMaps(*(m.to("cpu", torch.float32).contiguous() for m in (paf_maps, keypoint_maps)))
+
+    def warm_up(self, batch: int, channels: int, input_hw: tuple[int, int], times: int = 3) -> None:
+        """Run on empty images, so that the first frame does not pay for memory and kernel selection."""
+        for _ in range(times):
+            self(torch.zeros(batch, channels, *input_hw))
