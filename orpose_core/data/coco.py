@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.metrics.people import FloatArray, IndexArray, People
+from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
 from orpose_core.types import Intrinsics, Poses
 
@@ -92,7 +92,10 @@ class CocoTruth:
         if self.joints_3d is not None and self.joints_3d.skeleton != skeleton:
             skeleton = BODY24
         keypoints = np.concatenate(
-            [np.full((len(self.image), len(skeleton), 2), np.nan), np.zeros((len(self.image), len(skeleton), 1))],
+            [
+                np.full((len(self.image), len(skeleton), 2), np.nan),
+                np.zeros((len(self.image), len(skeleton), 1)),
+            ],
             axis=-1,
         )
         keypoints[:, [skeleton.index(j) for j in self.skeleton.joints]] = self.keypoints
@@ -106,11 +109,11 @@ class CocoTruth:
     def _poses_of(
         self, rows: IndexArray, skeleton: Skeleton, keypoints: FloatArray, xyz: FloatArray | None
     ) -> Poses:
-        there = ~np.isnan(keypoints[..., :2]).any(axis=-1)
+        there = ~missing(keypoints[..., :2])
         xywh = self.boxes_xywh[rows]
         return Poses(
             skeleton,
-            np.where(there[..., None], keypoints[..., :2], np.nan).astype(np.float32),
+            keypoints[..., :2].astype(np.float32),
             there.astype(np.float32),
             np.ones(len(rows), np.float32),
             np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32),
@@ -188,7 +191,9 @@ def coco_truth(content: Any, path: str) -> CocoTruth:
     negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))
     if len(negative):
         where = f"annotation id {ids[negative[0]]}"
-        raise ValueError(f"{path}: {where}: expected a box of positive size, got {boxes[negative[0]].tolist()}")
+        raise ValueError(
+            f"{path}: {where}: expected a box of positive size, got {boxes[negative[0]].tolist()}"
+        )
     areas = [a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations]
     return CocoTruth(
         path,
@@ -210,18 +215,22 @@ def read_results(path: str | os.PathLike) -> list[dict[str, Any]]:
     """Read a COCO results file: a list of detections, each with an ``image_id`` and a ``score``."""
     content = read_json(path)
     if not isinstance(content, list):
-        raise ValueError(f"{path}: expected a list of detections (COCO results), got {type(content).__name__}")
+        raise ValueError(
+            f"{path}: expected a list of detections (COCO results), got {type(content).__name__}"
+        )
     for k, detection in enumerate(content):
         if not isinstance(detection, dict) or "image_id" not in detection or "score" not in detection:
-            raise ValueError(f"{path}: detection {k}: expected an image_id and a score, got {detection!r:.80}")
+            raise ValueError(
+                f"{path}: detection {k}: expected an image_id and a score, got {detection!r:.80}"
+            )
     return content
 
 
 def result_people(results: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> People:
     """Gather detected people, float64.
 
-    Joints come from ``coco_keypoints`` where a detection has them (MVOR's files), else from ``keypoints``; their
-    number tells the skeleton.
+    Joints come from ``coco_keypoints`` where a detection has them (MVOR's files), else from ``keypoints``;
+    their number tells the skeleton.
 
     Args:
         results: from :func:`read_results`.
@@ -248,29 +257,29 @@ def result_poses(results: Sequence[dict[str, Any]], image_ids: IndexArray, path:
     n = len(people.skeleton)
     key = "coco_keypoints" if results and "coco_keypoints" in results[0] else "keypoints"
     scores = np.array([r[key][2::3] for r in results], np.float64).reshape(-1, n)
-    there = ~np.isnan(people.xy_px).any(axis=-1)
+    there = ~missing(people.xy_px)
     scores = np.where(there, np.clip(np.nan_to_num(scores), _LOWEST_SCORE, 1.0), 0.0)
     boxes = people.extents_px()
     for k, r in enumerate(results):
         if r.get("bbox"):
             x, y, w, h = r["bbox"]
             boxes[k] = x, y, x + w, y + h
-    xyz = {name: _points(results, name, n, path) for name in ("xyz_root_m", "xyz_cam_m")}
-    found = []
+    root, cam = (_points(results, name, n, path) for name in ("xyz_root_m", "xyz_cam_m"))
+
+    def person_rows(rows: IndexArray) -> Poses:
+        return Poses(
+            people.skeleton,
+            people.xy_px[rows].astype(np.float32),
+            scores[rows].astype(np.float32),
+            people.person_scores[rows].astype(np.float32),
+            boxes[rows].astype(np.float32),
+            xyz_root_m=None if root is None else root[rows].astype(np.float32),
+            xyz_cam_m=None if cam is None else cam[rows].astype(np.float32),
+        )
+
     order = np.argsort(people.image, kind="stable")
     split = np.searchsorted(people.image[order], np.arange(1, len(image_ids)))
-    for rows in np.split(order, split):
-        found.append(
-            Poses(
-                people.skeleton,
-                people.xy_px[rows].astype(np.float32),
-                scores[rows].astype(np.float32),
-                people.person_scores[rows].astype(np.float32),
-                boxes[rows].astype(np.float32),
-                **{name: None if v is None else v[rows].astype(np.float32) for name, v in xyz.items()},
-            )
-        )
-    return found
+    return [person_rows(rows) for rows in np.split(order, split)]
 
 
 def poses_as_results(poses: Poses, image_id: int) -> list[dict[str, Any]]:
@@ -318,7 +327,9 @@ def _person_category(categories: Any, path: str) -> tuple[str, Skeleton]:
     """Return the id (as text: MVOR writes it so) and the skeleton of the category "person"."""
     person = next((c for c in categories if c.get("name") == "person"), None)
     if person is None:
-        raise ValueError(f"{path}: expected a category named person, got {[c.get('name') for c in categories]}")
+        raise ValueError(
+            f"{path}: expected a category named person, got {[c.get('name') for c in categories]}"
+        )
     joints = tuple(str(j) for j in person.get("keypoints", COCO17.joints))
     for skeleton in _FILE_SKELETONS:
         if joints == skeleton.joints:
@@ -335,9 +346,9 @@ def _keypoints(annotations: Sequence[dict[str, Any]], skeleton: Skeleton, path: 
     keypoints = _rows(given, "keypoints", n_values, path).reshape(-1, len(skeleton), 3)
     wrong = np.flatnonzero(~np.isin(keypoints[..., 2], (0, 1, 2)).all(axis=1))
     if len(wrong):
-        flags = sorted(set(keypoints[wrong[0], :, 2].tolist()))
+        seen = sorted(set(keypoints[wrong[0], :, 2].tolist()))
         raise ValueError(
-            f"{path}: {_name(annotations[wrong[0]], int(wrong[0]))}: expected visibilities 0, 1 or 2, got {flags}"
+            f"{path}: {_name(annotations[wrong[0]], 0)}: expected visibilities 0, 1 or 2, got {seen}"
         )
     flags = keypoints[..., 2:]
     xy_px = _present(keypoints)
@@ -378,7 +389,7 @@ def _column(entries: Sequence[dict[str, Any]], key: str, kind: str, path: str) -
 def _rows(
     entries: Sequence[dict[str, Any]], key: str, length: int, path: str, kind: str = "annotation"
 ) -> FloatArray:
-    """Return float64 (entries, length); ValueError names the first entry that does not have so many numbers."""
+    """Return float64 (entries, length); ValueError names the first entry that has another number of them."""
     try:
         rows = np.array([entry[key] for entry in entries], np.float64)
         if rows.shape == (len(entries), length) or not entries:
@@ -387,9 +398,9 @@ def _rows(
         pass  # which entry it was is found below
     for k, entry in enumerate(entries):
         value = entry.get(key)
-        numbers = isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)
-        if not numbers or len(value) != length:
-            got = f"{len(value)} values" if isinstance(value, list) else repr(value)[:60]
+        numbers = value if isinstance(value, list) else []
+        if len(numbers) != length or not all(isinstance(v, (int, float)) for v in numbers):
+            got = f"{len(value)} values" if isinstance(value, list) else f"{value!r:.60}"
             where = _name(entry, k) if kind == "annotation" else f"{kind} {k}"
             raise ValueError(f"{path}: {where}: expected {length} numbers as {key!r}, got {got}")
     raise ValueError(f"{path}: expected {length} numbers as {key!r} in every {kind}")

@@ -1,8 +1,9 @@
-"""Percentage of correct keypoints, as the authors of MVOR compute it (Srivastav et al. 2018; DepthPose Table 1).
+"""Percentage of correct keypoints, as MVOR's authors compute it (Srivastav et al. 2018; DepthPose Table 1).
 
-A joint is correct when it lies within a share (0.2) of the person's size of the annotated joint. The published
-numbers come from a protocol with these properties. The ones that are flaws have a switch in
-:class:`PckConfig`; the defaults give the published numbers, :meth:`PckConfig.strict` the version without them.
+A joint is correct when it lies within a share (0.2) of the person's size of the annotated joint. The
+published numbers come from a protocol with these properties. The ones that are flaws have a switch in
+:class:`PckConfig`; the defaults give the published numbers, :meth:`PckConfig.strict` the version without
+them.
 
 1. Every annotated person counts equally, and *a joint that nobody annotated counts as an error*, so that even
    perfect detections stay below 100 % (``unannotated_joints_are_errors``).
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orpose_core.metrics.people import FloatArray, IndexArray, People, mean_or_nan, same_image_pairs
+from orpose_core.metrics.people import FloatArray, IndexArray, People, mean_or_nan, missing, same_image_pairs
 from orpose_core.skeleton import MVOR10, Skeleton
 from orpose_core.types import Poses, Visibility
 
@@ -127,9 +128,9 @@ def pck(
         it is 0.
     """
     config = config or PckConfig()
-    persons = np.flatnonzero(~np.isnan(gt.xy_px).any(axis=-1).all(axis=1))
+    persons = np.flatnonzero(~missing(gt.xy_px).all(axis=1))
     gt_xy = gt.xy_px[persons]
-    annotated = ~np.isnan(gt_xy).any(axis=-1)
+    annotated = ~missing(gt_xy)
     size_px = _sizes(gt_xy, config)
     matched = match_by_extent(gt, dt, config)[persons]
     dt_xy = np.concatenate([dt.converted(gt.skeleton).xy_px, np.full((1, len(gt.skeleton), 2), np.nan)])

@@ -1,4 +1,4 @@
-"""Everyone in a set of images as flat arrays, so that a metric is a few array operations for a whole data set."""
+"""Everyone in a set of images as flat arrays: a metric is a few array operations for a whole data set."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from orpose_core.types import Poses
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
+
+
+def missing(points: NDArray) -> NDArray[np.bool_]:
+    """Return bool (...): which of the points, float (..., d), have a coordinate that is NaN."""
+    return np.asarray(np.isnan(points).any(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class People:
         """Return the same people with the joints of ``target``."""
         if target == self.skeleton:
             return self
-        there = (~np.isnan(self.xy_px).any(axis=-1)).astype(np.float64)
+        there = np.where(missing(self.xy_px), 0.0, 1.0)
         xy_px, _ = convert_joints(self.xy_px, there, self.skeleton, target)
         return People(target, self.image, xy_px, self.person_scores)
 
@@ -88,8 +93,8 @@ def same_image_pairs(gt_image: IndexArray, dt_image: IndexArray) -> tuple[IndexA
         dt_image: int64 (d,), any order.
 
     Returns:
-        ``(g_index, d_index)``, int64 (pairs,) each. Pairs are sorted by ground truth, and for one ground truth
-        the detections keep their order.
+        ``(g_index, d_index)``, int64 (pairs,) each. Pairs are sorted by ground truth, and for one ground
+        truth the detections keep their order.
     """
     order = np.argsort(dt_image, kind="stable")
     image = dt_image[order]
