@@ -82,7 +82,7 @@ else:
         def until(
             self, condition: Callable[[], Any], what: str = "condition", timeout_s: float = 15.0
         ) -> Any:
-            """Spin until ``condition`` holds, and return its value; fail with ``what`` where it never does."""
+            """Spin until ``condition`` holds and return its value; fail with ``what`` where it does not."""
             end = time.monotonic() + timeout_s
             while not (value := condition()):
                 left = end - time.monotonic()

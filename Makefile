@@ -1,0 +1,41 @@
+# Everything happens in this checkout: `make test` and `make demo` set up what they need (.venv) by themselves.
+.PHONY: help env test demo check clean
+.DEFAULT_GOAL := help
+
+# A sourced ROS would put its Python packages before those of .venv. To use an installed ROS, build with colcon.
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH ROS_DISTRO VIRTUAL_ENV
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+# Read by rclpy when it starts and by the messages when they are imported. The nodes talk to this machine alone, and
+# a field of a wrong type is an error instead of rubbish in the message.
+export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+export ROS_PYTHON_CHECK_FIELDS := 1
+export PYTHON
+
+PYTEST_ARGUMENTS ?= -n 2 --dist loadfile
+BIN := .venv/bin
+
+help:
+	@echo "make test   set up .venv and run all tests        (PYTEST_ARGUMENTS=... replaces '$(PYTEST_ARGUMENTS)')"
+	@echo "make demo   set up .venv and show the nodes at work; writes to demo_output/"
+	@echo "make check  lint and type-check"
+	@echo "make env    set up .venv alone                    (PYTHON=... chooses the interpreter, 3.10 to 3.12)"
+	@echo "make clean  remove all that make made"
+
+env:
+	@scripts/setup_environment.sh
+
+test: env
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGUMENTS) test
+
+demo: env
+	@$(BIN)/python -m orpose_ros.demo --out demo_output
+
+check: env
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf .venv build install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
