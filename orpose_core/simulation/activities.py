@@ -25,7 +25,7 @@ GENERAL_ACTIVITIES = {
 """Weights of what people do in the general domain."""
 
 OR_ACTIVITIES = {
-    "work": 0.26, "lean": 0.14, "across": 0.08, "pass": 0.06, "imaging": 0.06, "walk": 0.08, "sit": 0.05,
+    "work": 0.24, "lean": 0.16, "across": 0.09, "pass": 0.06, "imaging": 0.06, "walk": 0.08, "sit": 0.05,
     "crossed": 0.07, "sterile": 0.09, "watch": 0.09, "gesture": 0.06, "reach": 0.04, "rest": 0.05, "raised": 0.02,
     "spread": 0.01,
 }  # fmt: skip
@@ -100,8 +100,8 @@ def _hang(pose: Float64Array, d: Float64Array, dice: Dice, right: bool) -> None:
 def _stance(pose: Float64Array, dice: Dice) -> None:
     """Stand: weight, feet, a slightly bent spine, and a head that looks around."""
     pose[k.HEIGHT] = dice.between(0.965, 0.995)
-    pose[k.PITCH], pose[k.ROLL] = dice.near(0.03, 0.04), dice.near(0.0, 0.03)
-    pose[k.FLEX], pose[k.SIDE], pose[k.TWIST] = dice.near(0.06, 0.08), dice.near(0, 0.05), dice.near(0, 0.10)
+    pose[k.PITCH], pose[k.ROLL] = dice.near(0.05, 0.05), dice.near(0.0, 0.03)
+    pose[k.FLEX], pose[k.SIDE], pose[k.TWIST] = dice.near(0.10, 0.10), dice.near(0, 0.05), dice.near(0, 0.10)
     pose[k.NECK_PITCH], pose[k.NECK_YAW] = dice.near(0.12, 0.20), dice.near(0.0, 0.35)
     pose[k.NECK_ROLL] = dice.near(0.0, 0.08)
     width, stagger = dice.between(0.08, 0.22), dice.near(0.0, 0.07)
@@ -344,7 +344,7 @@ def _towards_target(pose: Float64Array, d: Float64Array, dice: Dice, actor: Acto
     for right in (False, True):
         side = (1.0 if right else -1.0) * dice.between(0.02, 0.20)
         ahead = dice.near(0.0, 0.07)
-        point = (x + c * side - s * ahead, y + s * side + c * ahead, z + dice.between(0.0, 0.16))
+        point = (x + c * side - s * ahead, y + s * side + c * ahead, z + dice.between(-0.04, 0.12))
         hand_at(pose, d, right, point, dice.between(0.3, 0.9))
     if actor.activity == "imaging" or dice.chance(0.12):
         _one_arm(pose, d, dice, "reach")

@@ -379,6 +379,7 @@ def _legs(store, slot, joints, frames, d, outfit, owner, base):
         thigh = 0.050 * h * d[k.GIRTH]
         bare = outfit[9] > 0.0
         cloth = 0 if bare else 3
+        above = 7 if outfit[4] > 0.5 else cloth  # where a stride pushes the gown out
         inner = hip + (0.018 * h) * unit(joints[k.PELVIS] - hip)
         _cone(
             store,

@@ -233,12 +233,12 @@ def patient_drape(room: Room, dice: Dice, feet_sign: float) -> None:
     def at(along: float, z: float) -> Point:
         return tx + c * along * feet_sign, ty + s * along * feet_sign, z
 
-    a, b = at(-reach, surface + 0.06), at(half_length - 0.12, surface + 0.05)
+    a, b = at(-reach, surface + 0.10), at(half_length - 0.14, surface + 0.08)
     axes = turned(yaw)
     tilted = axes[[1, 2, 0]] * [[1.0], [1.0], [feet_sign]]
     tilted[0] = tilted[0] * feet_sign
     length = math.sqrt(sum((b[i] - a[i]) * (b[i] - a[i]) for i in range(3)))
-    room.solids.add(raycast.ROUNDED_CONE, a, tilted, (1.0, 0.62, 1.0), cloth, (length, 0.26, 0.20))
+    room.solids.add(raycast.ROUNDED_CONE, a, tilted, (1.0, 0.62, 1.0), cloth, (length, 0.29, 0.25))
     middle = at(0.5 * (half_length - reach), surface - 0.12)
     half = 0.5 * (half_length + reach)
     for side in (-1.0, 1.0):

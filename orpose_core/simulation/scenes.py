@@ -149,7 +149,7 @@ def _or_place(dice: Dice, room: Room, role: str) -> tuple[float, float, float] |
             y = ty + sin(yaw) * along + cos(yaw) * across
             facing = yaw + (math.pi if side > 0 else 0.0) + dice.near(0.0, 0.3)
         else:
-            x, y = tx + dice.near(0.0, 1.0), ty + 0.5 + dice.near(0.0, 0.9)
+            x, y = tx + dice.near(0.0, 1.0), ty + dice.near(0.0, 0.8)
             facing = dice.between(-math.pi, math.pi)
         inside = abs(x) < room.half_size_m[0] - 0.4 and abs(y) < room.half_size_m[1] - 0.4
         if inside and room.is_free(x, y, 0.10 if role == "table" else 0.28):
@@ -177,7 +177,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         if like_mvor
         else (dice.near(0, 0.3), dice.near(0, 0.3))
     )
-    yaw = dice.near(0.0, 0.1) if like_mvor else dice.between(-math.pi, math.pi)
+    yaw = math.pi / 2.0 + dice.near(0.0, 0.1) if like_mvor else dice.between(-math.pi, math.pi)
     room = rooms.operating_room(dice, half, centre, yaw)
     if like_mvor:
         cameras = [mvor_camera(i, dice) for i in range(3)]
@@ -191,7 +191,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
     people: list[Person] = []
     actors: list[Actor] = []
     tx, ty, tyaw, surface, half_length, _ = room.table  # type: ignore[misc]
-    if dice.chance(0.6):
+    if dice.chance(0.5):
         people.append(casting.patient(dice))
         # Supine: the head lies away from where the yaw points, so feet point along the facing.
         feet = 1.0 if dice.chance(0.5) else -1.0
@@ -199,7 +199,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         if dice.chance(0.6):
             or_equipment.patient_drape(room, dice, feet)
         actors.append(Actor("lie", tx, ty, head_first, dice.seed(), surface_m=surface + 0.01, tempo_s=4.0))
-    count = int(dice.pick({"0": 0.06, "1": 0.24, "2": 0.32, "3": 0.22, "4": 0.11, "5": 0.05}))
+    count = int(dice.pick({"0": 0.07, "1": 0.28, "2": 0.33, "3": 0.19, "4": 0.09, "5": 0.04}))
     for _ in range(count):
         activity = dice.pick(activities.OR_ACTIVITIES)
         role = "table" if activity in _AT_TABLE else "free"
@@ -209,8 +209,8 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         x, y, facing = place
         target = None
         if role == "table":
-            reach = dice.between(0.35, 0.6)
-            target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.1, 0.35))
+            reach = dice.between(0.42, 0.72)
+            target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.05, 0.25))
         people.append(casting.clinician(dice, role == "table" and dice.chance(0.6) or activity == "sterile"))
         actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
         room.take(x, y, 0.26)
