@@ -320,8 +320,8 @@ def _lie(pose: Float64Array, d: Float64Array, dice: Dice, surface_m: float) -> N
 
 def _towards_target(pose: Float64Array, d: Float64Array, dice: Dice, actor: Actor) -> None:
     """Lean and reach for the target of a working activity."""
-    lean = {"lean": (0.25, 0.70), "across": (0.35, 0.85), "bend": (0.4, 1.1)}.get(
-        actor.activity, (0.04, 0.32)
+    lean = {"lean": (0.40, 1.00), "across": (0.50, 1.20), "bend": (0.4, 1.2)}.get(
+        actor.activity, (0.12, 0.55)
     )
     total = dice.between(*lean)
     pose[k.PITCH], pose[k.FLEX] = 0.45 * total, 0.55 * total

@@ -390,7 +390,7 @@ def _legs(store, slot, joints, frames, d, outfit, owner, base):
             0.032 * h * g + loose,
             side,
             1.0,
-            _tag(owner, base, part, cloth),
+            _tag(owner, base, part, above),
         )
         _cone(
             store,

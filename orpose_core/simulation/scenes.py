@@ -173,7 +173,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
     like_mvor = rig == "mvor" or (rig == "mixed" and dice.chance(0.5))
     half = (2.9, 3.9) if like_mvor else (dice.between(2.5, 3.6), dice.between(2.5, 4.0))
     centre = (
-        (0.25 + dice.near(0.0, 0.12), 0.35 + dice.near(0.0, 0.12))
+        (0.22 + dice.near(0.0, 0.10), 1.02 + dice.near(0.0, 0.12))
         if like_mvor
         else (dice.near(0, 0.3), dice.near(0, 0.3))
     )
@@ -191,7 +191,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
     people: list[Person] = []
     actors: list[Actor] = []
     tx, ty, tyaw, surface, half_length, _ = room.table  # type: ignore[misc]
-    if dice.chance(0.5):
+    if dice.chance(0.56):
         people.append(casting.patient(dice))
         # Supine: the head lies away from where the yaw points, so feet point along the facing.
         feet = 1.0 if dice.chance(0.5) else -1.0
@@ -209,7 +209,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         x, y, facing = place
         target = None
         if role == "table":
-            reach = dice.between(0.42, 0.72)
+            reach = dice.between(0.36, 0.62)
             target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.05, 0.25))
         people.append(casting.clinician(dice, role == "table" and dice.chance(0.6) or activity == "sterile"))
         actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
