@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
 from orpose_core.types import Intrinsics, Poses
 
 _FILE_SKELETONS = (COCO17, MVOR10, BODY24)
+_PER_ANNOTATION = ("annotation_ids", "keypoints", "boxes_xywh", "areas_px2", "crowd", "person_ids")
 _LOWEST_SCORE = 1e-6  # of a joint that a file gives coordinates but score 0: absent would lose it
 
 
@@ -81,6 +82,31 @@ class CocoTruth:
         """Return the annotated people, float64; those with a box alone have no joints."""
         ones = np.ones(len(self.annotation_ids))
         return People(self.skeleton, self.image, self.keypoints[..., :2], ones)
+
+    def of_images(self, images: IndexArray) -> CocoTruth:
+        """Return the annotations of some images alone, which must be in ascending order."""
+        if len(images) == len(self.image_ids):
+            return self
+        rows = np.flatnonzero(np.isin(self.image, images))
+        number = np.full(len(self.image_ids), -1, np.int64)
+        number[images] = np.arange(len(images))
+
+        def chosen(people: People) -> People:
+            image = number[people.image[rows]]
+            return People(people.skeleton, image, people.xy_px[rows], people.person_scores[rows])
+
+        joints = self.joints_3d
+        return replace(
+            self,
+            image_ids=self.image_ids[images],
+            file_names=tuple(self.file_names[i] for i in images),
+            sizes_hw=tuple(self.sizes_hw[i] for i in images),
+            image=number[self.image[rows]],
+            **{name: getattr(self, name)[rows] for name in _PER_ANNOTATION},
+            joints_3d=joints and Joints3D(joints.skeleton, joints.xyz_cam_m[rows], joints.seen[rows]),
+            pck_people=None if self.pck_people is None else chosen(self.pck_people),
+            intrinsics=None if self.intrinsics is None else tuple(self.intrinsics[i] for i in images),
+        )
 
     def poses(self) -> list[Poses]:
         """Return the annotated people of each image, crowds left out.
@@ -164,8 +190,17 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.write_text(json.dumps(_json_safe(content), allow_nan=False), encoding="utf-8")
     temporary.replace(path)
+
+
+def _json_safe(value: Any) -> Any:
+    """Replace NaN, which JSON does not have, by null."""
+    if isinstance(value, dict):
+        return {key: _json_safe(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_safe(v) for v in value]
+    return None if isinstance(value, float) and value != value else value
 
 
 def read_coco(path: str | os.PathLike) -> CocoTruth:

@@ -1,0 +1,33 @@
+"""What a model is worth on a data set: runs it, scores it, and shows where it fails."""
+
+from orpose_core.evaluation.datasets import DATASETS, EvaluationSet, open_dataset
+from orpose_core.evaluation.run import evaluate_model
+from orpose_core.evaluation.scores import (
+    METRICS,
+    PUBLISHED,
+    STRICT,
+    Evaluation,
+    Protocol,
+    evaluate_files,
+    evaluate_poses,
+    evaluate_results,
+    score_poses,
+)
+from orpose_core.evaluation.tables import report
+
+__all__ = [
+    "DATASETS",
+    "METRICS",
+    "PUBLISHED",
+    "STRICT",
+    "Evaluation",
+    "EvaluationSet",
+    "Protocol",
+    "evaluate_files",
+    "evaluate_model",
+    "evaluate_poses",
+    "evaluate_results",
+    "open_dataset",
+    "report",
+    "score_poses",
+]

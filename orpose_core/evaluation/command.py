@@ -1,0 +1,95 @@
+"""What `orpose evaluate` does: files or a model to scores, tables, JSON and plots."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from orpose_core.data.coco import write_json
+from orpose_core.evaluation.datasets import open_dataset
+from orpose_core.evaluation.run import evaluate_model
+from orpose_core.evaluation.scores import PUBLISHED, STRICT, Protocol, evaluate_files
+from orpose_core.evaluation.tables import report
+
+
+def protocol_of(strict: bool, threshold: float) -> Protocol:
+    """Return the published or the strict protocol with a threshold of PCK."""
+    base = STRICT if strict else PUBLISHED
+    return replace(base, pck=replace(base.pck, thresholds=(threshold,)))
+
+
+def evaluate_files_command(
+    gt: str | None,
+    dt: str | None,
+    metric: str | None,
+    protocol: Protocol,
+    json_path: str | None = None,
+    plot_folder: str | None = None,
+) -> str:
+    """Score a results file against an annotation file; return the tables."""
+    if not gt or not dt:
+        raise ValueError("expected --gt FILE and --dt FILE, or --dataset NAME and --model NAME")
+    evaluation = evaluate_files(gt, dt, (metric,) if metric else None, protocol)
+    text = report(evaluation.scores)
+    if json_path:
+        write_json(json_path, {"gt": str(gt), "dt": str(dt), **evaluation.scores})
+    if plot_folder:
+        from orpose_core.evaluation.plots import plot_evaluation
+
+        text += _named(plot_evaluation(evaluation, plot_folder))
+    return text
+
+
+def evaluate_model_command(
+    dataset_name: str,
+    model: str | None,
+    protocol: Protocol,
+    *,
+    root: str | None = None,
+    annotations: str | None = None,
+    metric: str | None = None,
+    scale: int = 1,
+    flip: bool = False,
+    limit: int | None = None,
+    batch: int = 8,
+    device: str = "auto",
+    out: str | None = None,
+    json_path: str | None = None,
+    plot_folder: str | None = None,
+) -> str:
+    """Run a model over a data set and score it; return the tables."""
+    from orpose_core.estimators import EstimatorConfig, load_estimator
+
+    if not model:
+        raise ValueError("expected --model NAME or FILE beside --dataset")
+    dataset = open_dataset(dataset_name, root, limit, annotations)
+    estimator = load_estimator(model, EstimatorConfig(device=device, flip_test=flip))
+    variant = f"{dataset_name}-{Path(model).stem.replace(':', '-')}-{scale}x{'-flip' if flip else ''}"
+    folder = Path(out) if out else Path("runs") / "evaluation" / variant
+    finished = evaluate_model(
+        estimator,
+        dataset,
+        folder,
+        scale=scale,
+        batch=batch,
+        metrics=(metric,) if metric else None,
+        protocol=protocol,
+        settings={"flip": flip},
+    )
+    scores = finished.evaluation.scores
+    text = f"{model} on {dataset_name}, {scale}x{', flip test' if flip else ''}: "
+    text += f"{report(scores, scale)}\n\nwritten to {folder}"
+    if not getattr(estimator.info, "trained", True):
+        text = f"THE MODEL IS NOT TRAINED: these are the scores of random weights.\n{text}"
+    if json_path:
+        write_json(json_path, {**finished.settings, **scores})
+    if plot_folder:
+        from orpose_core.evaluation.plots import plot_evaluation
+
+        text += _named(plot_evaluation(finished.evaluation, plot_folder, dataset, finished, estimator))
+    return text
+
+
+def _named(paths: list[Path]) -> str:
+    return "".join(f"\nwritten {os.fspath(path)}" for path in paths)

@@ -1,0 +1,219 @@
+"""The data sets that a model can be evaluated on, behind one interface."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orpose_core.data.coco import CocoTruth, poses_as_results
+from orpose_core.data.mvor import image_path, load_frame, read_mvor
+from orpose_core.data.poses_json import poses_from_json, poses_to_json
+from orpose_core.evaluation.scores import PUBLISHED, Evaluation, Protocol, evaluate_results, score_poses
+from orpose_core.simulation import SPLITS, simulate_frame, split_config
+from orpose_core.skeleton import MVOR10
+from orpose_core.types import Poses, RgbdFrame, Visibility
+
+DATASETS = ("mvor", "mvor+", "coco", *SPLITS)
+"""Names that :func:`open_dataset` knows."""
+
+_ANNOTATIONS = {
+    "mvor": ("annotations/camma_mvor_2018.json", "camma_mvor_2018.json"),
+    "mvor+": ("annotations/camma_mvor_2019_color.json", "camma_mvor_2019_color.json"),
+    "coco": ("annotations/person_keypoints_val2017.json", "person_keypoints_val2017.json"),
+}
+_COCO_IMAGES = ("val2017", "images/val2017", "images", "")
+_MIN_VISIBLE_JOINTS = 4  # MVOR annotates a pose only where at least so many of its ten joints are seen
+
+
+class EvaluationSet(ABC):
+    """Images with ground truth, numbered from 0.
+
+    Attributes:
+        name: of the data set.
+        image_ids: int64 (i,), unique.
+    """
+
+    name: str
+    image_ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @abstractmethod
+    def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
+        """Return an image of modality "depth" or "color", and what must be recorded of its ground truth."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        detections: Sequence[Poses],
+        records: Sequence[dict[str, Any]],
+        metrics: Sequence[str] | None = None,
+        protocol: Protocol = PUBLISHED,
+    ) -> Evaluation:
+        """Score the detections of all images; ``records`` is what :meth:`frame` said of each."""
+
+    @abstractmethod
+    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
+        """Return the annotated people of an image."""
+
+
+class AnnotatedSet(EvaluationSet):
+    """Images beside an annotation file: MVOR, MVOR+, COCO."""
+
+    def __init__(self, name: str, truth: CocoTruth, root: Path, limit: int | None = None) -> None:
+        self.name = name
+        self._root = root
+        self._chosen = spread(len(truth.image_ids), limit)
+        self._truth = truth
+        self._poses: list[Poses] | None = None
+        self.image_ids = truth.image_ids[self._chosen]
+
+    def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
+        """Read an image."""
+        return load_frame(self._truth, int(self._chosen[index]), self._root, (modality,)), {}
+
+    def check_images(self, modality: str) -> None:
+        """Raise ValueError unless the first image is where it should be."""
+        if len(self):
+            image_path(self._truth, int(self._chosen[0]), self._root, modality)
+
+    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
+        """Return the annotated people of an image."""
+        if self._poses is None:
+            self._poses = self._truth.poses()
+        return self._poses[int(self._chosen[index])]
+
+    def evaluate(
+        self,
+        detections: Sequence[Poses],
+        records: Sequence[dict[str, Any]],
+        metrics: Sequence[str] | None = None,
+        protocol: Protocol = PUBLISHED,
+    ) -> Evaluation:
+        """Score against the annotation file, in its own float64 numbers."""
+        results = [
+            result
+            for image_id, poses in zip(self.image_ids, detections, strict=True)
+            for result in poses_as_results(poses, int(image_id))
+        ]
+        return evaluate_results(self._truth.of_images(self._chosen), results, "detections", metrics, protocol)
+
+
+class SyntheticSet(EvaluationSet):
+    """A named split of the synthetic recordings; nothing is read from disk.
+
+    AP counts everybody of whom something is seen. PCK and MPJPE follow MVOR, whose annotators gave a pose to
+    clinicians of whose ten joints at least four are seen, and to others a box alone (770 of its 774
+    patients).
+    """
+
+    def __init__(self, name: str, limit: int | None = None) -> None:
+        self.name = name
+        self.image_ids = spread(SPLITS[name].frames, limit)
+
+    def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
+        """Render an image; its ground truth goes into the record."""
+        simulated = simulate_frame(split_config(self.name, modality=modality), int(self.image_ids[index]))
+        truth = {"truth": poses_to_json(simulated.poses), "roles": list(simulated.roles)}
+        return simulated.frame, truth
+
+    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
+        """Return everybody in an image."""
+        return poses_from_json(record["truth"], f"{self.name}: record of image {self.image_ids[index]}")
+
+    def evaluate(
+        self,
+        detections: Sequence[Poses],
+        records: Sequence[dict[str, Any]],
+        metrics: Sequence[str] | None = None,
+        protocol: Protocol = PUBLISHED,
+    ) -> Evaluation:
+        """Score against the exact ground truth."""
+        gt = [self.truth_of(k, record) for k, record in enumerate(records)]
+        posed = [as_mvor_annotates(p, r["roles"]) for p, r in zip(gt, records, strict=True)]
+        return score_poses(gt, detections, metrics, protocol, posed_gt=posed)
+
+
+def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses:
+    """Return the people with poses only where MVOR's annotators gave one; the others are boxes alone.
+
+    A pose is kept, in 2D and 3D, where at least four of MVOR's ten joints are visible and the person is no
+    patient.
+
+    Args:
+        poses: with visibility.
+        roles: one per person, or None.
+    """
+    if poses.visibility is None:
+        raise ValueError("as_mvor_annotates: expected poses with visibility")
+    own = [poses.skeleton.index(j) for j in MVOR10.joints if j in poses.skeleton.joints]
+    keep = (poses.visibility[:, own] == Visibility.VISIBLE).sum(axis=1) >= _MIN_VISIBLE_JOINTS
+    if roles is not None:
+        keep &= np.array([role != "patient" for role in roles], bool).reshape(-1)
+
+    def hidden(values: np.ndarray | None, missing: float) -> np.ndarray | None:
+        if values is None:
+            return None
+        mask = keep.reshape(-1, *[1] * (values.ndim - 1))
+        return np.where(mask, values, missing).astype(values.dtype)
+
+    xy_px = hidden(poses.xy_px, np.nan)
+    scores = hidden(poses.scores, 0.0)
+    assert xy_px is not None and scores is not None
+    return replace(
+        poses,
+        xy_px=xy_px,
+        scores=scores,
+        visibility=hidden(poses.visibility, Visibility.ABSENT),
+        xyz_cam_m=hidden(poses.xyz_cam_m, np.nan),
+        xyz_root_m=hidden(poses.xyz_root_m, np.nan),
+    )
+
+
+def open_dataset(
+    name: str,
+    root: str | os.PathLike | None = None,
+    limit: int | None = None,
+    annotations: str | os.PathLike | None = None,
+) -> EvaluationSet:
+    """Open a data set by name.
+
+    Args:
+        name: of :data:`DATASETS`.
+        root: folder of the images (and of ``annotations/``); synthetic splits need none.
+        limit: take so many images, spread evenly over the set.
+        annotations: the annotation file, where it is not at its usual place under ``root``.
+    """
+    if name in SPLITS:
+        return SyntheticSet(name, limit)
+    if name not in _ANNOTATIONS:
+        raise ValueError(f"evaluation: expected a data set of {', '.join(DATASETS)}, got {name!r}")
+    if root is None:
+        raise ValueError(f"evaluation: data set {name} needs --root, the folder of its images")
+    folder = Path(root)
+    candidates = [Path(annotations)] if annotations else [folder / f for f in _ANNOTATIONS[name]]
+    path = next((c for c in candidates if c.is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"{folder}: expected the annotations of {name} at {' or '.join(map(str, candidates))}"
+        )
+    images = folder
+    if name == "coco":
+        images = next((folder / f for f in _COCO_IMAGES if (folder / f).is_dir()), folder)
+    return AnnotatedSet(name, read_mvor(path), images, limit)
+
+
+def spread(count: int, limit: int | None) -> np.ndarray:
+    """Return int64: at most ``limit`` of the numbers below ``count``, evenly spread, ascending."""
+    if limit is not None and limit <= 0:
+        raise ValueError(f"evaluation: expected a positive limit, got {limit}")
+    if limit is None or limit >= count:
+        return np.arange(count, dtype=np.int64)
+    return np.floor(np.arange(limit) * (count / limit)).astype(np.int64)

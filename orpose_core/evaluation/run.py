@@ -1,0 +1,207 @@
+"""Runs an estimator over a data set; one line per image on disk lets a killed run go on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from typing import Protocol as TypingProtocol
+
+import numpy as np
+from tqdm import tqdm
+
+from orpose_core.data.coco import poses_as_results, write_json
+from orpose_core.data.poses_json import poses_from_json, poses_to_json
+from orpose_core.evaluation.datasets import AnnotatedSet, EvaluationSet
+from orpose_core.evaluation.scores import PUBLISHED, Evaluation, Protocol
+from orpose_core.image_ops import Resize, low_resolution_frame
+from orpose_core.types import Poses, RgbdFrame
+
+_LOG = logging.getLogger(__name__)
+SCALES = (1, 8, 10, 12)
+RECORDS = "images.jsonl"
+
+
+class Estimator(TypingProtocol):
+    """What is run: :class:`orpose_core.estimators.PoseEstimator` or anything with these two."""
+
+    @property
+    def info(self) -> Any:
+        """Name, sha256 and modality of the model."""
+
+    def estimate(self, frames: Sequence[RgbdFrame]) -> list[Poses]:
+        """Return the people of each frame, in px of the frame."""
+
+
+@dataclass(frozen=True)
+class ModelEvaluation:
+    """A finished run.
+
+    Attributes:
+        evaluation: scores, and what they were made of.
+        frames: images in the order of the data set, as :meth:`EvaluationSet.frame` numbers them.
+        truth: annotated people per image.
+        detections: detected people per image, px of the full image.
+        settings: what was run.
+    """
+
+    evaluation: Evaluation
+    truth: list[Poses]
+    detections: list[Poses]
+    settings: dict[str, Any]
+
+
+def evaluate_model(
+    estimator: Estimator,
+    dataset: EvaluationSet,
+    out: str | os.PathLike,
+    *,
+    scale: int = 1,
+    batch: int = 8,
+    metrics: Sequence[str] | None = None,
+    protocol: Protocol = PUBLISHED,
+    settings: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> ModelEvaluation:
+    """Run an estimator over a data set and score it.
+
+    Writes into ``out``: ``images.jsonl`` (one line per image, appended; what a later call finds there is not
+    computed again), ``detections.json`` (COCO results) and ``scores.json``.
+
+    Args:
+        estimator: poses come back in px of the frame it is given.
+        dataset: see :func:`orpose_core.evaluation.open_dataset`.
+        out: folder of the results. One that belongs to other settings is refused.
+        scale: shrink the images so many times first (ORPose Sect. 3.1: 8, 10, 12), ``int(H / scale)`` px
+        high.
+        batch: images per call of the estimator.
+        metrics: see :func:`orpose_core.evaluation.evaluate_poses`.
+        protocol: likewise.
+        settings: whatever else the results depend on, recorded and compared on resuming.
+        progress: show a bar.
+    """
+    if scale < 1:
+        raise ValueError(f"evaluation: expected a scale of at least 1, got {scale}")
+    modality = str(estimator.info.modality)
+    if isinstance(dataset, AnnotatedSet):
+        dataset.check_images(modality)
+    header = {
+        "dataset": dataset.name,
+        "model": str(estimator.info.name),
+        "sha256": str(getattr(estimator.info, "sha256", "")),
+        "scale": scale,
+        **(settings or {}),
+    }
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = _resume(folder / RECORDS, header)
+    missing = [k for k in range(len(dataset)) if int(dataset.image_ids[k]) not in done]
+    with (folder / RECORDS).open("a", encoding="utf-8") as file:
+        bar = tqdm(total=len(dataset), initial=len(dataset) - len(missing), unit="img", disable=not progress)
+        for chunk in _chunks(missing, batch):
+            for record in _estimate(estimator, dataset, chunk, modality, scale):
+                done[record["image_id"]] = record
+                file.write(json.dumps(record) + "\n")
+            file.flush()
+            bar.update(len(chunk))
+        bar.close()
+    records = [done[int(image_id)] for image_id in dataset.image_ids]
+    detections = [poses_from_json(r["detections"], f"{folder / RECORDS}: {r['image_id']}") for r in records]
+    evaluation = dataset.evaluate(detections, records, metrics, protocol)
+    timed = [r["ms"] for r in records]
+    scores = {**header, "ms_per_image": float(np.mean(timed)) if timed else None, **evaluation.scores}
+    _write_results(folder, dataset, detections, scores)
+    truth = [dataset.truth_of(k, record) for k, record in enumerate(records)]
+    return ModelEvaluation(evaluation, truth, detections, header)
+
+
+def in_source_pixels(poses: Poses, resize: Resize) -> Poses:
+    """Return poses found in a shrunk image in px of the source image; 3D joints stay."""
+    stretch = np.float32(np.sqrt(1.0 / (resize.scale_xy[0] * resize.scale_xy[1])))
+    return replace(
+        poses,
+        xy_px=resize.to_source(poses.xy_px),
+        boxes_px=resize.to_source(poses.boxes_px.reshape(-1, 2, 2)).reshape(-1, 4),
+        sigma_px=None if poses.sigma_px is None else poses.sigma_px * stretch,
+    )
+
+
+def _estimate(
+    estimator: Estimator, dataset: EvaluationSet, indices: Sequence[int], modality: str, scale: int
+) -> list[dict[str, Any]]:
+    """Return the records of a batch of images."""
+    loaded = [dataset.frame(k, modality) for k in indices]
+    frames = [frame for frame, _ in loaded]
+    sizes = [frame.size_hw for frame in frames]
+    if scale > 1:
+        small = [(int(h / scale), int(w / scale)) for h, w in sizes]
+        frames = [low_resolution_frame(f, size) for f, size in zip(frames, small, strict=True)]
+    start = time.perf_counter()
+    found = estimator.estimate(frames)
+    elapsed_ms = 1000.0 * (time.perf_counter() - start) / len(frames)
+    records = []
+    for k, (source, truth), frame, poses in zip(indices, loaded, frames, found, strict=True):
+        if frame.size_hw != source.size_hw:
+            poses = in_source_pixels(poses, Resize(source.size_hw, frame.size_hw))
+        image_id = int(dataset.image_ids[k])
+        records.append({"image_id": image_id, "ms": elapsed_ms, "detections": poses_to_json(poses), **truth})
+    return records
+
+
+def _resume(path: Path, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Return what an earlier run recorded, by image id; start the file where there is none."""
+    if not path.is_file() or path.stat().st_size == 0:
+        _replace_lines(path, [json.dumps(header)])
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    whole = []
+    for line in lines:
+        entry = _parsed(line)
+        if entry is None:
+            break  # the line that was being written when the run was killed
+        whole.append(entry)
+    if not whole or whole[0] != header:
+        got = whole[0] if whole else "nothing readable"
+        raise ValueError(
+            f"{path}: expected the record of {header}, got {got}; choose another folder with --out"
+        )
+    if len(whole) < len(lines) or not path.read_bytes().endswith(b"\n"):
+        _replace_lines(path, [json.dumps(entry) for entry in whole])
+    if len(whole) > 1:
+        _LOG.info("%s: going on after %d images", path, len(whole) - 1)
+    return {int(record["image_id"]): record for record in whole[1:]}
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return None
+
+
+def _replace_lines(path: Path, lines: Sequence[str]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _write_results(
+    folder: Path, dataset: EvaluationSet, detections: Sequence[Poses], scores: dict[str, Any]
+) -> None:
+    results = [
+        result
+        for image_id, poses in zip(dataset.image_ids, detections, strict=True)
+        for result in poses_as_results(poses, int(image_id))
+    ]
+    write_json(folder / "detections.json", results)
+    write_json(folder / "scores.json", scores)
+
+
+def _chunks(indices: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(indices), size):
+        yield list(indices[start : start + size])

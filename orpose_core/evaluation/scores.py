@@ -1,0 +1,278 @@
+"""Ground truth and detections to scores: from files, or from poses in memory (training validates with it)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.data.coco import CocoTruth, read_results, result_people, result_poses
+from orpose_core.data.mvor import read_mvor
+from orpose_core.metrics.coco_ap import ap_of_poses, coco_ap
+from orpose_core.metrics.mpjpe import MpjpeConfig, MpjpeResult, mpjpe_of_poses
+from orpose_core.metrics.pck import PckConfig, PckResult, pck, pck_of_poses
+from orpose_core.metrics.people import FloatArray, People
+from orpose_core.skeleton import COCO17, MVOR10
+from orpose_core.types import Poses
+
+METRICS = ("pck", "box_ap", "keypoint_ap", "mpjpe")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The variants of all metrics.
+
+    Attributes:
+        pck: of PCK.
+        mpjpe: of the 3D errors.
+        keep_ids: AP with the annotation ids of the file, so that an id 0 can never match.
+    """
+
+    pck: PckConfig = field(default_factory=PckConfig)
+    mpjpe: MpjpeConfig = field(default_factory=MpjpeConfig.released)
+    keep_ids: bool = True
+
+
+PUBLISHED = Protocol()
+"""As the authors of the papers compute their numbers, quirks included."""
+
+STRICT = Protocol(PckConfig.strict(), MpjpeConfig.strict(), keep_ids=False)
+"""Without the quirks: perfect detections score 100 %, a detection serves one person."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores and what they were made of, for error analysis.
+
+    Attributes:
+        scores: nested: images, people and detections counted; ``pck``, ``box_ap``, ``keypoint_ap``,
+        ``mpjpe``.
+        pck: of MVOR's ten joints, or None.
+        gt: the people that PCK counted, rows as in ``pck.persons``.
+        dt: the detections, rows as in ``pck.matched``.
+        visibility: uint8 (people, 10) of :class:`Visibility`, or None.
+        distance_m: float64 (people,), from the camera to the mean of the hips, else the neck, NaN = unknown.
+        mpjpe: the 3D errors, or None.
+    """
+
+    scores: dict[str, Any]
+    pck: PckResult | None = field(default=None, repr=False)
+    gt: People | None = field(default=None, repr=False)
+    dt: People | None = field(default=None, repr=False)
+    visibility: NDArray[np.uint8] | None = field(default=None, repr=False)
+    distance_m: FloatArray | None = field(default=None, repr=False)
+    mpjpe: MpjpeResult | None = field(default=None, repr=False)
+
+
+def evaluate_poses(
+    gt: Sequence[Poses],
+    dt: Sequence[Poses],
+    metrics: Sequence[str] | None = None,
+    protocol: Protocol = PUBLISHED,
+) -> dict[str, Any]:
+    """Score poses in memory, one entry per image in the same order.
+
+    Args:
+        gt: ground truth of any skeleton. PCK is on MVOR's ten joints, keypoint AP on COCO's 17, mapped by
+            name; a person without 2D joints is a box alone. Object areas are those of the boxes.
+        dt: detections.
+        metrics: of :data:`METRICS`; by default all that the ground truth and the detections allow.
+        protocol: :data:`PUBLISHED` or :data:`STRICT`.
+
+    Returns:
+        Nested scores: ``scores["pck"]["Average"]`` in percent, ``scores["box_ap"]["AP"]`` and
+        ``scores["keypoint_ap"]["AP"]`` as fractions, ``scores["mpjpe"]["MPJPE"]`` in mm. NaN = nothing to
+        score.
+    """
+    return score_poses(gt, dt, metrics, protocol).scores
+
+
+def score_poses(
+    gt: Sequence[Poses],
+    dt: Sequence[Poses],
+    metrics: Sequence[str] | None = None,
+    protocol: Protocol = PUBLISHED,
+    posed_gt: Sequence[Poses] | None = None,
+) -> Evaluation:
+    """Score as :func:`evaluate_poses` does, and keep what the scores were made of.
+
+    Args:
+        gt: see :func:`evaluate_poses`.
+        dt: likewise.
+        metrics: likewise.
+        protocol: likewise.
+        posed_gt: the ground truth for PCK and MPJPE, where they count other people than AP does.
+    """
+    if len(gt) != len(dt):
+        raise ValueError(
+            f"evaluation: expected as many images detected as annotated, got {len(dt)} and {len(gt)}"
+        )
+    metrics = _checked(metrics) or _possible(gt, dt)
+    posed = gt if posed_gt is None else posed_gt
+    scores = _counts(len(gt), sum(map(len, gt)), sum(map(len, dt)))
+    pck_result = mpjpe_result = None
+    if "pck" in metrics:
+        pck_result = pck_of_poses(posed, dt, protocol.pck)
+        scores["pck"] = _pck_scores(pck_result)
+    if "box_ap" in metrics:
+        scores["box_ap"] = ap_of_poses(gt, dt, "box").summary()
+    if "keypoint_ap" in metrics:
+        scores["keypoint_ap"] = ap_of_poses(gt, dt, "keypoint").summary()
+    if "mpjpe" in metrics:
+        mpjpe_result = mpjpe_of_poses(posed, dt, protocol.mpjpe)
+        scores["mpjpe"] = mpjpe_result.summary()
+    visibility, distance = _facts(posed)
+    people = People.of(posed, MVOR10).converted(MVOR10)
+    found = People.of(dt, MVOR10).converted(MVOR10)
+    return Evaluation(scores, pck_result, people, found, visibility, distance, mpjpe_result)
+
+
+def evaluate_results(
+    truth: CocoTruth,
+    results: Sequence[dict[str, Any]],
+    path: str,
+    metrics: Sequence[str] | None = None,
+    protocol: Protocol = PUBLISHED,
+) -> Evaluation:
+    """Score COCO results against an annotation file, in float64 and with the file's own areas and ids.
+
+    Args:
+        truth: the annotations.
+        results: the detections.
+        path: of the results, for messages.
+        metrics: of :data:`METRICS`; by default all that the annotations and the results allow.
+        protocol: :data:`PUBLISHED` or :data:`STRICT`.
+    """
+    metrics = _checked(metrics) or _possible_of_files(truth, results)
+    scores = _counts(len(truth.image_ids), int((~truth.crowd).sum()), len(results))
+    pck_result = mpjpe_result = gt = dt = visibility = distance = None
+    if "pck" in metrics:
+        gt = (truth.pck_people or truth.people()).converted(MVOR10)
+        dt = result_people(results, truth.image_ids, path)
+        visibility, distance = _facts_of_file(truth)
+        visible = None if visibility is None else visibility == 2
+        pck_result = pck(gt, dt, protocol.pck, visible)
+        scores["pck"] = _pck_scores(pck_result)
+    if "box_ap" in metrics:
+        _need(results, "bbox", "box_ap", path)
+        scores["box_ap"] = coco_ap(truth.coco_dict(keep_ids=protocol.keep_ids), results, "box").summary()
+    if "keypoint_ap" in metrics:
+        _need(results, "keypoints", "keypoint_ap", path)
+        result_people(results, truth.image_ids, path)  # complains of damaged detections
+        content = truth.coco_dict(keep_ids=protocol.keep_ids)
+        scores["keypoint_ap"] = coco_ap(content, results, "keypoint", truth.skeleton.sigmas).summary()
+    if "mpjpe" in metrics:
+        if truth.joints_3d is None:
+            raise ValueError(f"{truth.path}: mpjpe: expected 3D annotations (MVOR, MVOR+), got none")
+        if results and not any("xyz_root_m" in r or "xyz_cam_m" in r for r in results):
+            raise ValueError(f"{path}: mpjpe: expected detections with xyz_root_m or xyz_cam_m, got none")
+        found = result_poses(results, truth.image_ids, path)
+        mpjpe_result = mpjpe_of_poses(truth.poses(), found, protocol.mpjpe)
+        scores["mpjpe"] = mpjpe_result.summary()
+    return Evaluation(
+        scores,
+        pck_result,
+        gt,
+        None if dt is None else dt.converted(MVOR10),
+        visibility,
+        distance,
+        mpjpe_result,
+    )
+
+
+def evaluate_files(
+    gt: str | os.PathLike,
+    dt: str | os.PathLike,
+    metrics: Sequence[str] | None = None,
+    protocol: Protocol = PUBLISHED,
+) -> Evaluation:
+    """Score a results file against an annotation file of MVOR, MVOR+ or COCO."""
+    return evaluate_results(read_mvor(gt), read_results(dt), str(dt), metrics, protocol)
+
+
+def _checked(metrics: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = set(metrics or ()) - set(METRICS)
+    if unknown:
+        raise ValueError(f"evaluation: expected metrics of {METRICS}, got {sorted(unknown)}")
+    return tuple(metrics or ())
+
+
+def _possible(gt: Sequence[Poses], dt: Sequence[Poses]) -> tuple[str, ...]:
+    """Name the metrics that the poses allow."""
+    metrics = ["pck", "box_ap"]
+    if gt and set(COCO17.joints) <= set(gt[0].skeleton.joints):
+        metrics.append("keypoint_ap")
+    has_3d = [any(p.xyz_root_m is not None or p.xyz_cam_m is not None for p in poses) for poses in (gt, dt)]
+    if all(has_3d):
+        metrics.append("mpjpe")
+    return tuple(metrics)
+
+
+def _possible_of_files(truth: CocoTruth, results: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    first = results[0] if results else {"keypoints": [0], "bbox": [0]}
+    metrics = []
+    if first.get("keypoints") or first.get("coco_keypoints"):
+        metrics.append("pck")
+    if first.get("bbox"):
+        metrics.append("box_ap")
+    if first.get("keypoints") and truth.skeleton == COCO17:
+        metrics.append("keypoint_ap")
+    if truth.joints_3d is not None and ("xyz_root_m" in first or "xyz_cam_m" in first):
+        metrics.append("mpjpe")
+    if not metrics:
+        raise ValueError(f"{truth.path}: expected detections with keypoints or bbox, got {sorted(first)}")
+    return tuple(metrics)
+
+
+def _need(results: Sequence[dict[str, Any]], key: str, metric: str, path: str) -> None:
+    for k, result in enumerate(results):
+        if not result.get(key):
+            raise ValueError(f"{path}: {metric}: expected {key!r} in every detection, detection {k} has none")
+
+
+def _counts(images: int, people: int, detections: int) -> dict[str, Any]:
+    return {"images": images, "people": people, "detections": detections}
+
+
+def _pck_scores(result: PckResult) -> dict[str, Any]:
+    return {
+        "threshold": result.thresholds[0],
+        **result.summary(),
+        "people": len(result.persons),
+        "matched_people_pct": float(100.0 * np.mean(result.matched >= 0)) if len(result.persons) else np.nan,
+    }
+
+
+def _facts(poses: Sequence[Poses]) -> tuple[NDArray[np.uint8] | None, FloatArray]:
+    """Return visibility of MVOR's joints, and distances, of everybody in all images."""
+    converted = [p.converted(MVOR10) for p in poses]
+    flags = None
+    if converted and all(p.visibility is not None for p in converted):
+        flags = np.concatenate([p.visibility for p in converted])  # type: ignore[misc]
+        # A joint that MVOR has and the source derives (a head from the eyes) is seen if it is there at all.
+        flags = np.where((flags == 0) & (np.concatenate([p.scores for p in converted]) > 0), 2, flags)
+        flags = flags.astype(np.uint8)
+    xyz = [
+        np.full((len(p), len(MVOR10), 3), np.nan) if p.xyz_cam_m is None else p.xyz_cam_m.astype(np.float64)
+        for p in converted
+    ]
+    return flags, _distances(np.concatenate([np.zeros((0, len(MVOR10), 3)), *xyz]))
+
+
+def _facts_of_file(truth: CocoTruth) -> tuple[NDArray[np.uint8] | None, FloatArray]:
+    visibility = truth.keypoints[..., 2].astype(np.uint8) if truth.skeleton == MVOR10 else None
+    if truth.joints_3d is None:
+        return visibility, np.full(len(truth.image), np.nan)
+    return visibility, _distances(truth.joints_3d.xyz_cam_m)
+
+
+def _distances(xyz_cam_m: FloatArray) -> FloatArray:
+    """Return float64 (p,), metres from the camera to the mean of the hips, else the neck."""
+    hips = xyz_cam_m[:, [MVOR10.index("left_hip"), MVOR10.index("right_hip")]].mean(axis=1)
+    neck = xyz_cam_m[:, MVOR10.index("neck")]
+    middle = np.where(np.isnan(hips), neck, hips)
+    return np.linalg.norm(middle, axis=-1)
