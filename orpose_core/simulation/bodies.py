@@ -235,9 +235,9 @@ def _chest(store, slot, joints, frames, d, outfit, cloth):
         blade = top + applied(thorax, sign * 0.046 * h, -0.050 * h * g, -0.056 * h)
         _ball(store, slot, thorax, blade, 0.038 * h, 0.016 * h + loose, 0.050 * h, cloth)
         if outfit[13] > 0.0:
-            bust = top + applied(thorax, sign * 0.040 * h, 0.042 * h * g, -0.085 * h)
+            bust = top + applied(thorax, sign * 0.038 * h, 0.038 * h * g, -0.085 * h)
             r = outfit[13] * h
-            _ball(store, slot, thorax, bust, 1.1 * r, 0.95 * r + loose, 1.15 * r, cloth)
+            _ball(store, slot, thorax, bust, 1.35 * r, 0.80 * r + loose, 1.25 * r, cloth)
         else:
             breast = top + applied(thorax, sign * 0.040 * h, 0.040 * h * g, -0.066 * h)
             _ball(store, slot, thorax, breast, 0.046 * h, 0.026 * h + loose, 0.042 * h, cloth)
@@ -263,11 +263,11 @@ def _trunk(store, slot, joints, frames, d, outfit, owner, base):
     middle = joints[k.PELVIS] + applied(pelvis, 0.0, -0.004 * h, 0.004 * h)
     _ball(store, slot, pelvis, middle, hips, 0.74 * hips, 0.070 * h, below)
     for sign in (-1.0, 1.0):
-        seat = joints[k.PELVIS] + applied(pelvis, sign * 0.040 * h, -0.036 * h * g, -0.026 * h)
-        _ball(store, slot, pelvis, seat, 0.050 * h * g, 0.046 * h * g + 0.5 * loose, 0.050 * h, below)
-    hem = joints[k.PELVIS] + applied(pelvis, 0.0, -0.004 * h, -0.030 * h)
+        seat = joints[k.PELVIS] + applied(pelvis, sign * 0.040 * h, -0.026 * h * g, -0.022 * h)
+        _ball(store, slot, pelvis, seat, 0.050 * h * g, 0.045 * h * g + 0.5 * loose, 0.052 * h, below)
+    hem = joints[k.PELVIS] + applied(pelvis, 0.0, -0.006 * h, -0.042 * h)
     wide = hips + 0.7 * loose + 0.004
-    _sleeve(store, slot, hem, low, wide, waist + 0.004, pelvis[:, 0].copy(), 0.76, cloth)
+    _sleeve(store, slot, hem, low, wide, waist + 0.004, pelvis[:, 0].copy(), 0.80, cloth)
     if g > 1.06:
         belly = joints[k.SPINE] + applied(lumbar, 0.0, 0.030 * h * g, -0.030 * h)
         r = 0.062 * h * g

@@ -160,7 +160,7 @@ def _shade(
                 row = material_of[i]
                 pattern, gloss = materials[row, 5], materials[row, 4]
                 up = c[2, 0] * nx + c[2, 1] * ny + c[2, 2] * nz
-                sky = 0.62 + 0.38 * up
+                sky = 0.72 + 0.28 * up
                 low = 0.75 + 0.25 * min(z / 0.6, 1.0)  # corners near the floor are darker
                 r, g, b = ambient[0] * sky * low, ambient[1] * sky * low, ambient[2] * sky * low
                 shine = 0.0
