@@ -191,8 +191,8 @@ def decode_roi(
         found[..., :2] * scale - 0.5,
         np.clip(found[..., 2], _LEAST_SCORE, 1.0),
         output.scores.float().cpu().numpy(),
-        output.boxes.float().cpu().numpy() * np.tile(scale, 2) - 0.5,
-        sigma.float().cpu().numpy() * np.sqrt(scale.prod()),
+        output.boxes.float().cpu().numpy() * np.tile(scale, 2) - np.float32(0.5),
+        sigma.float().cpu().numpy() * np.float32(np.sqrt(scale.prod())),
         xyz.float().cpu().numpy(),
         config,
     )
@@ -238,7 +238,12 @@ def _poses(
     scores = np.where(absent, 0, scores).astype(np.float32)
     sigma_px = np.where(absent, np.nan, sigma_px).astype(np.float32)
     two_d = Poses(
-        COCO17, xy_px, scores, person_scores.astype(np.float32), boxes_px.astype(np.float32), sigma_px=sigma_px
+        COCO17,
+        xy_px,
+        scores,
+        np.asarray(person_scores, np.float32),
+        boxes_px.astype(np.float32),
+        sigma_px=sigma_px,
     )
     target = by_name(config.skeleton)
     whole = two_d.converted(BODY24).converted(target)

@@ -85,9 +85,7 @@ def student_from_orpose_color(
     Raises:
         ValueError: names the tensors that are unknown, missing or of another shape.
     """
-    named = {
-        student_key(key, source): value for key, value in tensors.items() if not _IGNORED.fullmatch(key)
-    }
+    named = {student_key(key, source): value for key, value in tensors.items() if not _IGNORED.fullmatch(key)}
     with torch.device("meta"):
         model = Student(config or StudentConfig())
     named |= {f"statistics.{name}": value for name, value in statistics.items()}

@@ -92,7 +92,8 @@ class LiftingStatistics(nn.Module):
             buffer = getattr(self, name)
             if value.shape != buffer.shape:
                 raise ValueError(
-                    f"LiftingStatistics.{name}: expected shape {tuple(buffer.shape)}, got {tuple(value.shape)}"
+                    f"LiftingStatistics.{name}: expected shape {tuple(buffer.shape)}, "
+                    f"got {tuple(value.shape)}"
                 )
             if not torch.isfinite(value).all() or (name.startswith("std") and not (value > 0).all()):
                 raise ValueError(f"LiftingStatistics.{name}: expected finite values (deviations above 0)")

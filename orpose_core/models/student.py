@@ -1,4 +1,4 @@
-"""The student of ORPose (Srivastav et al., MICCAI 2020), Sect. 2.3: Mask R-CNN with a 2D and 3D keypoint head.
+"""The student of ORPose (Srivastav et al., MICCAI 2020), Sect. 2.3: Mask R-CNN for joint 2D and 3D poses.
 
 Boxes, and the px they are in, are continuous: pixel i of the image that enters covers [i, i + 1].
 """
@@ -163,9 +163,9 @@ class Student(nn.Module):
         features = self.features(torch.cat([images, images.flip(-1)]))
         found = self.detect(features, image_hw, min_score)
         both = []
-        for (boxes, scores), (m_boxes, m_scores) in zip(found[:n], found[n:], strict=True):
-            pooled = torch.cat([boxes, mirror_boxes(m_boxes, image_hw[1])])
-            both.append(self.suppress(pooled, torch.cat([scores, m_scores]), min_score))
+        for (box, score), (m_box, m_score) in zip(found[:n], found[n:], strict=True):
+            pooled = torch.cat([box, mirror_boxes(m_box, image_hw[1])])
+            both.append(self.suppress(pooled, torch.cat([score, m_score]), min_score))
         boxes = [b for b, _ in both]
         straight = self.keypoint_maps([f[:n] for f in features], boxes)
         mirrored = self.keypoint_maps(

@@ -125,7 +125,8 @@ class StudentConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"StudentConfig: unknown {unknown}; it has {sorted(known)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**frozen)
 
 
 SMALL_STUDENT = StudentConfig(

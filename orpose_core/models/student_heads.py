@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -96,7 +97,7 @@ class KeypointHead(nn.Module):
         self.convs = nn.Sequential(
             *(
                 layer
-                for a, b in zip(channels, channels[1:], strict=False)
+                for a, b in pairwise(channels)
                 for layer in (nn.Conv2d(a, b, kernel_size=3, padding=1), nn.ReLU(inplace=True))
             )
         )

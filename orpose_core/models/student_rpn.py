@@ -24,7 +24,7 @@ _LARGEST_LOG_SCALE = math.log(1000.0 / 16)
 def decode_boxes(
     deltas: Tensor, boxes: Tensor, weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
 ) -> Tensor:
-    """Apply regression deltas (..., 4) to boxes (..., 4): shift of the centre in box sizes, log of the scale."""
+    """Apply deltas (..., 4) to boxes (..., 4): shift of the centre in sides of the box, log of the scale."""
     size = boxes[..., 2:] - boxes[..., :2]
     centre = boxes[..., :2] + 0.5 * size
     shift = deltas[..., :2] / deltas.new_tensor(weights[:2])
@@ -118,9 +118,10 @@ class RegionProposals(nn.Module):
 
     @torch.no_grad()
     def select(self, output: AnchorOutput, image_hw: tuple[int, int], training: bool) -> list[Tensor]:
-        """Return the proposals (P, 4) of each image: the best of each level, suppressed per level, best first.
+        """Return the proposals (P, 4) of each image, best first.
 
-        No gradient flows through their coordinates, as in Faster R-CNN.
+        The best of each level are suppressed within the level, and the best of all are kept. No gradient
+        flows through their coordinates, as in Faster R-CNN.
         """
         config = self.config
         per_level = config.train_proposals_per_level if training else config.proposals_per_level
