@@ -1,0 +1,1 @@
+"""Training: the engine, and one module per thing that is trained."""

@@ -1,0 +1,160 @@
+"""Random changes of a depth frame and its poses together, each a function of the random generator given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import cv2
+import numpy as np
+
+from orpose_core.types import FloatArray, Poses, Visibility
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How much training frames are changed.
+
+    Attributes:
+        flip: probability of a mirrored frame.
+        zoom: range of a scale about the image's centre, log-uniform. Depth stays as it is, so this is another
+            focal length; below 1 a border without depth appears.
+        shift: largest shift, as a share of the image's width and height.
+        depth_gain: depth is multiplied by 1 +- at most this (cameras differ in height and calibration).
+        border: probability that a random border of the frame has no depth, as registration leaves it.
+        border_share: its largest width on each side, as a share of the image's size.
+        drop: probability that random rectangles of the frame lose their depth.
+    """
+
+    flip: float = 0.5
+    zoom: tuple[float, float] = (0.8, 1.3)
+    shift: float = 0.1
+    depth_gain: float = 0.15
+    border: float = 0.3
+    border_share: float = 0.08
+    drop: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.zoom[0] <= self.zoom[1]:
+            raise ValueError(f"data.augment.zoom: expected a range of positive numbers, got {self.zoom}")
+        for name in ("flip", "border", "drop", "shift", "depth_gain", "border_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"data.augment.{name}: expected a number in [0, 1], got {getattr(self, name)}"
+                )
+
+
+def mirrored(depth_m: FloatArray, poses: Poses) -> tuple[FloatArray, Poses]:
+    """Mirror an image left to right; left joints become right ones.
+
+    Args:
+        depth_m: float32 (H, W), metres, NaN = no return.
+        poses: in px of it. 3D values are dropped.
+    """
+    width = depth_m.shape[1]
+    order = list(poses.skeleton.flip_permutation)
+    xy_px = poses.xy_px[:, order].copy()
+    xy_px[..., 0] = width - 1 - xy_px[..., 0]
+    boxes_px = poses.boxes_px.copy()
+    boxes_px[:, [0, 2]] = width - 1 - poses.boxes_px[:, [2, 0]]
+    return np.ascontiguousarray(depth_m[:, ::-1]), replace(
+        poses,
+        xy_px=xy_px,
+        scores=poses.scores[:, order],
+        boxes_px=boxes_px,
+        visibility=None if poses.visibility is None else poses.visibility[:, order],
+        xyz_root_m=None,
+        xyz_cam_m=None,
+        sigma_px=None,
+        sigma_m=None,
+        source_3d=None,
+    )
+
+
+def zoomed(depth_m: FloatArray, poses: Poses, scale: float, shift_px: FloatArray) -> tuple[FloatArray, Poses]:
+    """Scale an image about its centre and shift it; what comes from outside has no return.
+
+    A joint that leaves the image becomes absent, a box is clipped to the image.
+
+    Args:
+        depth_m: float32 (H, W), metres, NaN = no return.
+        poses: in px of it.
+        scale: above 1 enlarges.
+        shift_px: float (2,), x and y.
+    """
+    height, width = depth_m.shape
+    centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
+    offset = centre - scale * centre + shift_px
+    matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]], np.float64)
+    moved = cast(FloatArray, cv2.warpAffine(
+        depth_m, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(float("nan"),) * 4,
+    ))  # fmt: skip
+    xy_px = (poses.xy_px * scale + offset).astype(np.float32)
+    boxes_px = poses.boxes_px.reshape(-1, 2, 2) * scale + offset
+    boxes_px = np.clip(boxes_px, -0.5, np.array([width, height]) - 0.5).reshape(-1, 4).astype(np.float32)
+    return moved, _only_inside(replace(poses, xy_px=xy_px, boxes_px=boxes_px), (height, width))
+
+
+def _only_inside(poses: Poses, size_hw: tuple[int, int]) -> Poses:
+    """Make joints outside the image absent."""
+    limit = np.array([size_hw[1], size_hw[0]], np.float32) - 0.5
+    inside = np.all((poses.xy_px >= -0.5) & (poses.xy_px <= limit), axis=-1)  # False where NaN
+    visibility = poses.visibility
+    return replace(
+        poses,
+        xy_px=np.where(inside[..., None], poses.xy_px, np.float32(np.nan)),
+        scores=np.where(inside, poses.scores, np.float32(0)),
+        visibility=None if visibility is None else np.where(inside, visibility, np.uint8(Visibility.ABSENT)),
+        xyz_root_m=None,
+        xyz_cam_m=None,
+        sigma_px=None,
+        sigma_m=None,
+        source_3d=None,
+    )
+
+
+def _without_border(depth_m: FloatArray, rng: np.random.Generator, share: float) -> FloatArray:
+    height, width = depth_m.shape
+    top, bottom = (rng.uniform(0, share, 2) * height).astype(int)
+    left, right = (rng.uniform(0, share, 2) * width).astype(int)
+    out = np.full_like(depth_m, np.nan)
+    inner = np.s_[top : height - bottom, left : width - right]
+    out[inner] = depth_m[inner]
+    return out
+
+
+def _with_dropped_rectangles(depth_m: FloatArray, rng: np.random.Generator) -> FloatArray:
+    height, width = depth_m.shape
+    out = depth_m.copy()
+    for _ in range(int(rng.integers(1, 4))):
+        h, w = (rng.uniform(0.02, 0.15, 2) * (height, width)).astype(int)
+        y, x = int(rng.uniform(0, height - h)), int(rng.uniform(0, width - w))
+        out[y : y + h, x : x + w] = np.nan
+    return out
+
+
+def augmented(
+    depth_m: FloatArray, poses: Poses, rng: np.random.Generator, config: AugmentConfig
+) -> tuple[FloatArray, Poses]:
+    """Change a frame and its poses at random.
+
+    Args:
+        depth_m: float32 (H, W), metres, NaN = no return.
+        poses: in px of it.
+        rng: decides everything.
+        config: how much.
+    """
+    # All numbers are drawn whatever is used, so that one setting does not change what another one does.
+    chance = rng.uniform(size=3)
+    scale = float(np.exp(rng.uniform(np.log(config.zoom[0]), np.log(config.zoom[1]))))
+    shift = rng.uniform(-config.shift, config.shift, 2) * depth_m.shape[::-1]
+    gain = np.float32(1.0 + rng.uniform(-config.depth_gain, config.depth_gain))
+    if chance[0] < config.flip:
+        depth_m, poses = mirrored(depth_m, poses)
+    depth_m, poses = zoomed(depth_m, poses, scale, shift.astype(np.float32))
+    if chance[1] < config.border:
+        depth_m = _without_border(depth_m, rng, config.border_share)
+    if chance[2] < config.drop:
+        depth_m = _with_dropped_rectangles(depth_m, rng)
+    return depth_m * gain, poses

@@ -1,0 +1,100 @@
+"""Every setting of a training run that is not about the network or the data, with its only default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """The optimiser and its schedule. The defaults are Sect. 3 of the DepthPose paper.
+
+    Attributes:
+        name: ``"sgd"`` with momentum, or ``"adamw"``.
+        lr: the learning rate at the start.
+        momentum: of SGD.
+        betas: of AdamW.
+        weight_decay: applied to weights of convolutions and linear layers, never to biases and norms.
+        schedule: ``"step"`` multiplies by ``step_factor`` at each of ``step_at``; ``"cosine"`` falls to
+            ``final_lr_share`` of ``lr`` at the end of the run; ``"constant"`` does neither.
+        step_at: for ``"step"``: after how many optimiser steps.
+        step_factor: for ``"step"``.
+        final_lr_share: for ``"cosine"``.
+        warmup_steps: the learning rate rises linearly over this many steps.
+        clip_norm: the gradient is scaled down to at most this L2 norm; 0 = never.
+        ema_decay: of the running mean of the weights that is validated and exported; 0 = the weights
+            themselves.
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 1e-3
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    step_at: tuple[int, ...] = (12_000,)
+    step_factor: float = 0.1
+    final_lr_share: float = 0.0
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise ValueError(f"optim.lr: expected a positive number, got {self.lr}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"optim.ema_decay: expected a number in [0, 1), got {self.ema_decay}")
+        if self.clip_norm < 0 or self.weight_decay < 0 or self.warmup_steps < 0:
+            raise ValueError("optim: clip_norm, weight_decay and warmup_steps must not be negative")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How a run is carried out.
+
+    Attributes:
+        steps: optimiser steps of the whole run.
+        batch: images per step and process; with several processes the effective batch is that many times as
+            large.
+        seed: of the initial weights, of the order of the data and of its augmentation.
+        device: ``"auto"`` takes a GPU where there is one.
+        half_precision: bf16 autocast where the machine computes in it.
+        channels_last: memory layout of images and weights.
+        threads: PyTorch's threads; 0 = leave as it is.
+        workers: processes that prepare data; 0 = prepare it in the training process.
+        prefetch: batches that each worker prepares ahead.
+        max_minutes: wall-clock budget, resumed parts included; 0 = none. When it is spent the run ends as if
+            ``steps`` were reached: checkpoint, validation and weights are written.
+        progress: what the schedule's progress is measured by: ``"steps"`` alone (exactly repeatable), or
+            ``"time"``: the larger of the shares of steps and of ``max_minutes`` that are spent, so that a
+            cosine ends where the budget ends on a machine of any speed.
+        checkpoint_minutes: how often the state to resume from is written.
+        validate_steps: how often the validation runs; 0 = only at the end.
+        log_steps: how often the losses are logged.
+    """
+
+    steps: int = 32_000
+    batch: int = 12
+    seed: int = 0
+    device: str = "auto"
+    half_precision: bool = True
+    channels_last: bool = True
+    threads: int = 0
+    workers: int = 1
+    prefetch: int = 4
+    max_minutes: float = 0.0
+    progress: Literal["steps", "time"] = "steps"
+    checkpoint_minutes: float = 5.0
+    validate_steps: int = 2_000
+    log_steps: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "prefetch", "log_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"engine.{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("seed", "threads", "workers", "max_minutes", "checkpoint_minutes", "validate_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"engine.{name}: expected 0 or more, got {getattr(self, name)}")
+        if self.progress == "time" and not self.max_minutes:
+            raise ValueError("engine.progress: 'time' needs engine.max_minutes")

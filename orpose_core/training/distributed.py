@@ -1,0 +1,68 @@
+"""One process or several: what ``torchrun`` sets up, behind four functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together.
+
+    Attributes:
+        rank: its number; 0 writes the files.
+        world: how many there are.
+        device: where this one computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def agree(self, value: float) -> float:
+        """Return rank 0's ``value`` in every process, so that clocks that differ cannot part them."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+    def wait_for_all(self) -> None:
+        """Return when every process has come here."""
+        if self.world > 1:
+            distributed.barrier()
+
+
+def chosen_device(name: str, local_rank: int = 0) -> torch.device:
+    """Return the device called ``name``; ``"auto"`` is this process's GPU, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device(f"cuda:{local_rank}") if torch.cuda.is_available() else torch.device("cpu")
+
+
+@contextmanager
+def processes(device: str) -> Iterator[Processes]:
+    """Join the group that ``torchrun`` started (gloo on CPUs, nccl on GPUs), or be a group of one."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1 or not distributed.is_available():
+        yield Processes(0, 1, chosen_device(device))
+        return
+    mine = chosen_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if mine.type == "cuda":
+        torch.cuda.set_device(mine)
+    distributed.init_process_group("nccl" if mine.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size(), mine)
+    finally:
+        distributed.destroy_process_group()

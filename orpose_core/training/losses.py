@@ -1,0 +1,94 @@
+"""The losses of DepthPose, Sect. 2.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from orpose_core.models import PoseMaps
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss's parts. The defaults are the paper's: all equal, no foreground weight.
+
+    Attributes:
+        pose_weight: of L_P, the sum over all stages of the mean squared errors of PAFs and keypoint maps.
+        hr_weight: of L_HR, the mean squared error of the super-resolved image. 0 trains without it.
+        foreground: how much more a map's error counts where its target is 1 than where it is 0: people cover
+            few cells, and from random initial weights "nobody anywhere" is an early plateau.
+    """
+
+    pose_weight: float = 1.0
+    hr_weight: float = 1.0
+    foreground: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.pose_weight, self.hr_weight, self.foreground) < 0:
+            raise ValueError(f"loss: weights must not be negative, got {self}")
+
+
+def masked_squared_error(
+    maps: Tensor, target: Tensor, presence: Tensor, mask: Tensor, config: LossConfig
+) -> Tensor:
+    """Return the mean squared error over all cells; those with mask 0 count as right.
+
+    Args:
+        maps: float (B, C, h, w), of any precision; the error is computed in float32.
+        target: float32 (B, C, h, w).
+        presence: float32 (B, C, h, w) in [0, 1], how much of the map's object is there.
+        mask: float32 (B, 1, h, w), 1 where the labels can be trusted.
+        config: its ``foreground`` applies.
+    """
+    error = (maps.float() - target).square() * mask
+    if config.foreground:
+        error = error * (1.0 + config.foreground * presence)
+    return error.mean()
+
+
+def limb_presence(paf_maps: Tensor, channels: Tensor) -> Tensor:
+    """Return the length of each limb's PAF vector, in both of its channels.
+
+    Args:
+        paf_maps: float32 (B, 2 L, h, w).
+        channels: int64 (L, 2), the channels of each limb's x and y component.
+    """
+    presence = paf_maps.new_empty(paf_maps.shape)
+    length = paf_maps[:, channels].square().sum(dim=2).sqrt()  # (B, L, h, w)
+    presence[:, channels] = length[:, :, None].expand(-1, -1, 2, -1, -1)
+    return presence
+
+
+def joint_presence(keypoint_maps: Tensor) -> Tensor:
+    """Return the joint maps as they are and the background, which is last, as 1 - background."""
+    presence = keypoint_maps.clone()
+    presence[:, -1] = 1.0 - presence[:, -1]
+    return presence
+
+
+def pose_losses(maps: PoseMaps, batch: Mapping[str, Tensor], channels: Tensor, config: LossConfig) -> Tensor:
+    """Return L_P: the errors of PAFs (L_B) and keypoint maps (L_C), summed over all stages."""
+    paf_maps, keypoint_maps, mask = batch["paf_maps"], batch["keypoint_maps"], batch["mask"]
+    limbs, joints = limb_presence(paf_maps, channels), joint_presence(keypoint_maps)
+    total = paf_maps.new_zeros(())
+    for stage in maps.stages:
+        total = total + masked_squared_error(stage.paf_maps, paf_maps, limbs, mask, config)
+        total = total + masked_squared_error(stage.keypoint_maps, keypoint_maps, joints, mask, config)
+    return total
+
+
+def hr_loss(sr_image: Tensor, high_resolution: Tensor) -> Tensor:
+    """Return L_HR: the mean squared error of the super-resolved image.
+
+    Args:
+        sr_image: float (B, 1, H, W), 8 times the size of the network's input.
+        high_resolution: float32 (B, 1, H', W') in [0, 1], the true image. Where it is smaller than the SR
+            image (a simulator that renders less for speed), the SR image is averaged down to its size.
+    """
+    image = sr_image.float()
+    if image.shape[-2:] != high_resolution.shape[-2:]:
+        image = functional.adaptive_avg_pool2d(image, (high_resolution.shape[-2], high_resolution.shape[-1]))
+    return functional.mse_loss(image, high_resolution)

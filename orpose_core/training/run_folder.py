@@ -1,0 +1,126 @@
+"""The folder of one training run: its config, the state to resume from, its results."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+FORMAT = 1
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader finds the old one or the whole new one, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass
+class RunState:
+    """Where a run stands, apart from tensors.
+
+    Attributes:
+        step: optimiser steps taken; with the seed it is also the sampler's position.
+        images: training images seen, of all processes.
+        seconds: wall-clock time spent on training steps, resumed parts included.
+        waited_s: the part of it spent waiting for data.
+        other_s: wall-clock time spent on validations and checkpoints.
+        validations: scores, each with its ``step`` and ``images``.
+    """
+
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    waited_s: float = 0.0
+    other_s: float = 0.0
+    validations: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def spent_s(self) -> float:
+        """Wall-clock time of the run so far."""
+        return self.seconds + self.other_s
+
+
+class RunFolder:
+    """The files of one run.
+
+    ``config.yaml`` is what was asked, ``last.ckpt`` the state to resume from, ``weights.safetensors`` and
+    ``results.json`` what came out, ``tensorboard/`` the curves.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state to resume from."""
+        return self.path / "last.ckpt"
+
+    @property
+    def config(self) -> Path:
+        """The run's config, as YAML."""
+        return self.path / "config.yaml"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def results(self) -> Path:
+        """What came out: scores and the run's facts, as JSON."""
+        return self.path / "results.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of the curves."""
+        return self.path / "tensorboard"
+
+    def save(self, state: RunState, tensors: dict[str, Any]) -> None:
+        """Write the state to resume from, under a temporary name first."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / f".last.ckpt.{os.getpid()}"
+        try:
+            with temporary.open("wb") as file:
+                torch.save({"format": FORMAT, "state": vars(state), **tensors}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.checkpoint)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self) -> tuple[RunState, dict[str, Any]]:
+        """Read the state to resume from; ValueError if the file is missing, damaged or of another kind."""
+        if not self.checkpoint.is_file():
+            raise ValueError(f"{self.checkpoint}: no checkpoint to resume from")
+        try:
+            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            if content["format"] != FORMAT:
+                raise ValueError(f"format {content['format']}, expected {FORMAT}")
+            return RunState(**content.pop("state")), content
+        except Exception as error:
+            raise ValueError(
+                f"{self.checkpoint}: expected a training checkpoint of this project, got: {error}"
+            ) from error
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Write ``results.json``."""
+        write_atomically(self.results, json.dumps(results, indent=2, allow_nan=False) + "\n")
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write ``config.yaml``; it is a config file that the same command reads again."""
+        write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
