@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from safetensors.torch import save as to_safetensors_bytes
 from torch import Tensor, nn
 
 from orpose_core.models.builder import AnyConfig, ModelConfig, build_model, config_from_dict, config_of
+from orpose_core.models.student_config import SMALL_STUDENT, StudentConfig
 
 SUFFIX = ".safetensors"
 UNTRAINED = "untrained:"
@@ -245,9 +246,28 @@ def untrained_config(name: str) -> ModelConfig:
     )
 
 
+def untrained_student_config(name: str) -> StudentConfig:
+    """Return the config that a name describes: ``student[_small][_single][_WIDTHxHEIGHT]``.
+
+    The resolution is that of the image it is meant for: ``student`` and ``student_53x40`` are the paper's
+    12x, ``student_640x480`` its 1x.
+    """
+    match = re.fullmatch(r"student(_small)?(_single)?(?:_(\d+)x(\d+))?", name)
+    if match is None:
+        raise ValueError(
+            f"{name}: expected the name of a student such as student, student_small, student_53x40"
+        )
+    small, single, width_px, height_px = match.groups()
+    config = SMALL_STUDENT if small else StudentConfig()
+    if single:
+        config = replace(config, branches="single")
+    return replace(config, input_hw=(int(height_px), int(width_px))) if width_px else config
+
+
 def _untrained(name: str) -> Checkpoint:
     """Build random weights, the same for the same name."""
-    config = untrained_config(name.removeprefix(UNTRAINED))
+    bare = name.removeprefix(UNTRAINED)
+    config = untrained_student_config(bare) if bare.startswith("student") else untrained_config(bare)
     model = build_model(config, seed=0).eval()
     digest = hashlib.sha256()
     for value in model.state_dict().values():
