@@ -14,7 +14,7 @@ from orpose_core import __version__
 def _evaluate(args: argparse.Namespace) -> int:
     from orpose_core.evaluation.command import evaluate_files_command, evaluate_model_command, protocol_of
 
-    protocol = protocol_of(args.strict, args.threshold)
+    protocol = protocol_of(args.strict, args.threshold, args.dataset)
     if args.dataset is None:
         text = evaluate_files_command(args.gt, args.dt, args.metric, protocol, args.json, args.plot)
     else:

@@ -3,6 +3,7 @@
 from orpose_core.evaluation.datasets import DATASETS, EvaluationSet, open_dataset
 from orpose_core.evaluation.run import evaluate_model
 from orpose_core.evaluation.scores import (
+    BENCHMARK,
     METRICS,
     PUBLISHED,
     STRICT,
@@ -16,6 +17,7 @@ from orpose_core.evaluation.scores import (
 from orpose_core.evaluation.tables import report
 
 __all__ = [
+    "BENCHMARK",
     "DATASETS",
     "METRICS",
     "PUBLISHED",

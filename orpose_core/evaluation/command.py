@@ -9,13 +9,14 @@ from pathlib import Path
 from orpose_core.data.coco import write_json
 from orpose_core.evaluation.datasets import open_dataset
 from orpose_core.evaluation.run import evaluate_model
-from orpose_core.evaluation.scores import PUBLISHED, STRICT, Protocol, evaluate_files
+from orpose_core.evaluation.scores import BENCHMARK, PUBLISHED, STRICT, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report
+from orpose_core.simulation import SPLITS
 
 
-def protocol_of(strict: bool, threshold: float) -> Protocol:
-    """Return the published or the strict protocol with a threshold of PCK."""
-    base = STRICT if strict else PUBLISHED
+def protocol_of(strict: bool, threshold: float, dataset: str | None = None) -> Protocol:
+    """Return the strict protocol or the usual one of a data set, with a threshold of PCK."""
+    base = STRICT if strict else BENCHMARK if dataset in SPLITS else PUBLISHED
     return replace(base, pck=replace(base.pck, thresholds=(threshold,)))
 
 

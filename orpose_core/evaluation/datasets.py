@@ -14,7 +14,14 @@ import numpy as np
 from orpose_core.data.coco import CocoTruth, poses_as_results
 from orpose_core.data.mvor import image_path, load_frame, read_mvor
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
-from orpose_core.evaluation.scores import PUBLISHED, Evaluation, Protocol, evaluate_results, score_poses
+from orpose_core.evaluation.scores import (
+    BENCHMARK,
+    PUBLISHED,
+    Evaluation,
+    Protocol,
+    evaluate_results,
+    score_poses,
+)
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Poses, RgbdFrame, Visibility
@@ -55,9 +62,12 @@ class EvaluationSet(ABC):
         detections: Sequence[Poses],
         records: Sequence[dict[str, Any]],
         metrics: Sequence[str] | None = None,
-        protocol: Protocol = PUBLISHED,
+        protocol: Protocol | None = None,
     ) -> Evaluation:
-        """Score the detections of all images; ``records`` is what :meth:`frame` said of each."""
+        """Score the detections of all images; ``records`` is what :meth:`frame` said of each.
+
+        Without a protocol: the published one for annotation files, :data:`BENCHMARK` for synthetic splits.
+        """
 
     @abstractmethod
     def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
@@ -95,7 +105,7 @@ class AnnotatedSet(EvaluationSet):
         detections: Sequence[Poses],
         records: Sequence[dict[str, Any]],
         metrics: Sequence[str] | None = None,
-        protocol: Protocol = PUBLISHED,
+        protocol: Protocol | None = None,
     ) -> Evaluation:
         """Score against the annotation file, in its own float64 numbers."""
         results = [
@@ -103,7 +113,9 @@ class AnnotatedSet(EvaluationSet):
             for image_id, poses in zip(self.image_ids, detections, strict=True)
             for result in poses_as_results(poses, int(image_id))
         ]
-        return evaluate_results(self._truth.of_images(self._chosen), results, "detections", metrics, protocol)
+        return evaluate_results(
+            self._truth.of_images(self._chosen), results, "detections", metrics, protocol or PUBLISHED
+        )
 
 
 class SyntheticSet(EvaluationSet):
@@ -133,12 +145,12 @@ class SyntheticSet(EvaluationSet):
         detections: Sequence[Poses],
         records: Sequence[dict[str, Any]],
         metrics: Sequence[str] | None = None,
-        protocol: Protocol = PUBLISHED,
+        protocol: Protocol | None = None,
     ) -> Evaluation:
         """Score against the exact ground truth."""
         gt = [self.truth_of(k, record) for k, record in enumerate(records)]
         posed = [as_mvor_annotates(p, r["roles"]) for p, r in zip(gt, records, strict=True)]
-        return score_poses(gt, detections, metrics, protocol, posed_gt=posed)
+        return score_poses(gt, detections, metrics, protocol or BENCHMARK, posed_gt=posed)
 
 
 def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses:
@@ -151,6 +163,8 @@ def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses
         poses: with visibility.
         roles: one per person, or None.
     """
+    if not len(poses):
+        return poses
     if poses.visibility is None:
         raise ValueError("as_mvor_annotates: expected poses with visibility")
     own = [poses.skeleton.index(j) for j in MVOR10.joints if j in poses.skeleton.joints]

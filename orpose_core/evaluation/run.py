@@ -18,7 +18,7 @@ from tqdm import tqdm
 from orpose_core.data.coco import poses_as_results, write_json
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation.datasets import AnnotatedSet, EvaluationSet
-from orpose_core.evaluation.scores import PUBLISHED, Evaluation, Protocol
+from orpose_core.evaluation.scores import Evaluation, Protocol
 from orpose_core.image_ops import Resize, low_resolution_frame
 from orpose_core.types import Poses, RgbdFrame
 
@@ -64,7 +64,7 @@ def evaluate_model(
     scale: int = 1,
     batch: int = 8,
     metrics: Sequence[str] | None = None,
-    protocol: Protocol = PUBLISHED,
+    protocol: Protocol | None = None,
     settings: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> ModelEvaluation:
@@ -81,7 +81,7 @@ def evaluate_model(
         high.
         batch: images per call of the estimator.
         metrics: see :func:`orpose_core.evaluation.evaluate_poses`.
-        protocol: likewise.
+        protocol: by default the data set's own, see :meth:`EvaluationSet.evaluate`.
         settings: whatever else the results depend on, recorded and compared on resuming.
         progress: show a bar.
     """

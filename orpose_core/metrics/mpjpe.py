@@ -34,7 +34,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.metrics.oks import object_keypoint_similarity
-from orpose_core.metrics.people import FloatArray, IndexArray, People, mean_or_nan, missing, same_image_pairs
+from orpose_core.metrics.people import (
+    FloatArray,
+    IndexArray,
+    People,
+    mean_or_nan,
+    missing,
+    same_image_pairs,
+    visibility_of,
+)
 from orpose_core.skeleton import COCO17, Skeleton
 from orpose_core.types import Poses, Visibility
 
@@ -227,8 +235,9 @@ def match_by_oks(
     skeleton = _matching_skeleton(gt)
     truth, found = People.of(gt, skeleton), People.of(dt, skeleton)
     annotated = ~missing(truth.xy_px)
-    if gt and all(p.visibility is not None for p in gt):
-        annotated &= np.concatenate([p.visibility for p in gt]) != Visibility.ABSENT  # type: ignore[arg-type]
+    flags = visibility_of(gt)
+    if flags is not None:
+        annotated &= flags != Visibility.ABSENT
     hidden = People(
         truth.skeleton, truth.image, np.where(annotated[..., None], truth.xy_px, np.nan), truth.person_scores
     )

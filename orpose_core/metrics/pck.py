@@ -28,8 +28,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from orpose_core.metrics.people import FloatArray, IndexArray, People, mean_or_nan, missing, same_image_pairs
+from orpose_core.metrics.people import (
+    FloatArray,
+    IndexArray,
+    People,
+    mean_or_nan,
+    missing,
+    same_image_pairs,
+    visibility_of,
+)
 from orpose_core.skeleton import MVOR10, Skeleton
 from orpose_core.types import Poses, Visibility
 
@@ -161,12 +170,11 @@ def pck_of_poses(gt: Sequence[Poses], dt: Sequence[Poses], config: PckConfig | N
     if len(gt) != len(dt):
         raise ValueError(f"PCK: expected as many images detected as annotated, got {len(dt)} and {len(gt)}")
     people = People.of(gt, MVOR10)
-    visible = None
-    if gt and all(p.visibility is not None for p in gt):
-        flags = np.concatenate([p.converted(MVOR10).visibility for p in gt])  # type: ignore[misc]
-        visible = flags == Visibility.VISIBLE
-        shown = np.concatenate([p.visibility != Visibility.ABSENT for p in gt])
-        xy_px = np.where(shown[..., None], people.xy_px, np.nan)
+    visible: NDArray | None = None
+    flags = visibility_of(gt)
+    if flags is not None:
+        visible = np.equal(visibility_of([p.converted(MVOR10) for p in gt]), Visibility.VISIBLE)
+        xy_px = np.where((flags != Visibility.ABSENT)[..., None], people.xy_px, np.nan)
         people = People(people.skeleton, people.image, xy_px, people.person_scores)
     return pck(people.converted(MVOR10), People.of(dt, MVOR10), config, visible)
 

@@ -85,6 +85,14 @@ class People:
         return np.concatenate([low, high], axis=1)
 
 
+def visibility_of(poses: Sequence[Poses]) -> NDArray[np.uint8] | None:
+    """Return uint8 (people, n): the visibility of everybody in all images, None where somebody has none."""
+    if any(p.visibility is None and len(p) for p in poses) or not poses:
+        return None
+    empty = np.zeros((0, len(poses[0].skeleton)), np.uint8)
+    return np.concatenate([empty if p.visibility is None else p.visibility for p in poses])
+
+
 def same_image_pairs(gt_image: IndexArray, dt_image: IndexArray) -> tuple[IndexArray, IndexArray]:
     """Return every pair of a ground truth and a detection that are in the same image.
 
