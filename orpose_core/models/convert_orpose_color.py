@@ -11,12 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orpose_core.models.checkpoints import fill_model
+from orpose_core.models.checkpoints import fill_model, save_checkpoint, untrained_student_config
 from orpose_core.models.student import Student
 from orpose_core.models.student_config import StudentConfig
-
-MARK = "roi_heads.keypoint_head.score_lowres_soft.weight"
-"""A parameter that only these files have."""
 
 _IGNORED = re.compile(r"pixel_(mean|std)|proposal_generator\.anchor_generator\.cell_anchors\.\d")
 """What detectron2 0.2 stored beside the parameters; our config has these numbers."""
@@ -91,6 +88,44 @@ def student_from_orpose_color(
     named |= {f"statistics.{name}": value for name, value in statistics.items()}
     fill_model(model, named, str(source))
     return model.eval()
+
+
+def convert_student(
+    tensors: Mapping[str, Tensor],
+    source: str | Path,
+    target: str | Path,
+    name: str,
+    h36_statistics: str | Path | None,
+) -> str:
+    """Write a released student as ours and return a sentence that says what was made.
+
+    Args:
+        tensors: the file's state dict.
+        source: the file, named in errors and in ours.
+        target: ``.safetensors`` file to write.
+        name: the network wanted: ``student_80x60``, ``student_64x48`` or ``student_53x40`` for the released
+            8x, 10x and 12x.
+        h36_statistics: the authors' ``h36stats.json``.
+
+    Raises:
+        ValueError: no statistics, another network wanted, tensors that do not fit.
+    """
+    if h36_statistics is None:
+        raise ValueError(
+            f"{source}: a student of ORPose-Color needs the authors' Human3.6M statistics (h36stats.json)"
+        )
+    config = untrained_student_config(name)
+    if config.trunk != "resnet50" or config.branches != "soft_hard":
+        raise ValueError(f"{source}: holds the paper's student; it cannot become {name}")
+    model = student_from_orpose_color(tensors, read_h36_statistics(h36_statistics), source, config)
+    metadata = {
+        "licence": "CC BY-NC-SA 4.0",
+        "trained": "yes",
+        "origin": "CAMMA-public/ORPose-Color (Srivastav et al., MICCAI 2020)",
+        "converted_from": Path(source).name,
+    }
+    save_checkpoint(target, model, metadata)
+    return f"{target}: the published student; its licence, CC BY-NC-SA 4.0, forbids commercial use"
 
 
 def read_h36_statistics(path: str | Path) -> dict[str, Tensor]:

@@ -28,7 +28,12 @@ _PERTURBATION = 0.01
 
 
 def convert_checkpoint(
-    source: str | Path, target: str | Path, name: str, seed: int = 0, depth_range_m: float = 8.0
+    source: str | Path,
+    target: str | Path,
+    name: str,
+    seed: int = 0,
+    depth_range_m: float = 8.0,
+    h36_statistics: str | Path | None = None,
 ) -> str:
     """Turn a published checkpoint into ours and return a sentence that says what was made.
 
@@ -38,11 +43,16 @@ def convert_checkpoint(
         name: the network wanted, such as ``depthpose_64x48``; its width must be 1.0.
         seed: of the perturbation, and of the layers that an RTPose file does not have.
         depth_range_m: what the input range means; the published files do not tell.
+        h36_statistics: the authors' ``h36stats.json``, which a student of ORPose-Color needs.
 
     Raises:
         ValueError: a damaged or untrusted file, unknown keys, a network that the file does not fit.
     """
     tensors = read_state_dict(source)
+    if any(key.startswith("roi_heads.") for key in tensors):
+        from orpose_core.models.convert_orpose_color import convert_student
+
+        return convert_student(tensors, source, target, name, h36_statistics)
     config = untrained_config(name)
     sha_note = {"converted_from": Path(source).name}
     if "stage1_conv1.weight" in tensors:
