@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -108,6 +109,10 @@ else:
                     node.clean_up()
                 node.destroy_node()
             self.executor.shutdown()
+            self.nodes.clear()
+            # A lifecycle node keeps its handle until it is collected, and takes the /rosout publisher of
+            # the next node of its name along.
+            gc.collect()
             rclpy.try_shutdown()
 
     @pytest.fixture
