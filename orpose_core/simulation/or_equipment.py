@@ -233,7 +233,7 @@ def patient_drape(room: Room, dice: Dice, feet_sign: float) -> None:
     def at(along: float, z: float) -> Point:
         return tx + c * along * feet_sign, ty + s * along * feet_sign, z
 
-    a, b = at(-reach, surface + 0.10), at(half_length - 0.14, surface + 0.08)
+    a, b = at(-reach, surface + 0.10), at(half_length - 0.14, surface + 0.11)
     axes = turned(yaw)
     tilted = axes[[1, 2, 0]] * [[1.0], [1.0], [feet_sign]]
     tilted[0] = tilted[0] * feet_sign

@@ -326,21 +326,18 @@ def _hit_rectangle(ox, oy, oz, dx, dy, dz):
 
 
 @njit(cache=True)
-def cast_rays(kinds, params, maps, offsets, rectangles, fx, fy, cx, cy, width, height):
-    """Return what each pixel sees: depth and the index of the solid.
+def cast_rays(kinds, params, maps, offsets, rectangles, fx, fy, cx, cy, first, depth, solid):
+    """Find what each pixel sees: depth and the index of the solid.
 
     Args:
         kinds: with params as in :class:`Solids`.
         maps: with offsets, rectangles from :func:`place_before_camera`.
-        fx: with fy, cx, cy, width, height the camera, px.
-
-    Returns:
-        ``(depth, solid)``: float64 (height, width), metres along the optical axis, infinity = nothing; int32
-        (height, width), -1 = nothing.
+        fx: with fy, cx, cy the camera, px.
+        first: solids before this one are in ``depth`` already.
+        depth: float64 (height, width), metres along the optical axis, infinity = nothing; changed in place.
+        solid: int32 (height, width), index of the solid, -1 = nothing; changed in place.
     """
-    depth = np.full((height, width), np.inf)
-    solid = np.full((height, width), -1, np.int32)
-    for i in range(len(kinds)):
+    for i in range(first, len(kinds)):
         kind = kinds[i]
         m = maps[i]
         ox, oy, oz = offsets[i, 0], offsets[i, 1], offsets[i, 2]
@@ -366,7 +363,6 @@ def cast_rays(kinds, params, maps, offsets, rectangles, fx, fy, cx, cy, width, h
                 if t > NEAR_M and t < depth[v, u]:
                     depth[v, u] = t
                     solid[v, u] = i
-    return depth, solid
 
 
 @njit(cache=True)
@@ -462,20 +458,33 @@ class View:
     offsets: Float64Array
 
 
-def look(solids: Solids, camera_from_room: Float64Array, intrinsics: Intrinsics) -> View:
+def look(
+    solids: Solids,
+    camera_from_room: Float64Array,
+    intrinsics: Intrinsics,
+    behind: View | None = None,
+    first: int = 0,
+) -> View:
     """Return what a camera sees of the solids.
 
     Args:
         solids: in the room frame.
         camera_from_room: float64 (4, 4), rigid.
         intrinsics: of the image wanted.
+        behind: what the same camera sees of the solids before ``first``, if it is known.
+        first: see behind.
     """
     kinds, origins, axes, scales, params = solids.used()
     camera = (intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy, intrinsics.width, intrinsics.height)
     maps, offsets, rectangles = place_before_camera(
         kinds, origins, axes, scales, params, camera_from_room, *camera
     )
-    depth, solid = cast_rays(kinds, params, maps, offsets, rectangles, *camera)
+    if behind is None:
+        depth = np.full((intrinsics.height, intrinsics.width), np.inf)
+        solid = np.full(depth.shape, NOTHING, np.int32)
+    else:
+        depth, solid = behind.depth_m.copy(), behind.solid.copy()
+    cast_rays(kinds, params, maps, offsets, rectangles, *camera[:4], first, depth, solid)
     return View(depth, solid, maps, offsets)
 
 

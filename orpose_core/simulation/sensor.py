@@ -70,7 +70,7 @@ def draw_sensor(dice: Dice, harsh: float = 1.0) -> Sensor:
     t[FAR_SOFT_M] = dice.between(0.4, 2.5)
     t[DARK] = harsh * dice.between(0.3, 1.3)
     t[GRAZING] = harsh * dice.between(0.05, 0.5)
-    t[SPECKLE] = harsh * (dice.between(0.0, 0.003) if dice.chance(0.8) else dice.between(0.0, 0.04))
+    t[SPECKLE] = dice.between(4.2, 6.0) if dice.chance(0.75) else dice.between(2.6, 4.2)
     t[HOLE_CELL_PX] = dice.between(7.0, 26.0)
     if dice.chance(0.75):  # registered to the color camera: not all of its frame is covered
         for row, most in ((LEFT, 24.0), (RIGHT, 34.0), (TOP, 30.0), (BOTTOM, 22.0)):
@@ -145,8 +145,13 @@ def sense(depth, solid, normals, surfaces, camera, normal_noise, t, seed, frame_
         _emitter_shadow(depth, shadow, t[SHADOW_PX_M] * scale, True)
     if t[SECOND_SHADOW_PX_M] > 0.0:
         _emitter_shadow(depth, shadow, t[SECOND_SHADOW_PX_M] * scale, False)
-    cell = max(t[RAGGED_CELL_PX] * scale, 1.0)
-    hole = t[HOLE_CELL_PX] * scale
+    per_cell, per_hole = 1.0 / max(t[RAGGED_CELL_PX] * scale, 1.0), 1.0 / (t[HOLE_CELL_PX] * scale)
+    ragged = t[RAGGED_PX] * scale
+    rows, columns = int(height * per_cell) + 1, int(width * per_cell) + 1
+    window = np.empty((rows, columns))  # one hash per matching window gives all that is its own
+    for v in range(rows):
+        for u in range(columns):
+            window[v, u] = lattice_value(u, v, seed + 1)
     left, right = t[LEFT] * scale, width - 1 - t[RIGHT] * scale
     top, bottom = t[TOP] * scale, height - 1 - t[BOTTOM] * scale
     for v in range(height):
@@ -160,21 +165,20 @@ def sense(depth, solid, normals, surfaces, camera, normal_noise, t, seed, frame_
             ):
                 continue
             # Edges are ragged because a window of pixels is matched at once: look a little beside.
-            cu, cv = int(u / cell), int(v / cell)
-            aside = lattice_value(cu, cv, seed + 1)  # one hash gives both directions
-            du = (aside - 0.5) * 1.6 + 0.22 * normal_noise[height - 1 - v, u]
-            dv = (aside * 64.0 - math.floor(aside * 64.0) - 0.5) * 1.6 + 0.22 * normal_noise[v, width - 1 - u]
-            su = min(max(int(math.floor(u + du * t[RAGGED_PX] * scale + 0.5)), 0), width - 1)
-            sv = min(max(int(math.floor(v + dv * t[RAGGED_PX] * scale + 0.5)), 0), height - 1)
+            own = window[int(v * per_cell), int(u * per_cell)]
+            other_own = own * 64.0 - math.floor(own * 64.0)
+            du = (own - 0.5) * 1.6 + 0.22 * normal_noise[height - 1 - v, u]
+            dv = (other_own - 0.5) * 1.6 + 0.22 * normal_noise[v, width - 1 - u]
+            su = int(min(max(u + du * ragged + 0.5, 0.0), width - 1.0))
+            sv = int(min(max(v + dv * ragged + 0.5, 0.0), height - 1.0))
             z = depth[sv, su]
             if not z < 1e6 or shadow[sv, su] or z < t[NEAR_M]:
                 continue
-            beside = depth[v, min(u + 1, width - 1)]
-            above = depth[min(v + 1, height - 1), u]
-            here = depth[v, u]
-            step = max(abs(min(beside, 30.0) - min(here, 30.0)), abs(min(above, 30.0) - min(here, 30.0)))
-            torn = step > 0.05 + 0.02 * z
-            if torn and lattice_value(cu, cv, seed + 3) < t[BITE]:
+            here = min(depth[v, u], 30.0)
+            beside = min(depth[v, min(u + 1, width - 1)], 30.0)
+            above = min(depth[min(v + 1, height - 1), u], 30.0)
+            torn = max(abs(beside - here), abs(above - here)) > 0.05 + 0.02 * z
+            if torn and own * 4096.0 - math.floor(own * 4096.0) < t[BITE]:
                 continue
             chance = 0.0
             i = solid[sv, su]
@@ -183,21 +187,23 @@ def sense(depth, solid, normals, surfaces, camera, normal_noise, t, seed, frame_
                 cosine = -(normals[sv, su, 0] * x + normals[sv, su, 1] * y + normals[sv, su, 2])
                 cosine /= math.sqrt(x * x + y * y + 1.0)
                 chance = _hole_chance(z, cosine, surfaces[i, 0], surfaces[i, 1], t)
-            if chance > 0.02:
-                field = 0.62 * smooth_noise(u / hole, v / hole, seed + 4)
-                field += 0.28 * smooth_noise(3.1 * u / hole, 3.1 * v / hole, seed + 5)
-                field += 0.10 * lattice_value(u, v, frame_seed + 2)
-                if field < 0.16 + 0.7 * chance and chance > 0.06:
+            if chance > 0.06:
+                if chance > 1.2:
                     continue
-            if t[SPECKLE] > 0.0 and lattice_value(u // 2, v // 2, frame_seed + 3) < t[SPECKLE] * 0.2 * z:
+                field = 0.64 * smooth_noise(u * per_hole, v * per_hole, seed + 4)
+                field += 0.29 * smooth_noise(3.1 * u * per_hole, 3.1 * v * per_hole, seed + 5)
+                field += 0.07 * (0.5 + 0.3 * normal_noise[v, u])
+                if field < 0.16 + 0.7 * chance:
+                    continue
+            if normal_noise[v & ~1, u & ~1] > t[SPECKLE] - 0.12 * z:
                 continue
-            if t[FLYING] > 0.0 and torn and here < 30.0 and lattice_value(u, v, frame_seed + 4) < t[FLYING]:
+            if t[FLYING] > 0.0 and torn and lattice_value(u, v, frame_seed + 4) < t[FLYING]:
                 other = min(beside, above) if min(beside, above) < here - 0.05 else max(beside, above)
                 if other < 30.0:
                     z += (other - z) * lattice_value(u, v, frame_seed + 5)
             disparity = t[FOCAL_BASELINE] / (z * t[GAIN]) + t[NOISE_PX] * normal_noise[v, u]
             if t[BIAS_PX] > 0.0:
-                disparity += t[BIAS_PX] * 2.0 * (lattice_value(cu, cv, frame_seed + 6) - 0.5)
+                disparity += t[BIAS_PX] * 2.0 * (other_own - 0.5)
             if t[STEP_PX] > 0.0:
                 disparity = math.floor(disparity / t[STEP_PX] + 0.5) * t[STEP_PX]
             if disparity <= 0.0:

@@ -10,17 +10,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import applied, lattice_value, smooth_noise
+from orpose_core.simulation.cameras import Camera
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.raycast import Solids, View, look
 from orpose_core.types import Intrinsics
 
 Float64Array = NDArray[np.float64]
 
-PLAIN, CLOTH, TILES, SPECKLED, SCREEN, SKIN_LIKE = 0.0, 1.0, 2.0, 3.0, 4.0, 5.0
+PLAIN, CLOTH, TILES, PANELS, SCREEN = 0.0, 1.0, 2.0, 3.0, 4.0
 """Textures, as in the last column of the material table."""
 
-_SHADOW_SIZE = 320
-_SHADOW_FOCAL = 95.0  # px; sees 118 degrees, so that a lamp under the ceiling lights a whole room
+_SHADOW_SIZE = 384
+_SHADOW_FOCAL = 107.0  # px; sees 122 degrees, so that a lamp under the ceiling lights a whole room
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,17 @@ def draw_exposure(dice: Dice) -> Exposure:
     )
 
 
-def _light_view(light: Light, solids: Solids) -> tuple[Float64Array, Float64Array]:
-    """Return what a lamp sees, float64 (size, size), and its ``lamp_from_room``, float64 (4, 4)."""
-    x, y, z = light.position_m
-    # Optical axis straight down, image x along room x: rows are the camera's axes in the room.
-    lamp_from_room = np.array(
-        [[1.0, 0.0, 0.0, -x], [0.0, -1.0, 0.0, y], [0.0, 0.0, -1.0, z], [0.0, 0.0, 0.0, 1.0]]
-    )
+def look_from(light: Light, solids: Solids, behind: View | None = None, first: int = 0) -> View:
+    """Return what a lamp sees, straight down: its shadow map. ``behind`` and ``first`` as in raycast.look."""
     centre = (_SHADOW_SIZE - 1) / 2.0
     lens = Intrinsics(_SHADOW_FOCAL, _SHADOW_FOCAL, centre, centre, _SHADOW_SIZE, _SHADOW_SIZE)
-    return look(solids, lamp_from_room, lens).depth_m, lamp_from_room
+    return look(solids, _lamp_from_room(light), lens, behind, first)
+
+
+def _lamp_from_room(light: Light) -> Float64Array:
+    """Return the frame of a lamp, float64 (4, 4): optical axis straight down, image x along room x."""
+    x, y, z = light.position_m
+    return np.array([[1.0, 0.0, 0.0, -x], [0.0, -1.0, 0.0, y], [0.0, 0.0, -1.0, z], [0.0, 0.0, 0.0, 1.0]])
 
 
 def _composed(a: Float64Array, b: Float64Array) -> Float64Array:
@@ -92,139 +94,132 @@ def _composed(a: Float64Array, b: Float64Array) -> Float64Array:
 
 
 @njit(cache=True)
+def _seam(position: float, pitch: float) -> bool:
+    """Whether a coordinate lies on a joint between plates of this pitch, metres."""
+    part = position / pitch
+    return abs(part - math.floor(part + 0.5)) * pitch < 0.006
+
+
+@njit(cache=True)
 def _texture(pattern, lx, ly, lz, x, y, z, seed):
-    """Return the factor of the albedo at a point; l* is local to the solid, x, y, z is in the room."""
-    if pattern == 1.0:  # cloth: folds and wear
-        wide = smooth_noise(7.0 * lx + 3.0 * lz, 7.0 * ly + 2.0 * lz, seed)
-        fine = smooth_noise(31.0 * lx + 11.0 * ly, 23.0 * lz, seed + 1)
-        return 0.72 + 0.36 * wide + 0.12 * (fine - 0.5)
-    if pattern == 2.0:  # floor: vinyl sheets with seams and stains
-        seam = (
-            abs(x / 1.2 - math.floor(x / 1.2 + 0.5)) < 0.006
-            or abs(y / 1.8 - math.floor(y / 1.8 + 0.5)) < 0.004
-        )
-        return 0.82 if seam else 0.93 + 0.14 * (smooth_noise(1.7 * x, 1.7 * y, seed) - 0.5)
-    if pattern == 3.0:  # wall: tiles or panels
-        t = x + y
-        seam = (
-            abs(t / 0.9 - math.floor(t / 0.9 + 0.5)) < 0.006
-            or abs(z / 1.1 - math.floor(z / 1.1 + 0.5)) < 0.006
-        )
-        return 0.86 if seam else 0.96 + 0.06 * (smooth_noise(0.8 * t, 0.8 * z, seed) - 0.5)
+    """Return the factor of the albedo at a point; l* in metres on the solid's own axes, x, y, z in the room."""
+    if pattern == CLOTH:  # folds and wear
+        return 0.70 + 0.42 * smooth_noise(8.0 * lx + 5.0 * lz, 8.0 * ly + 3.0 * lz, seed)
+    if pattern == TILES:  # sheets of vinyl with stains
+        if _seam(x, 1.2) or _seam(y, 1.8):
+            return 0.82
+        return 0.93 + 0.14 * (smooth_noise(1.7 * x, 1.7 * y, seed) - 0.5)
+    if pattern == PANELS:
+        return 0.86 if _seam(x + y, 0.9) or _seam(z, 1.1) else 0.96
     return 1.0
 
 
 @njit(cache=True)
-def _lit(shadow, lx, ly, lz):
-    """Share of a lamp's light that reaches a point of its frame: 4 taps of its shadow map."""
+def _lit(shadow, lx, ly, lz, jitter):
+    """Share of a lamp's light that reaches a point of its frame: 2 taps of its shadow map, spread by ``jitter``."""
     if lz < 0.03:
         return 0.0
-    centre = 0.5 * (shadow.shape[0] - 1)
-    u, v = 95.0 * lx / lz + centre, 95.0 * ly / lz + centre
+    size = shadow.shape[0]
+    scale = _SHADOW_FOCAL / lz
+    u, v = scale * lx + 0.5 * size, scale * ly + 0.5 * size
+    if u < 2.0 or v < 2.0 or u >= size - 2.0 or v >= size - 2.0:
+        return 0.5  # outside of the map: half shaded, as at the foot of a wall
+    reach = lz - 0.02 - 0.03 * lz
     total = 0.0
-    for du in (-0.7, 0.7):
-        for dv in (-0.7, 0.7):
-            iu, iv = int(math.floor(u + du + 0.5)), int(math.floor(v + dv + 0.5))
-            if iu < 0 or iv < 0 or iu >= shadow.shape[1] or iv >= shadow.shape[0]:
-                total += 0.12
-            elif lz < shadow[iv, iu] + 0.02 + 0.03 * lz:
-                total += 0.25
+    if reach < shadow[int(v - 0.6 + jitter), int(u - 0.6 - jitter)]:
+        total += 0.5
+    if reach < shadow[int(v + 0.6 - jitter), int(u + 0.6 + jitter)]:
+        total += 0.5
     return total
 
 
 @njit(cache=True)
+def _lamps(px, py, pz, nx, ny, nz, gloss, jitter, places, turns, lamps, shadows, out):
+    """Add the light of all lamps at a point, camera frame, to ``out``: red, green, blue and the highlight."""
+    for k in range(len(lamps)):
+        wx, wy, wz = places[k, 0] - px, places[k, 1] - py, places[k, 2] - pz
+        facing = nx * wx + ny * wy + nz * wz
+        if facing <= 0.0:
+            continue
+        q = turns[k]
+        lz = -(q[2, 0] * wx + q[2, 1] * wy + q[2, 2] * wz)
+        far2 = wx * wx + wy * wy + wz * wz
+        far = math.sqrt(far2)
+        down = lz / far
+        beam = max(down, 0.0) * (1.0 - lamps[k, 3]) + lamps[k, 3] * max(0.0, (down - 0.86) * 7.0)
+        if beam <= 0.0:
+            continue
+        lx = -(q[0, 0] * wx + q[0, 1] * wy + q[0, 2] * wz)
+        ly = -(q[1, 0] * wx + q[1, 1] * wy + q[1, 2] * wz)
+        light = _lit(shadows[k], lx, ly, lz, jitter) * beam * facing / (far * (0.35 + 0.16 * far2))
+        out[0] += lamps[k, 0] * light
+        out[1] += lamps[k, 1] * light
+        out[2] += lamps[k, 2] * light
+        if gloss > 0.05 and light > 0.0:  # Blinn and Phong, exponent 32
+            ray = math.sqrt(px * px + py * py + pz * pz)
+            hx, hy, hz = wx / far - px / ray, wy / far - py / ray, wz / far - pz / ray
+            s = nx * hx + ny * hy + nz * hz
+            s = s * s / (hx * hx + hy * hy + hz * hz + 1e-9)
+            s = s * s
+            s = s * s
+            s = s * s
+            out[3] += gloss * s * s * light
+
+
+@njit(cache=True)
 def _shade(
-    depth, solid, normals, maps, offsets, material_of, materials, fx, fy, cx, cy, room_from_camera, lamp_from_camera,
+    depth, solid, normals, maps, offsets, scales, material_of, materials, lens, room_from_camera, places, turns,
     lamps, shadows, ambient, camera, bytes4, seed, rgb,
 ):  # fmt: skip
     """Write the color image; see :func:`shade` for what the arguments are."""
     height, width = depth.shape
+    c = room_from_camera
+    light = np.empty(4)
     for v in range(height):
-        ry = (v - cy) / fy
+        ry = (v - lens[3]) / lens[1]
+        dv = (v - 0.5 * height) / (0.5 * height)
         for u in range(width):
             i = solid[v, u]
             noise = bytes4[v, u]
-            r, g, b = 0.0, 0.0, 0.0
+            light[:] = 0.0
             if i >= 0:
-                t = depth[v, u]
-                px, py, pz = (u - cx) / fx * t, ry * t, t
+                pz = depth[v, u]
+                px, py = (u - lens[2]) / lens[0] * pz, ry * pz
                 m = maps[i]
-                lx = offsets[i, 0] + m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz
-                ly = offsets[i, 1] + m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz
-                lz = offsets[i, 2] + m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz
-                c = room_from_camera
+                lx = (offsets[i, 0] + m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz) * scales[i, 0]
+                ly = (offsets[i, 1] + m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz) * scales[i, 1]
+                lz = (offsets[i, 2] + m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz) * scales[i, 2]
                 x = c[0, 0] * px + c[0, 1] * py + c[0, 2] * pz + c[0, 3]
                 y = c[1, 0] * px + c[1, 1] * py + c[1, 2] * pz + c[1, 3]
                 z = c[2, 0] * px + c[2, 1] * py + c[2, 2] * pz + c[2, 3]
                 nx, ny, nz = normals[v, u, 0], normals[v, u, 1], normals[v, u, 2]
                 row = material_of[i]
-                pattern, gloss = materials[row, 5], materials[row, 4]
-                up = c[2, 0] * nx + c[2, 1] * ny + c[2, 2] * nz
-                sky = 0.72 + 0.28 * up
-                low = 0.75 + 0.25 * min(z / 0.6, 1.0)  # corners near the floor are darker
-                r, g, b = ambient[0] * sky * low, ambient[1] * sky * low, ambient[2] * sky * low
-                shine = 0.0
-                for k in range(len(lamps)):
-                    q = lamp_from_camera[k]
-                    qx = q[0, 0] * px + q[0, 1] * py + q[0, 2] * pz + q[0, 3]
-                    qy = q[1, 0] * px + q[1, 1] * py + q[1, 2] * pz + q[1, 3]
-                    qz = q[2, 0] * px + q[2, 1] * py + q[2, 2] * pz + q[2, 3]
-                    far = math.sqrt(qx * qx + qy * qy + qz * qz) + 1e-6
-                    # The way to the lamp in the camera frame: q is a rotation, so its transpose takes it back.
-                    wx = -(q[0, 0] * qx + q[1, 0] * qy + q[2, 0] * qz) / far
-                    wy = -(q[0, 1] * qx + q[1, 1] * qy + q[2, 1] * qz) / far
-                    wz = -(q[0, 2] * qx + q[1, 2] * qy + q[2, 2] * qz) / far
-                    facing = nx * wx + ny * wy + nz * wz
-                    if facing <= 0.0:
-                        continue
-                    down = max(qz / far, 0.0)
-                    beam = down * (1.0 - lamps[k, 3]) + lamps[k, 3] * max(0.0, (down - 0.86) / 0.14)
-                    light = _lit(shadows[k], qx, qy, qz) * beam * facing / (0.35 + 0.16 * far * far)
-                    r += lamps[k, 0] * light
-                    g += lamps[k, 1] * light
-                    b += lamps[k, 2] * light
-                    if gloss > 0.0:
-                        ray = math.sqrt(px * px + py * py + pz * pz)
-                        hx, hy, hz = wx - px / ray, wy - py / ray, wz - pz / ray
-                        half = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
-                        s = (nx * hx + ny * hy + nz * hz) / half
-                        s = s * s
-                        s = s * s
-                        s = s * s
-                        s = s * s
-                        shine += gloss * s * s * light
-                factor = _texture(
-                    pattern,
-                    lx * (1.0 / max(abs(m[0, 0]) + abs(m[0, 1]) + abs(m[0, 2]), 1e-6)),
-                    ly * (1.0 / max(abs(m[1, 0]) + abs(m[1, 1]) + abs(m[1, 2]), 1e-6)),
-                    lz * (1.0 / max(abs(m[2, 0]) + abs(m[2, 1]) + abs(m[2, 2]), 1e-6)),
-                    x,
-                    y,
-                    z,
-                    seed + row,
+                pattern = materials[row, 5]
+                # Light from everywhere: less from below, less in the corners near the floor.
+                sky = 0.72 + 0.28 * (c[2, 0] * nx + c[2, 1] * ny + c[2, 2] * nz)
+                sky *= 0.75 + 0.25 * min(z / 0.6, 1.0)
+                light[0], light[1], light[2] = ambient[0] * sky, ambient[1] * sky, ambient[2] * sky
+                jitter = (int(noise & 255) - 127.5) * 0.01
+                _lamps(
+                    px, py, pz, nx, ny, nz, materials[row, 4], jitter, places, turns, lamps, shadows, light
                 )
-                if pattern == 4.0:  # a screen shines by itself
-                    block = lattice_value(int(math.floor(lx * 4.0)), int(math.floor(lz * 3.0)), seed + row)
-                    wave = smooth_noise(9.0 * lx, 9.0 * lz, seed + row)
-                    r, g, b = (
-                        0.1 * r + 0.5 * block * wave,
-                        0.1 * g + 0.6 * block * wave,
-                        0.1 * b + 0.8 * wave * wave,
-                    )
+                if pattern == SCREEN:  # shines by itself
+                    block = lattice_value(int(math.floor(lx * 18.0)), int(math.floor(lz * 18.0)), seed + row)
+                    wave = smooth_noise(30.0 * lx, 30.0 * lz, seed + row)
+                    light[0] = 0.1 * light[0] + 0.5 * block * wave
+                    light[1] = 0.1 * light[1] + 0.6 * block * wave
+                    light[2] = 0.1 * light[2] + 0.8 * wave * wave
                 else:
-                    r *= materials[row, 0] * factor
-                    g *= materials[row, 1] * factor
-                    b *= materials[row, 2] * factor
-                r, g, b = r + 0.8 * shine, g + 0.8 * shine, b + 0.8 * shine
-            du, dv = (u - 0.5 * width) / (0.5 * width), (v - 0.5 * height) / (0.5 * height)
+                    factor = _texture(pattern, lx, ly, lz, x, y, z, seed + row)
+                    for channel in range(3):
+                        light[channel] *= materials[row, channel] * factor
+            du = (u - 0.5 * width) / (0.5 * width)
             fall = camera[0] * (1.0 - camera[5] * 0.5 * (du * du + dv * dv))
-            common = int((noise >> 24) & 255) - 127.5
+            common = 0.6 * (int(noise >> 24) - 127.5)
             for channel in range(3):
-                value = (r if channel == 0 else (g if channel == 1 else b)) * camera[1 + channel] * fall
-                value = value / (1.0 + 0.32 * value)  # highlights saturate softly
-                value = math.sqrt(max(value, 0.0))
-                grain = 0.6 * common + (int((noise >> (8 * channel)) & 255) - 127.5)
-                value += camera[4] * grain * 0.012
+                value = (light[channel] + 0.8 * light[3]) * camera[1 + channel] * fall
+                value = math.sqrt(value / (1.0 + 0.32 * value))  # highlights saturate softly; gamma 2
+                value += camera[4] * 0.012 * (common + int((noise >> (8 * channel)) & 255) - 127.5)
                 rgb[v, u, channel] = int(min(max(value, 0.0), 1.0) * 255.0 + 0.5)
 
 
@@ -233,9 +228,10 @@ def shade(
     view: View,
     normals: NDArray[np.float32],
     materials: Float64Array,
+    camera: Camera,
     intrinsics: Intrinsics,
-    room_from_camera: Float64Array,
     lights: list[Light],
+    shadow_maps: list[View],
     exposure: Exposure,
     generator: np.random.Generator,
     seed: int,
@@ -247,27 +243,28 @@ def shade(
         view: what the camera sees of them.
         normals: float32 (H, W, 3), camera frame, see :func:`raycast.normals_of`.
         materials: float64 (n, 6), see :class:`rooms.Room`.
-        intrinsics: of the camera.
-        room_from_camera: float64 (4, 4).
-        lights: lamps of the room; each casts shadows.
+        camera: that looks.
+        intrinsics: of the image.
+        lights: lamps of the room.
+        shadow_maps: what each of the lamps sees, see :func:`look_from`.
         exposure: of the camera.
         generator: of this frame's noise.
         seed: of the textures, the same for a whole sequence.
     """
-    shadows, transforms = [], []
-    for light in lights:
-        shadow, lamp_from_room = _light_view(light, solids)
-        shadows.append(shadow)
-        transforms.append(_composed(lamp_from_room, room_from_camera))
-    lamps = np.array([[*light.color, light.spot] for light in lights]).reshape(len(lights), 4)
+    count = len(lights)
+    turns = [_composed(_lamp_from_room(light), camera.room_from_camera)[:3, :3] for light in lights]
+    to_camera = camera.camera_from_room
+    places = [applied(to_camera[:3, :3].copy(), *light.position_m) + to_camera[:3, 3] for light in lights]
+    lamps = np.array([[*light.color, light.spot] for light in lights]).reshape(count, 4)
     rgb = np.empty((*view.depth_m.shape, 3), np.uint8)
     noise = generator.integers(0, 1 << 32, view.depth_m.shape, dtype=np.uint32)
-    camera = np.array([exposure.gain, *exposure.balance, exposure.noise, exposure.vignette])
     _shade(
-        view.depth_m, view.solid, normals, view.maps, view.offsets, solids.materials[: solids.count], materials,
-        intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy, room_from_camera,
-        np.array(transforms).reshape(len(lights), 4, 4), lamps,
-        np.array(shadows).reshape(len(lights), _SHADOW_SIZE, _SHADOW_SIZE), np.array(exposure.ambient), camera,
-        noise, seed, rgb,
+        view.depth_m, view.solid, normals, view.maps, view.offsets, solids.scales[: solids.count],
+        solids.materials[: solids.count], materials,
+        np.array([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]), camera.room_from_camera,
+        np.array(places).reshape(count, 3), np.array(turns).reshape(count, 3, 3), lamps,
+        np.array([m.depth_m for m in shadow_maps]).reshape(count, _SHADOW_SIZE, _SHADOW_SIZE),
+        np.array(exposure.ambient),
+        np.array([exposure.gain, *exposure.balance, exposure.noise, exposure.vignette]), noise, seed, rgb,
     )  # fmt: skip
     return rgb

@@ -15,7 +15,7 @@ from orpose_core.simulation.raycast import Solids, View, look, normals_of
 from orpose_core.simulation.rooms import ABSORPTION, GLOSS
 from orpose_core.simulation.scenes import Scene, general_scene, or_scene
 from orpose_core.simulation.sensor import Sensor, sense
-from orpose_core.simulation.shading import shade
+from orpose_core.simulation.shading import look_from, shade
 from orpose_core.simulation.truth import joint_visibility, seen_boxes
 from orpose_core.skeleton import BODY24
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame, Visibility
@@ -162,9 +162,29 @@ def _scene(config: StreamConfig, sequence: int) -> Scene:
     return or_scene(config.seed, sequence, config.rig, config.cameras)
 
 
+def _room_key(config: StreamConfig) -> StreamConfig:
+    """Return a configuration that is the same for all that share their rooms."""
+    return replace(config, size_hw=(480, 640), modality="depth", sensor=True)
+
+
 def scene_of(config: StreamConfig, sequence: int) -> Scene:
     """Return the room, cameras and people of a sequence."""
-    return _scene(replace(config, size_hw=(480, 640), modality="depth", sensor=True), sequence)
+    return _scene(_room_key(config), sequence)
+
+
+@lru_cache(maxsize=4)
+def _empty_room(config: StreamConfig, size_hw: tuple[int, int], sequence: int, camera: int) -> View:
+    """Return what a camera sees of a room without people; the same for a whole sequence."""
+    scene = scene_of(config, sequence)
+    k = scene.cameras[camera].intrinsics.resized(size_hw)
+    return look(scene.room.solids, scene.cameras[camera].camera_from_room, k)
+
+
+@lru_cache(maxsize=2)
+def _empty_room_from_lamps(config: StreamConfig, sequence: int) -> tuple[View, ...]:
+    """Return the shadow maps of a room without people."""
+    room = scene_of(config, sequence).room
+    return tuple(look_from(light, room.solids) for light in room.lights)
 
 
 def _populate(scene: Scene, time_s: float) -> tuple[Solids, list[Float64Array]]:
@@ -272,6 +292,36 @@ def _depth_image(
     return depth_m
 
 
+def _color_image(
+    config: StreamConfig,
+    scene: Scene,
+    sequence: int,
+    camera_number: int,
+    solids: Solids,
+    view: View,
+    normals: FloatArray,
+    k: Intrinsics,
+    key: tuple[int, ...],
+) -> NDArray[np.uint8]:
+    """Return what the color camera gives, uint8 (H, W, 3)."""
+    first, lights = scene.room.solids.count, scene.room.lights
+    empty = _empty_room_from_lamps(_room_key(config), sequence)
+    shadows = [look_from(light, solids, e, first) for light, e in zip(lights, empty, strict=True)]
+    return shade(
+        solids,
+        view,
+        normals,
+        scene.room.materials,
+        scene.cameras[camera_number],
+        k,
+        lights,
+        shadows,
+        scene.exposures[camera_number],
+        np.random.Generator(np.random.PCG64(list(key))),
+        scene.seed & 0xFFFF,
+    )
+
+
 def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
     """Return frame ``index`` of the synthetic recording; the same bytes on every machine.
 
@@ -291,7 +341,8 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
     time_s = moment / config.rate_hz
     solids, joints = _populate(scene, time_s)
     k = camera.intrinsics.resized(config.size_hw)
-    view = look(solids, camera.camera_from_room, k)
+    empty = _empty_room(_room_key(config), config.size_hw, sequence, camera_number)
+    view = look(solids, camera.camera_from_room, k, empty, scene.room.solids.count)
     poses, roles, areas, people = _ground_truth(config, scene, camera, k, solids, view, joints)
     true_depth = np.where(np.isfinite(view.depth_m), view.depth_m, np.nan).astype(np.float32)
     depth: FloatArray | None = true_depth
@@ -303,12 +354,7 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
     elif config.sensor:
         depth = _depth_image(scene, scene.sensors[camera_number], solids, view, normals, k, (*key, 1))
     if config.modality != "depth":
-        generator = np.random.Generator(np.random.PCG64([*key, 2]))
-        exposure = scene.exposures[camera_number]
-        rgb = shade(
-            solids, view, normals, scene.room.materials, k, camera.room_from_camera, scene.room.lights, exposure,
-            generator, scene.seed & 0xFFFF,
-        )  # fmt: skip
+        rgb = _color_image(config, scene, sequence, camera_number, solids, view, normals, k, (*key, 2))
     frame = RgbdFrame(
         rgb,
         depth,
