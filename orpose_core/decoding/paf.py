@@ -232,18 +232,21 @@ def _match(
 ) -> NDArray:
     """Match two joints' peaks one to one, the best limb first (RTPose's greedy relaxation, eqs. 12 to 14).
 
+    Best is by the limb's score times the geometric mean of its peaks. RTPose ranks by the limb alone; then a
+    noise peak that happens to lie on a true limb, nearer to its other end, takes the place of the true joint.
+
     Returns:
         float64 (k, 3): index into ``peaks_a``, index into ``peaks_b``, score of the limb.
     """
     na, nb = len(peaks_a), len(peaks_b)
-    scores = np.empty(na * nb)
+    scores, ranks = np.empty(na * nb), np.empty(na * nb)
     for i in range(na):
         for j in range(nb):
-            scores[i * nb + j] = _limb_score(
-                peaks_a[i], peaks_b[j], paf_x, paf_y, samples, threshold, min_share
-            )
+            pair = i * nb + j
+            scores[pair] = _limb_score(peaks_a[i], peaks_b[j], paf_x, paf_y, samples, threshold, min_share)
+            ranks[pair] = scores[pair] * math.sqrt(peaks_a[i, PEAK_SCORE] * peaks_b[j, PEAK_SCORE])
     candidates = np.flatnonzero(scores > 0.0)
-    order = candidates[np.argsort(-scores[candidates], kind="mergesort")]
+    order = candidates[np.argsort(-ranks[candidates], kind="mergesort")]
     free_a, free_b = np.ones(na, np.bool_), np.ones(nb, np.bool_)
     limbs, k = np.empty((min(na, nb), 3)), 0
     for pair in order:

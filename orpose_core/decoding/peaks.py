@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 PEAK_X, PEAK_Y, PEAK_SCORE, PEAK_VARIANCE = 0, 1, 2, 3
 """Columns of the peaks: position in cells, refined height, squared width of the peak in cells."""
 
+_STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))
+_LEAST_DISTANCE_CELLS = 1.0
+
 
 @numba.njit(cache=True, nogil=True)
 def find_peaks(
@@ -18,8 +21,11 @@ def find_peaks(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the local maxima of every map.
 
-    A cell is a peak if none of its eight neighbours is higher. Equal neighbours (bf16 makes many) form one
-    peak together, placed from the cell nearest to their middle.
+    A cell is a candidate if none of its four neighbours is higher. Diagonal neighbours may both be
+    candidates: the joints of two people 1.4 cells apart, or one joint near the corner between four cells.
+    Refinement tells them apart, since candidates of one joint move to the same place; of those within a cell
+    of each other the highest stays. Equal neighbours (bf16 makes many) form one candidate, placed from the
+    cell nearest to their middle.
 
     Args:
         maps: float32 (n, h, w), finite.
@@ -59,16 +65,17 @@ def find_peaks(
 
 @numba.njit(cache=True, nogil=True)
 def _compare(heat: NDArray[np.float32], row: int, column: int) -> int:
-    """Return -1 if a neighbour is higher, else how many are equal."""
+    """Return -1 if one of the four neighbours is higher, else how many are equal."""
     height, width = heat.shape
     value, ties = heat[row, column], 0
-    for r in range(max(0, row - 1), min(height, row + 2)):
-        for c in range(max(0, column - 1), min(width, column + 2)):
+    for step in range(4):
+        r, c = row + _STEPS[step][0], column + _STEPS[step][1]
+        if 0 <= r < height and 0 <= c < width:
             if heat[r, c] > value:
                 return -1
             if heat[r, c] == value:
                 ties += 1
-    return ties - 1  # the cell itself
+    return ties
 
 
 @numba.njit(cache=True, nogil=True)
@@ -89,8 +96,9 @@ def _plateau(
         done += 1
         mean_row += r0
         mean_column += c0
-        for r in range(max(0, r0 - 1), min(height, r0 + 2)):
-            for c in range(max(0, c0 - 1), min(width, c0 + 2)):
+        for step in range(4):
+            r, c = r0 + _STEPS[step][0], c0 + _STEPS[step][1]
+            if 0 <= r < height and 0 <= c < width:
                 if heat[r, c] > value:
                     is_peak = False
                 elif heat[r, c] == value and seen[r, c] != mark:
@@ -157,11 +165,18 @@ def _refine(heat: NDArray[np.float32], row: int, column: int, sigma_cells: float
 
 @numba.njit(cache=True, nogil=True)
 def _keep(peaks: NDArray[np.float32], count: int, candidate: NDArray[np.float32]) -> int:
-    """Add ``candidate``; if ``peaks`` is full it takes the place of the lowest. Returns the new count."""
-    if count < len(peaks):
-        peaks[count] = candidate
-        return count + 1
-    lowest = np.argmin(peaks[:, PEAK_SCORE])
-    if candidate[PEAK_SCORE] > peaks[lowest, PEAK_SCORE]:
-        peaks[lowest] = candidate
-    return count
+    """Add ``candidate`` unless a higher one is too near; return the new count.
+
+    It takes the place of a lower one that is too near, or of the lowest if ``peaks`` is full.
+    """
+    place = count
+    for i in range(count):
+        dx, dy = peaks[i, PEAK_X] - candidate[PEAK_X], peaks[i, PEAK_Y] - candidate[PEAK_Y]
+        if dx * dx + dy * dy < _LEAST_DISTANCE_CELLS**2:
+            place = i
+            break
+    if place == len(peaks):
+        place = int(np.argmin(peaks[:, PEAK_SCORE]))
+    if place == count or candidate[PEAK_SCORE] > peaks[place, PEAK_SCORE]:
+        peaks[place] = candidate
+    return max(count, place + 1)
