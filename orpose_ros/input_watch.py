@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -98,7 +99,7 @@ class InputWatch:
             message_type,
             topic,
             partial(self._receive, watched, callback),
-            qos,
+            copy(qos),  # rclpy writes the overrides into the profile it is given
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: self._look_at(watched, now=True), use_default_callbacks=False
             ),

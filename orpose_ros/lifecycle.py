@@ -54,6 +54,14 @@ class SelfStartingNode(LifecycleNode):
         done = TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == done and self.trigger_activate() == done
 
+    def destroy_node(self) -> None:
+        """Destroy the node, its state machine included, which rclpy leaves to the garbage collector.
+
+        Until then the node would live on, and a new one of the same name could not log to /rosout.
+        """
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run :meth:`configure`; undo it where it refuses."""
         for name in parameters.unknown(self):

@@ -105,14 +105,9 @@ class LowresGateway(SelfStartingNode):
         """Check the settings, and make publishers, diagnostics and subscriptions."""
         settings = self.parameters
         settings.check()
-        qos, options = QoSProfile(depth=5), overridable_qos()
         for stream in self._streams():
-            self._out[stream] = self.create_lifecycle_publisher(
-                Image, f"lowres/{stream}/image_raw", qos, qos_overriding_options=options
-            )
-        self._out["camera_info"] = self.create_lifecycle_publisher(
-            CameraInfo, "lowres/camera_info", qos, qos_overriding_options=options
-        )
+            self._out[stream] = self._publisher(Image, f"lowres/{stream}/image_raw")
+        self._out["camera_info"] = self._publisher(CameraInfo, "lowres/camera_info")
         self.watch = InputWatch(self, settings.silence_s)
         self.diagnostics = NodeDiagnostics(self, "cpu", self._values, lambda: self._problems())
         if settings.depth:
@@ -146,6 +141,12 @@ class LowresGateway(SelfStartingNode):
         self.watch = self.diagnostics = self._camera_info = None
         self._out.clear()
         self._seen.clear()
+
+    def _publisher(self, kind: type, topic: str) -> LifecyclePublisher:
+        # A profile each: rclpy writes the overrides of the one topic into it.
+        return self.create_lifecycle_publisher(
+            kind, topic, QoSProfile(depth=5), qos_overriding_options=overridable_qos()
+        )
 
     def _streams(self) -> tuple[str, ...]:
         return tuple(stream for stream in ("depth", "color") if getattr(self.parameters, stream))

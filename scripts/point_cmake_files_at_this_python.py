@@ -1,7 +1,7 @@
 """Points the CMake files of the ROS wheels at the headers of this Python.
 
-The wheels export the include folders of the machine that built them (/opt/python/cp3XX-cp3XX/...); CMake stops at a
-folder that is not there.
+The wheels export the include folders of the machine that built them (/opt/python/cp3XX-cp3XX/...); CMake
+stops at a folder that is not there.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ fingerprint() { { echo "$venv"; "$venv/bin/python" -S --version; cat "$@"; } | s
 is_current() { [ "$(cat "$venv/$1" 2>/dev/null)" = "$2" ]; }
 
 make_venv() {
-    if [ -x "$venv/bin/python" ] && grep -qs "^command = .* $venv\$" "$venv/pyvenv.cfg"; then return; fi
+    # An environment cannot be moved: one of another place, or of a Python that is gone, is made anew.
+    if "$venv/bin/python" -c "" 2>/dev/null && grep -qsF "$venv" "$venv/bin/activate"; then return; fi
     local python
     python="$(find_python)"
     check_tools "$python"
