@@ -27,10 +27,10 @@ class AugmentConfig:
     """
 
     flip: float = 0.5
-    zoom: tuple[float, float] = (0.8, 1.3)
-    shift: float = 0.1
+    zoom: tuple[float, float] = (0.85, 1.4)
+    shift: float = 0.08
     depth_gain: float = 0.15
-    border: float = 0.3
+    border: float = 0.2
     border_share: float = 0.08
     drop: float = 0.2
 

@@ -175,7 +175,8 @@ def facts_of(recipe: DepthPoseRecipe, state: RunState, world: int = 1) -> dict[s
         "share_waiting_for_data": round(state.waited_s / max(state.seconds, 1e-9), 4),
         "processes": world,
         "threads": torch.get_num_threads(),
-        "data": "simulation" if recipe.data.source == "simulation" else "recorded images",
+        "split": recipe.validation.split,
+        "data": "the synthetic room" if recipe.data.source == "simulation" else "recordings",
         "domains": list(recipe.data.domains) if recipe.data.source == "simulation" else [],
     }
 

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from orpose_core.decoding.flip import merged, with_mirror
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
-from orpose_core.metrics.pck import PckConfig, pck_of_poses
+from orpose_core.evaluation.datasets import as_mvor_annotates, spread
+from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
+from orpose_core.metrics.pck import PARTS
 from orpose_core.models import ModelConfig, StageMaps
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.training.samples import network_input
@@ -53,7 +55,7 @@ class Benchmark:
 
     Attributes:
         images: float32 (n, 1, h, w) in [0, 1].
-        truth: n of them, in px of the 640x480 image.
+        truth: n of them, in px of the 640x480 image, with poses for those to whom MVOR's annotators give one.
         source_hw: size of that image.
         indices: of the frames in the split.
     """
@@ -67,16 +69,14 @@ class Benchmark:
 def benchmark_of(config: ValidationConfig, model: ModelConfig, frames: int) -> Benchmark:
     """Simulate ``frames`` frames spread evenly over the split; always the same ones."""
     stream = split_config(config.split, modality="depth")
-    total = SPLITS[config.split].frames
-    indices = sorted({int(i) for i in np.linspace(0, total - 1, min(frames, total))})
+    indices = tuple(int(i) for i in spread(SPLITS[config.split].frames, frames))
     images, truth = [], []
     for index in indices:
         simulated = simulate_frame(stream, index)
         assert simulated.frame.depth_m is not None
         images.append(network_input(simulated.frame.depth_m, model, config.shrink_method))
-        truth.append(simulated.poses)
-    stacked = torch.from_numpy(np.stack(images))
-    return Benchmark(stacked, tuple(truth), stream.size_hw, tuple(indices))
+        truth.append(as_mvor_annotates(simulated.poses, simulated.roles))
+    return Benchmark(torch.from_numpy(np.stack(images)), tuple(truth), stream.size_hw, indices)
 
 
 def maps_of(model: nn.Module, images: Tensor, flip_test: bool, half: bool) -> StageMaps:
@@ -106,12 +106,12 @@ def detect(
 
 
 def scores_of(truth: Sequence[Poses], found: Sequence[Poses]) -> dict[str, float]:
-    """Return the row of Table 1 (MVOR's protocol, PCK@0.2), the same strictly, people found per person."""
-    published = pck_of_poses(truth, found).summary()
-    strict = pck_of_poses(truth, found, PckConfig.strict()).summary()
+    """Return PCK@0.2 per part, in percent, of the benchmark's protocol and of the strict one, and counts."""
+    scores: dict[str, float] = {}
+    for name, protocol in (("pck", BENCHMARK), ("strict_pck", STRICT)):
+        row = evaluate_poses(truth, found, ["pck"], protocol)["pck"]
+        scores |= {f"{name}_{part.lower()}": float(row[part]) for part in (*PARTS, "Average")}
     people = sum(len(poses) for poses in truth)
-    scores = {f"pck_{part.lower()}": value for part, value in published.items()}
-    scores |= {f"strict_pck_{part.lower()}": value for part, value in strict.items()}
     scores["found_per_person"] = sum(len(poses) for poses in found) / max(people, 1)
     return {name: value for name, value in scores.items() if math.isfinite(value)}
 
