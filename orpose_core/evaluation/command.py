@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from orpose_core.data.coco import write_json
-from orpose_core.evaluation.datasets import open_dataset
+from orpose_core.evaluation.datasets import EvaluationSet, open_dataset
 from orpose_core.evaluation.run import evaluate_model
 from orpose_core.evaluation.scores import BENCHMARK, PUBLISHED, STRICT, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report
+from orpose_core.image_ops import low_resolution_frame
 from orpose_core.simulation import SPLITS
 
 
@@ -88,8 +93,25 @@ def evaluate_model_command(
     if plot_folder:
         from orpose_core.evaluation.plots import plot_evaluation
 
-        text += _named(plot_evaluation(finished.evaluation, plot_folder, dataset, finished, estimator))
+        seen = pictures_of(dataset, str(estimator.info.modality), scale)
+        names = [f"{dataset_name} {image_id}" for image_id in dataset.image_ids]
+        text += _named(plot_evaluation(finished.evaluation, plot_folder, seen, dataset.sizes_hw(), names))
     return text
+
+
+def pictures_of(dataset: EvaluationSet, modality: str, scale: int) -> Callable[[int], NDArray]:
+    """Return a function that gives an image as the model saw it (depth: near is bright), at most 80x60."""
+
+    def picture(index: int) -> NDArray:
+        frame, _ = dataset.frame(index, modality)
+        height, width = (int(side / max(scale, frame.size_hw[0] / 60)) for side in frame.size_hw)
+        small = low_resolution_frame(frame, (height, width))
+        if small.rgb is not None:
+            return small.rgb
+        assert small.depth_m is not None
+        return np.nan_to_num(1.0 - np.clip(small.depth_m / 8.0, 0, 1)) * 0.8
+
+    return picture
 
 
 def _named(paths: list[Path]) -> str:

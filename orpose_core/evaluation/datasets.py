@@ -70,6 +70,10 @@ class EvaluationSet(ABC):
         """
 
     @abstractmethod
+    def sizes_hw(self) -> list[tuple[int, int]]:
+        """Return (height, width) of every image, px."""
+
+    @abstractmethod
     def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
         """Return the annotated people of an image."""
 
@@ -88,6 +92,10 @@ class AnnotatedSet(EvaluationSet):
     def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
         """Read an image."""
         return load_frame(self._truth, int(self._chosen[index]), self._root, (modality,)), {}
+
+    def sizes_hw(self) -> list[tuple[int, int]]:
+        """Return (height, width) of every image, px."""
+        return [self._truth.sizes_hw[i] for i in self._chosen]
 
     def check_images(self, modality: str) -> None:
         """Raise ValueError unless the first image is where it should be."""
@@ -135,6 +143,10 @@ class SyntheticSet(EvaluationSet):
         simulated = simulate_frame(split_config(self.name, modality=modality), int(self.image_ids[index]))
         truth = {"truth": poses_to_json(simulated.poses), "roles": list(simulated.roles)}
         return simulated.frame, truth
+
+    def sizes_hw(self) -> list[tuple[int, int]]:
+        """Return (height, width) of every image, px."""
+        return [split_config(self.name).size_hw] * len(self)
 
     def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
         """Return everybody in an image."""

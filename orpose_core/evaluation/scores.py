@@ -43,8 +43,8 @@ PUBLISHED = Protocol()
 BENCHMARK = Protocol(PckConfig(score_ties_over_whole_image=False), keep_ids=False)
 """The published protocol without its slips of programming: for poses in memory and our own splits.
 
-PCK is MVOR's but for the lookup of detections by the value of their score, which mistakes one person for another
-where a confident network gives both 1.0.
+PCK is MVOR's but for the lookup of detections by the value of their score, which mistakes one person for
+another where a confident network gives both 1.0.
 """
 
 STRICT = Protocol(PckConfig.strict(), MpjpeConfig.strict(), keep_ids=False)
@@ -56,14 +56,16 @@ class Evaluation:
     """Scores and what they were made of, for error analysis.
 
     Attributes:
-        scores: nested: images, people and detections counted; ``pck``, ``box_ap``, ``keypoint_ap``,
-        ``mpjpe``.
+        scores: nested: images, people and detections counted; ``pck``, ``pck_strict``, ``box_ap``,
+            ``keypoint_ap``, ``mpjpe``.
         pck: of MVOR's ten joints, or None.
         gt: the people that PCK counted, rows as in ``pck.persons``.
         dt: the detections, rows as in ``pck.matched``.
         visibility: uint8 (people, 10) of :class:`Visibility`, or None.
         distance_m: float64 (people,), from the camera to the mean of the hips, else the neck, NaN = unknown.
         mpjpe: the 3D errors, or None.
+        distance_3d_m: float64, as ``distance_m``, rows as in ``mpjpe.persons``.
+        image_names: of the images, or None.
     """
 
     scores: dict[str, Any]
@@ -73,6 +75,8 @@ class Evaluation:
     visibility: NDArray[np.uint8] | None = field(default=None, repr=False)
     distance_m: FloatArray | None = field(default=None, repr=False)
     mpjpe: MpjpeResult | None = field(default=None, repr=False)
+    distance_3d_m: FloatArray | None = field(default=None, repr=False)
+    image_names: tuple[str, ...] | None = field(default=None, repr=False)
 
 
 def evaluate_poses(
@@ -125,6 +129,7 @@ def score_poses(
     if "pck" in metrics:
         pck_result = pck_of_poses(posed, dt, protocol.pck)
         scores["pck"] = _pck_scores(pck_result)
+        scores["pck_strict"] = _pck_scores(pck_of_poses(posed, dt, _strict(protocol.pck)))
     if "box_ap" in metrics:
         scores["box_ap"] = ap_of_poses(gt, dt, "box").summary()
     if "keypoint_ap" in metrics:
@@ -135,7 +140,7 @@ def score_poses(
     visibility, distance = _facts(posed)
     people = People.of(posed, MVOR10).converted(MVOR10)
     found = People.of(dt, MVOR10).converted(MVOR10)
-    return Evaluation(scores, pck_result, people, found, visibility, distance, mpjpe_result)
+    return Evaluation(scores, pck_result, people, found, visibility, distance, mpjpe_result, distance)
 
 
 def evaluate_results(
@@ -156,7 +161,7 @@ def evaluate_results(
     """
     metrics = _checked(metrics) or _possible_of_files(truth, results)
     scores = _counts(len(truth.image_ids), int((~truth.crowd).sum()), len(results))
-    pck_result = mpjpe_result = gt = dt = visibility = distance = None
+    pck_result = mpjpe_result = gt = dt = visibility = distance = distance_3d = None
     if "pck" in metrics:
         gt = (truth.pck_people or truth.people()).converted(MVOR10)
         dt = result_people(results, truth.image_ids, path)
@@ -164,6 +169,7 @@ def evaluate_results(
         visible = None if visibility is None else visibility == 2
         pck_result = pck(gt, dt, protocol.pck, visible)
         scores["pck"] = _pck_scores(pck_result)
+        scores["pck_strict"] = _pck_scores(pck(gt, dt, _strict(protocol.pck), visible))
     if "box_ap" in metrics:
         _need(results, "bbox", "box_ap", path)
         scores["box_ap"] = coco_ap(truth.coco_dict(keep_ids=protocol.keep_ids), results, "box").summary()
@@ -178,16 +184,21 @@ def evaluate_results(
         if results and not any("xyz_root_m" in r or "xyz_cam_m" in r for r in results):
             raise ValueError(f"{path}: mpjpe: expected detections with xyz_root_m or xyz_cam_m, got none")
         found = result_poses(results, truth.image_ids, path)
-        mpjpe_result = mpjpe_of_poses(truth.poses(), found, protocol.mpjpe)
+        poses = truth.poses()
+        mpjpe_result = mpjpe_of_poses(poses, found, protocol.mpjpe)
+        distance_3d = _facts(poses)[1]
         scores["mpjpe"] = mpjpe_result.summary()
+    found_people = None if dt is None else dt.converted(MVOR10)
     return Evaluation(
         scores,
         pck_result,
         gt,
-        None if dt is None else dt.converted(MVOR10),
+        found_people,
         visibility,
         distance,
         mpjpe_result,
+        distance_3d,
+        truth.file_names,
     )
 
 
@@ -199,6 +210,10 @@ def evaluate_files(
 ) -> Evaluation:
     """Score a results file against an annotation file of MVOR, MVOR+ or COCO."""
     return evaluate_results(read_mvor(gt), read_results(dt), str(dt), metrics, protocol)
+
+
+def _strict(config: PckConfig) -> PckConfig:
+    return PckConfig.strict(config.thresholds)
 
 
 def _checked(metrics: Sequence[str] | None) -> tuple[str, ...]:

@@ -23,6 +23,10 @@ def report(scores: dict[str, Any], scale: int | None = None) -> str:
         pck = scores["pck"]
         title = f"PCK@{pck['threshold']:g} [%] of {pck['people']} people (DepthPose Table 1)"
         blocks.append(_table(title, _PCK_COLUMNS, [pck.get(c) for c in _PCK_COLUMNS], 1))
+    if "pck_strict" in scores:
+        pck = scores["pck_strict"]
+        title = f"PCK@{pck['threshold']:g} [%], strict: a detection per person, annotated joints alone"
+        blocks.append(_table(title, _PCK_COLUMNS, [pck.get(c) for c in _PCK_COLUMNS], 1))
     if "box_ap" in scores:
         blocks.append(_table("Boxes", _BOX_COLUMNS, [scores["box_ap"].get(c) for c in _BOX_COLUMNS], 3))
     if "keypoint_ap" in scores:

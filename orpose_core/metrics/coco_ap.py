@@ -118,7 +118,7 @@ def ap_of_poses(
         "categories": [{"id": 1, "name": "person"}],
     }
     if kind == "keypoint":  # a detection without a joint is a box, not a pose
-        dt = [p.select(p.converted(skeleton).scores.any(axis=1)) for p in dt]
+        dt = [p.select(np.asarray(p.converted(skeleton).scores.any(axis=1))) for p in dt]
     results = [entry for image, poses in enumerate(dt) for entry in _entries(poses, image, skeleton)]
     return coco_ap(truth, results, kind, skeleton.sigmas)
 

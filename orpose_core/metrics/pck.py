@@ -63,8 +63,8 @@ class PckConfig:
         min_cover: the share of the ground truth's extent that a detection must exceed to be matched.
         extent_margin_px: added to each side of an extent, px.
         unannotated_joints_are_errors: whether a joint without annotation counts, as wrong.
-        shared_detections: whether one detection may serve several people. If not, detections choose in the
-            order of their scores, each the free person that it covers most.
+        shared_detections: whether one detection may serve several people. If not, people and detections are
+            paired in the order of the intersection over union of their annotated joints' extents.
         score_ties_over_whole_image: whether the chosen detection is looked up by score in the whole image.
         visible_joints_only: count only joints that the annotation calls visible.
     """
@@ -84,7 +84,7 @@ class PckConfig:
     @classmethod
     def strict(cls, thresholds: tuple[float, ...] = (0.2,)) -> PckConfig:
         """Return the protocol without the flaws: perfect is 100 %, and each detection serves one person."""
-        return cls(thresholds, 0.3, 0.0, False, False, False)
+        return cls(thresholds, 0.3, 1e-6, False, False, False)
 
 
 @dataclass(frozen=True)
@@ -173,20 +173,27 @@ def pck_of_poses(gt: Sequence[Poses], dt: Sequence[Poses], config: PckConfig | N
     visible: NDArray | None = None
     flags = visibility_of(gt)
     if flags is not None:
-        visible = np.equal(visibility_of([p.converted(MVOR10) for p in gt]), Visibility.VISIBLE)
+        visible = _visible_flags(gt)
         xy_px = np.where((flags != Visibility.ABSENT)[..., None], people.xy_px, np.nan)
         people = People(people.skeleton, people.image, xy_px, people.person_scores)
     return pck(people.converted(MVOR10), People.of(dt, MVOR10), config, visible)
 
 
+def _visible_flags(gt: Sequence[Poses]) -> NDArray | None:
+    flags = visibility_of([p.converted(MVOR10) for p in gt])
+    return None if flags is None else flags == Visibility.VISIBLE
+
+
 def match_by_extent(gt: People, dt: People, config: PckConfig) -> IndexArray:
     """Return int64 (len(gt),): the row of the detection that MVOR's rule gives each person, -1 = none."""
     g_index, d_index = same_image_pairs(gt.image, dt.image)
-    cover = _cover(gt.extents_px()[g_index], dt.extents_px()[d_index], config.extent_margin_px)
+    if not config.shared_detections:
+        dt = dt.converted(gt.skeleton)  # overlap of like with like: legs are not annotated
+    cover, overlap = _covers(gt.extents_px()[g_index], dt.extents_px()[d_index], config.extent_margin_px)
     eligible = cover > config.min_cover
     if config.shared_detections:
         return _best_score_each(g_index, d_index, eligible, dt.person_scores, len(gt), config)
-    return _one_to_one(g_index[eligible], d_index[eligible], cover[eligible], dt.person_scores, len(gt))
+    return _one_to_one(g_index[eligible], d_index[eligible], overlap[eligible], dt.person_scores, len(gt))
 
 
 def _sizes(gt_xy: FloatArray, config: PckConfig) -> FloatArray:
@@ -195,13 +202,18 @@ def _sizes(gt_xy: FloatArray, config: PckConfig) -> FloatArray:
     return sides.max(axis=1)
 
 
-def _cover(gt_box: FloatArray, dt_box: FloatArray, margin: float) -> FloatArray:
-    """Return float64 (pairs,), intersection over the ground truth's area; NaN where a box is not there."""
+def _covers(gt_box: FloatArray, dt_box: FloatArray, margin: float) -> tuple[FloatArray, FloatArray]:
+    """Return the intersection over the ground truth's area and over the union, float64 (pairs,) each.
+
+    NaN where a box is not there.
+    """
     low, high = np.maximum(gt_box[:, :2], dt_box[:, :2]), np.minimum(gt_box[:, 2:], dt_box[:, 2:])
     sides = np.maximum(high - low + margin, 0)
-    gt_sides = gt_box[:, 2:] - gt_box[:, :2] + margin
+    inside = sides[:, 0] * sides[:, 1]
+    gt_sides, dt_sides = (box[:, 2:] - box[:, :2] + margin for box in (gt_box, dt_box))
+    gt_area, dt_area = (s[:, 0] * s[:, 1] for s in (gt_sides, dt_sides))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return sides[:, 0] * sides[:, 1] / (gt_sides[:, 0] * gt_sides[:, 1])
+        return inside / gt_area, inside / (gt_area + dt_area - inside)
 
 
 def _best_score_each(
@@ -224,12 +236,12 @@ def _best_score_each(
 
 
 def _one_to_one(
-    g_index: IndexArray, d_index: IndexArray, cover: FloatArray, scores: FloatArray, n_gt: int
+    g_index: IndexArray, d_index: IndexArray, overlap: FloatArray, scores: FloatArray, n_gt: int
 ) -> IndexArray:
-    """Let detections choose, best score first, the free person that each covers most."""
+    """Pair people and detections, the largest overlap first; of equal ones the better score."""
     matched = np.full(n_gt, -1, dtype=np.int64)
     taken = np.zeros(len(scores), dtype=bool)
-    for k in np.lexsort((d_index, -cover, -scores[d_index])):
+    for k in np.lexsort((d_index, -scores[d_index], -overlap)):
         if matched[g_index[k]] < 0 and not taken[d_index[k]]:
             matched[g_index[k]] = d_index[k]
             taken[d_index[k]] = True
