@@ -25,6 +25,8 @@ Float64Array = NDArray[np.float64]
 DOMAINS = ("or", "general")
 MODALITIES = ("depth", "color", "rgbd")
 _SPLIT_SEED_OFFSET = 1 << 40
+_EPOCH_NS = 1_704_067_200_000_000_000  # 2024-01-01: stamps must be those of a plausible clock
+_BETWEEN_SEQUENCES_NS = 10_000_000_000
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,13 @@ def _depth_image(
     return depth_m
 
 
+def _stamp_ns(config: StreamConfig, sequence: int, moment: int) -> int:
+    """Return the time of a moment; sequences follow each other with a gap."""
+    per_moment = int(1_000_000_000 / config.rate_hz)
+    length = config.frames_per_sequence * per_moment + _BETWEEN_SEQUENCES_NS
+    return _EPOCH_NS + sequence * length + moment * per_moment
+
+
 def _color_image(
     config: StreamConfig,
     scene: Scene,
@@ -360,7 +369,7 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
         depth,
         k,
         frame_id=f"{camera.name}_optical_frame",
-        stamp_ns=int(moment * 1_000_000_000 / config.rate_hz),
+        stamp_ns=_stamp_ns(config, sequence, moment),
     )
     return SimulatedFrame(
         frame,

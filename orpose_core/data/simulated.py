@@ -1,0 +1,303 @@
+"""Synthetic recordings on disk: a folder in MVOR's conventions with exact annotations.
+
+A folder holds::
+
+    simulation.json                         what was asked for; a second run must ask for the same
+    roomNNNNN/camC/color/MMMMMM.png         uint8 RGB
+    roomNNNNN/camC/depth/MMMMMM.png         uint16, millimetres, 0 = no return
+    roomNNNNN/camC/truth/MMMMMM.json        all 24 joints, visibility, ids, roles, calibration of this image
+    annotations.json                        COCO keypoints (17), MVOR's 10 joints in 2D and 3D, calibration
+
+The truth file of an image is written last, so a frame with one is whole. Every file is written under a temporary name
+and renamed: a killed run leaves nothing that a later step would read, and a second run writes only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.data.coco import read_json, write_json
+from orpose_core.data.image_messages import millimetres
+from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY
+from orpose_core.data.poses_json import poses_to_json
+from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
+from orpose_core.skeleton import COCO17, MVOR10
+from orpose_core.types import Poses, Visibility
+
+MANIFEST = "simulation.json"
+ANNOTATIONS = "annotations.json"
+FORMAT_VERSION = 1
+_FASTEST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
+Progress = Callable[[int], None]
+"""Called with the number of frames that are done."""
+
+
+def write_dataset(
+    config: StreamConfig,
+    frames: int,
+    folder: str | os.PathLike,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the first ``frames`` images of a synthetic recording; resumes where an earlier run stopped.
+
+    Args:
+        config: of the recording.
+        frames: how many images.
+        folder: of the data set; made if it is not there.
+        workers: processes that render.
+        progress: is told how many images are done.
+
+    Returns:
+        The annotation file.
+
+    Raises:
+        ValueError: the folder holds another recording, or an argument is out of range.
+        OSError: a file could not be written (a full disk, say).
+    """
+    _check(frames, workers)
+    folder = Path(folder)
+    _claim(config, frames, folder)
+    missing = [i for i in range(frames) if not (folder / _place(config, i, "truth")).is_file()]
+    done = frames - len(missing)
+    if progress is not None and done:
+        progress(done)
+    for count, _ in enumerate(_write_all(config, missing, folder, workers), start=1):
+        if progress is not None:
+            progress(done + count)
+    records = (read_json(folder / _place(config, i, "truth")) for i in range(frames))
+    write_json(folder / ANNOTATIONS, _annotations(config, records))
+    return folder / ANNOTATIONS
+
+
+def _check(frames: int, workers: int) -> None:
+    if frames < 1:
+        raise ValueError(f"frames: expected at least 1, got {frames}")
+    if not 1 <= workers <= 1024:
+        raise ValueError(f"workers: expected 1 to 1024, got {workers}")
+
+
+def _claim(config: StreamConfig, frames: int, folder: Path) -> None:
+    """Write the manifest, or check that the one there asks for the same recording."""
+    wanted = {"format": FORMAT_VERSION, "frames": frames, "config": json.loads(json.dumps(asdict(config)))}
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        there = read_json(manifest)
+        same = {**there, "frames": frames} == wanted
+        if not same:
+            raise ValueError(
+                f"{manifest}: the folder holds another recording; expected {wanted['config']}, "
+                f"got {there.get('config') if isinstance(there, dict) else there}"
+            )
+        if there["frames"] == frames:
+            return
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder}: expected an empty folder or one with {MANIFEST}, got other files")
+    elif folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder, got a file")
+    write_json(manifest, wanted)
+
+
+def _place(config: StreamConfig, index: int, kind: str) -> Path:
+    """Return the path of a frame's file inside the folder; ``kind`` is color, depth or truth."""
+    camera = index % config.cameras
+    sequence, moment = divmod(index // config.cameras, config.frames_per_sequence)
+    suffix = ".json" if kind == "truth" else ".png"
+    return Path(f"room{sequence + 1:05d}") / f"cam{camera + 1}" / kind / f"{moment:06d}{suffix}"
+
+
+def image_id(config: StreamConfig, index: int) -> int:
+    """Return an image's id: room, camera and moment in one number, as MVOR makes it of day, camera and frame."""
+    camera = index % config.cameras
+    sequence, moment = divmod(index // config.cameras, config.frames_per_sequence)
+    return (sequence + 1) * 10_000_000_000 + (camera + 1) * 10_000_000 + moment
+
+
+def chunked(indices: list[int], workers: int) -> list[list[int]]:
+    """Split frame numbers into runs, long enough that a worker meets the same room again, short enough to share."""
+    size = max(1, min(16, len(indices) // (4 * workers)))
+    return [indices[i : i + size] for i in range(0, len(indices), size)]
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Return processes that render; forked where the system can, so that they start at once."""
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    return ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_one_thread)
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _write_all(config: StreamConfig, indices: list[int], folder: Path, workers: int) -> Iterator[int]:
+    """Write these frames, in any order, and yield each one's number when it is done."""
+    if workers == 1 or len(indices) < 2:
+        for index in indices:
+            _write_frame(config, index, folder)
+            yield index
+        return
+    with pool(workers) as processes:
+        chunks = chunked(indices, workers)
+        try:
+            for written in processes.map(
+                _write_chunk, [config] * len(chunks), chunks, [folder] * len(chunks)
+            ):
+                yield from written
+        except BaseException:
+            processes.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _write_chunk(config: StreamConfig, indices: list[int], folder: Path) -> list[int]:
+    for index in indices:
+        _write_frame(config, index, folder)
+    return indices
+
+
+def _write_frame(config: StreamConfig, index: int, folder: Path) -> None:
+    """Write the images of one frame, then its truth."""
+    simulated = simulate_frame(config, index)
+    frame = simulated.frame
+    if frame.rgb is not None:
+        _write_png(folder / _place(config, index, "color"), cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
+    if frame.depth_m is not None:
+        _write_png(folder / _place(config, index, "depth"), millimetres(frame.depth_m))
+    write_json(folder / _place(config, index, "truth"), truth_record(config, simulated))
+
+
+def _write_png(path: Path, image: NDArray) -> None:
+    good, data = cv2.imencode(".png", image, _FASTEST_PNG)
+    if not good:
+        raise ValueError(f"{path}: the image could not be encoded as PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data.tobytes())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def truth_record(config: StreamConfig, simulated: SimulatedFrame) -> dict[str, Any]:
+    """Return all that is known of a frame, for ``json``."""
+    k = simulated.frame.intrinsics
+    assert k is not None
+    height, width = simulated.frame.size_hw
+    return {
+        "id": image_id(config, simulated.index),
+        "index": simulated.index,
+        "room": simulated.sequence + 1,
+        "camera": simulated.index % config.cameras + 1,
+        "moment": simulated.moment,
+        "stamp_ns": simulated.frame.stamp_ns,
+        "frame_id": simulated.frame.frame_id,
+        "width": width,
+        "height": height,
+        "intrinsics": {name: float(getattr(k, name)) for name in ("fx", "fy", "cx", "cy")},
+        "room_from_camera_m": simulated.room_from_camera.tolist(),
+        "roles": list(simulated.roles),
+        "areas_px": simulated.areas_px.tolist(),
+        "poses": poses_to_json(simulated.poses),
+    }
+
+
+def _annotations(config: StreamConfig, records: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """Return the content of the annotation file."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    kind = "depth" if config.modality == "depth" else "color"
+    for record in records:
+        images.append(
+            {
+                "id": record["id"],
+                "file_name": _place(config, record["index"], kind).as_posix(),
+                "width": record["width"],
+                "height": record["height"],
+                "cam_id": record["camera"],
+                "day_id": record["room"],
+                "stamp_ns": record["stamp_ns"],
+                "intrinsics": record["intrinsics"],
+                "room_from_camera_m": record["room_from_camera_m"],
+            }
+        )
+        annotations.extend(_people_of(record, first_id=len(annotations) + 1))
+    pairs = [[a + 1, b + 1] for a, b in COCO17.edges]
+    category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": pairs}
+    return {
+        "info": {"description": f"synthetic {config.domain} recording, seed {config.seed}", "version": "1.0"},
+        "licenses": [{"id": 1, "name": "Apache-2.0"}],
+        "categories": [category],
+        "images": images,
+        "annotations": annotations,
+    }
+
+
+def _people_of(record: dict[str, Any], first_id: int) -> list[dict[str, Any]]:
+    """Return COCO annotations of one image; ids count from 1 (an id of 0 never matches in ``COCOeval``)."""
+    from orpose_core.data.poses_json import poses_from_json
+
+    poses = poses_from_json(record["poses"], f"image {record['id']}")
+    assert poses.visibility is not None and poses.track_ids is not None
+    coco, mvor = _flat_2d(poses, COCO17.joints), _flat_2d(poses, MVOR10.joints)
+    points = _flat_3d(poses, MVOR10.joints)
+    body = _flat_3d(poses, poses.skeleton.joints)
+    out = []
+    for m in range(len(poses)):
+        x1, y1, x2, y2 = (float(value) for value in poses.boxes_px[m])
+        out.append(
+            {
+                "id": first_id + m,
+                "image_id": record["id"],
+                "category_id": 1,
+                "iscrowd": 0,
+                "person_id": int(poses.track_ids[m]),
+                "person_role": record["roles"][m],
+                "only_bbox": 0,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": float(record["areas_px"][m]),
+                "num_keypoints": int((np.array(coco[m][2::3]) > 0).sum()),
+                "keypoints": coco[m],
+                PLUS_2D_KEY: mvor[m],
+                PLUS_3D_KEY: points[m],
+                "body24_cam_m": body[m],
+            }
+        )
+    return out
+
+
+def _flat_2d(poses: Poses, joints: tuple[str, ...]) -> list[list[float]]:
+    """Return x, y, v of these joints per person; all 0 where a joint is outside of the image."""
+    rows = [poses.skeleton.index(j) for j in joints]
+    assert poses.visibility is not None
+    flags = poses.visibility[:, rows]
+    xy = np.where((flags > Visibility.ABSENT)[..., None], poses.xy_px[:, rows], 0.0)
+    return [
+        [
+            float(value)
+            for (x, y), v in zip(xy[m].tolist(), flags[m].tolist(), strict=True)
+            for value in (x, y, v)
+        ]
+        for m in range(len(poses))
+    ]
+
+
+def _flat_3d(poses: Poses, joints: tuple[str, ...]) -> list[list[float]]:
+    """Return X, Y, Z, v of these joints per person, metres, camera frame; v as in 2D, 1 outside of the image."""
+    rows = [poses.skeleton.index(j) for j in joints]
+    assert poses.visibility is not None and poses.xyz_cam_m is not None
+    flags = np.maximum(poses.visibility[:, rows], Visibility.OCCLUDED).astype(np.float64)
+    flat = np.concatenate([poses.xyz_cam_m[:, rows].astype(np.float64), flags[..., None]], axis=-1)
+    return flat.reshape(len(poses), -1).tolist()
