@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from orpose_core import __version__
 
@@ -76,6 +77,38 @@ def _train(args: argparse.Namespace) -> int:
     raise ValueError(f"expected one of {', '.join(TRAINED)}, got {args.what!r}")
 
 
+def _report(args: argparse.Namespace) -> int:
+    if args.what == "depthpose":
+        from orpose_core.training.report import write_report
+
+        text = write_report(args.sources, args.out or Path("docs/results_depthpose.md"), args.threads)
+    else:
+        from orpose_core.training.model_card import write_card
+
+        if len(args.sources) != 1:
+            raise ValueError(f"expected one weights file, got {len(args.sources)}")
+        text = f"{write_card(str(args.sources[0]), args.out, args.real)}\n"
+    print(text, end="")
+    return 0
+
+
+def _add_report(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "report",
+        help="write a results table or a model card from what runs saved",
+        description="Write the paper's Table 1 from finished runs (depthpose RUN...), or the card of a weights "
+        "file (card FILE). The cost is measured, everything else read from what training wrote.",
+    )
+    parser.add_argument(
+        "what", choices=("depthpose", "card"), help="table of runs, or card of a weights file"
+    )
+    parser.add_argument("sources", nargs="+", type=Path, help="folders of finished runs, or the weights file")
+    parser.add_argument("--out", type=Path, help="file to write; a card goes beside its weights")
+    parser.add_argument("--threads", type=int, default=2, help="PyTorch threads for the milliseconds")
+    parser.add_argument("--real", type=Path, help="card: scores that benchmarks/real_depth_people.py wrote")
+    parser.set_defaults(run=_report)
+
+
 TRAINED = ("depthpose",)
 
 
@@ -92,7 +125,122 @@ def _add_train(subparsers: argparse._SubParsersAction) -> None:
 
 
 # Each entry adds its own parser and sets its function as the parser's default ``run``.
-SUBCOMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [_add_evaluate, _add_train]
+def _convert(args: argparse.Namespace) -> int:
+    from orpose_core.models.published import convert_checkpoint
+
+    print(
+        convert_checkpoint(
+            args.source,
+            args.to,
+            args.name,
+            seed=args.seed,
+            depth_range_m=args.depth_range_m,
+            h36_statistics=args.h36_statistics,
+        )
+    )
+    return 0
+
+
+def _add_convert(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "convert",
+        help="turn a published checkpoint into ours",
+        description="Turn a published .pth checkpoint into a .safetensors file of orpose: DepthPose of "
+        "CAMMA-public/ORPose-Depth, RTPose (COCO) as initial values, a student of CAMMA-public/ORPose-Color. "
+        "No code in the file is run. See docs/checkpoints.md.",
+    )
+    parser.add_argument("source", metavar="SRC", help="the published file")
+    parser.add_argument("--to", required=True, metavar="OUT", help="the .safetensors file to write")
+    parser.add_argument("--as", required=True, dest="name", metavar="NAME", help="such as depthpose_64x48")
+    parser.add_argument("--seed", type=int, default=0, help="of what the file does not have (default: 0)")
+    parser.add_argument(
+        "--depth-range-m",
+        type=float,
+        default=8.0,
+        help="depth that is 1.0 at the input; the published files do not tell (default: %(default)s)",
+    )
+    parser.add_argument("--h36-statistics", metavar="FILE", help="h36stats.json, for a student")
+    parser.set_defaults(run=_convert)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from orpose_core.data import simulated_command as command
+
+    frames = command.frames_of(args.split, args.frames)
+    if args.out is None and args.compare is None and args.contact_sheet is None:
+        raise ValueError("expected at least one of --out, --compare, --contact-sheet")
+    per_room = args.frames_per_room or (25 if args.format == "coco" else -(-frames // args.cameras))
+    config = command.stream_of(
+        args.split,
+        args.domain,
+        args.seed,
+        command.size_of(args.size),
+        args.modality,
+        args.cameras,
+        per_room,
+        args.rate,
+    )
+    if args.out is not None:
+        print(command.write(config, frames, args.out, args.format, args.workers))
+    if args.contact_sheet is not None:
+        print(command.write_contact_sheet(config, frames, args.contact_sheet))
+    if args.compare is not None:
+        print(command.compare(config, frames, args.compare))
+    return 0
+
+
+def _add_simulate(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "simulate",
+        help="make synthetic recordings with exact ground truth",
+        description="Render a synthetic operating room (or everyday rooms) as RGB-D frames with exact 2D and 3D "
+        "joints: a folder in MVOR's conventions, or a rosbag2. The same seed gives the same frames on every "
+        "machine; a killed run resumes. See docs/simulation.md.",
+    )
+    parser.add_argument("--domain", default="or", choices=("or", "general"), help="default: %(default)s")
+    parser.add_argument("--split", choices=("or-val-v1", "general-val-v1"), help="a named benchmark instead")
+    parser.add_argument("--frames", type=int, metavar="N", help="images, all cameras together")
+    parser.add_argument("--seed", type=int, default=0, help="0 to 2^32 - 1 (default: %(default)s)")
+    parser.add_argument("--out", metavar="DIR", help="where the recording is written")
+    parser.add_argument(
+        "--format", default="coco", choices=("coco", "mcap", "sqlite3"), help="folder or rosbag2"
+    )
+    parser.add_argument("--size", default="640x480", metavar="WxH", help="default: %(default)s")
+    parser.add_argument("--modality", default="rgbd", choices=("rgbd", "depth", "color"))
+    parser.add_argument("--cameras", type=int, default=1, help="per room, 1 to 3 (default: %(default)s)")
+    parser.add_argument("--frames-per-room", type=int, metavar="N", help="moments (default: 25; a bag: all)")
+    parser.add_argument("--rate", type=float, default=15.0, help="moments per second (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
+    )
+    parser.add_argument("--compare", metavar="MVOR.json", help="print the statistics beside MVOR's")
+    parser.add_argument("--contact-sheet", metavar="FILE", help="write a PNG of some frames")
+    parser.set_defaults(run=_simulate)
+
+
+def _benchmark_simulate(args: argparse.Namespace) -> int:
+    from orpose_core.benchmark import simulate
+
+    print(simulate(args.frames, args.workers))
+    return 0
+
+
+def _add_benchmark(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("benchmark", help="measure how fast things are on this machine")
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    simulate = what.add_parser("simulate", help="frames/s of the synthetic room")
+    simulate.add_argument("--frames", type=int, default=200, help="to measure (default: %(default)s)")
+    simulate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: all cores")
+    simulate.set_defaults(run=_benchmark_simulate)
+
+
+SUBCOMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
+    _add_evaluate,
+    _add_train,
+    _add_convert,
+    _add_simulate,
+    _add_benchmark,
+]
 
 
 def build_parser() -> argparse.ArgumentParser:

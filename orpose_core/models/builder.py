@@ -16,6 +16,10 @@ from orpose_core.models.super_resolution import UPSCALE, SuperResolver
 if TYPE_CHECKING:  # the student's modules are loaded only where a student is
     from orpose_core.models.student_config import StudentConfig
 
+# Far beyond any use; a false config in a file must not make us build for hours.
+_LARGEST_WIDTH = 16.0
+_MOST_STAGES = 64
+
 Architecture = Literal["depthpose", "rtpose", "sr_rtpose", "super_resolution"]
 Modality = Literal["depth", "color"]
 
@@ -58,14 +62,16 @@ class ModelConfig:
                 raise ValueError(
                     f"ModelConfig.{name}: expected one of {get_args(allowed)}, got {getattr(self, name)!r}"
                 )
-        for name in ("width", "depth_range_m", "paf_channels", "keypoint_channels"):
+        for name in ("depth_range_m", "paf_channels", "keypoint_channels"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"ModelConfig.{name}: expected a positive number, got {getattr(self, name)}")
-        if self.sr_width is not None and not self.sr_width > 0:
-            raise ValueError(f"ModelConfig.sr_width: expected a positive number or None, got {self.sr_width}")
-        if self.refinement_stages < 0:
+        for name in ("width", "sr_width"):
+            value = getattr(self, name)
+            if not (value is None and name == "sr_width") and not 0 < value <= _LARGEST_WIDTH:
+                raise ValueError(f"ModelConfig.{name}: expected above 0, up to {_LARGEST_WIDTH}, got {value}")
+        if not 0 <= self.refinement_stages <= _MOST_STAGES:
             raise ValueError(
-                f"ModelConfig.refinement_stages: expected 0 or more, got {self.refinement_stages}"
+                f"ModelConfig.refinement_stages: expected 0 to {_MOST_STAGES}, got {self.refinement_stages}"
             )
         for name in ("input_hw", "full_hw"):
             size = getattr(self, name)

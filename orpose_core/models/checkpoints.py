@@ -81,7 +81,7 @@ def save_checkpoint(
             raise ValueError(f"{path}: not written, {key} holds values that are not finite")
     header = {"trained": "yes", **(metadata or {})}
     header |= {"format": _FORMAT, "config": json.dumps(asdict(config_of(model)), sort_keys=True)}
-    content = to_safetensors_bytes(tensors, header)
+    content = _sorted_header(to_safetensors_bytes(tensors, header))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
         temporary = Path(file.name)
@@ -95,6 +95,14 @@ def save_checkpoint(
             temporary.unlink(missing_ok=True)
             raise
     return hashlib.sha256(content).hexdigest()
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """Sort the JSON header of a safetensors file: its writer draws lots, but equal weights must hash alike."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + content[start:]
 
 
 def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
@@ -120,8 +128,11 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
         )
     tensors, header, sha256 = _read(path)
     config = _config(path, header)
-    with torch.device("meta"):  # no initial values are drawn, and a false config cannot ask for memory
-        model = build_model(config)
+    try:
+        with torch.device("meta"):  # no initial values are drawn, and a false config cannot ask for memory
+            model = build_model(config)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: no network can be built from its config: {error}") from None
     check_fit(model, tensors, str(path))
     if any(key not in tensors for key, _ in model.named_buffers()):
         model = build_model(config)  # some constants are made, not stored
