@@ -124,7 +124,6 @@ def _add_train(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_train)
 
 
-# Each entry adds its own parser and sets its function as the parser's default ``run``.
 def _convert(args: argparse.Namespace) -> int:
     from orpose_core.models.published import convert_checkpoint
 
@@ -234,6 +233,7 @@ def _add_benchmark(subparsers: argparse._SubParsersAction) -> None:
     simulate.set_defaults(run=_benchmark_simulate)
 
 
+# Each entry adds its own parser and sets its function as the parser's default ``run``.
 SUBCOMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
     _add_evaluate,
     _add_train,

@@ -98,7 +98,7 @@ def save_checkpoint(
 
 
 def _sorted_header(content: bytes) -> bytes:
-    """Sort the JSON header of a safetensors file: its writer draws lots, but equal weights must hash alike."""
+    """Sort the JSON header of a safetensors file: its writer draws lots, and hashes must agree."""
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # tensors stay aligned
