@@ -96,8 +96,8 @@ def _add_report(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "report",
         help="write a results table or a model card from what runs saved",
-        description="Write the paper's Table 1 from finished runs (depthpose RUN...), or the card of a weights "
-        "file (card FILE). The cost is measured, everything else read from what training wrote.",
+        description="Write the paper's Table 1 from finished runs (depthpose RUN...), or the card of a "
+        "weights file (card FILE). The cost is measured, everything else read from what training wrote.",
     )
     parser.add_argument(
         "what", choices=("depthpose", "card"), help="table of runs, or card of a weights file"
