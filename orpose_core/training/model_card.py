@@ -16,8 +16,8 @@ LIMITS = """\
 
 - Trained on synthetic depth alone: bodies of simple solids in synthetic rooms, never a recorded image.
 - At this resolution wrists and faces cover less than a pixel; their places are guesses from the body.
-- People of whom little is seen, who touch, or who lie under drapes are missed or merged. Clutter of a person's
-  size can be taken for one, most of all where the background has no depth in patches.
+- People of whom little is seen, who touch, or who lie under drapes are missed or merged. Clutter of a
+  person's size can be taken for one, most of all where the background has no depth in patches.
 - Left and right are confused most often for people seen from behind.
 - Not a medical device; never use it where a missed or invented person can do harm.
 """
@@ -46,8 +46,8 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         "<!-- written by `orpose report card`; do not edit -->",
         "",
         f"2D poses of everyone in a {width}x{height} {config.modality} image: {config.architecture}, "
-        f"{parameters:.2f} M parameters, {gflops(config):.1f} GFLOPs per image (1 MAC = 2 FLOPs); the pose part "
-        f"has {config.width:g} times the paper's width, the super-resolution part {sr_width:g} times.",
+        f"{parameters:.2f} M parameters, {gflops(config):.1f} GFLOPs per image (1 MAC = 2 FLOPs); the pose "
+        f"part has {config.width:g} times the paper's width, the super-resolution part {sr_width:g} times.",
         "",
         f"Input: depth clipped to {config.depth_range_m:g} m, divided by it; no return = 0. Output: 38 part "
         "affinity and 19 keypoint maps (OpenPose's 18 joints and the background).",
@@ -94,10 +94,11 @@ def _real(real: dict[str, Any] | None) -> list[str]:
     return [
         "",
         f"On four real depth frames with {real['people']} people, never used in training or tuning: "
-        f"{real['found']} found, PCK@0.2 {real['pck_strict']:.0f} strictly and {real['pck_swap_allowed']:.0f} "
-        f"with left and right exchangeable, at most {real['most_extra_in_a_frame']} extra detection(s) in a frame "
-        f"besides {real['extra_in_background']} in the background of all of them. Eight people tell that it "
-        "works, not how well.",
+        f"{real['found']} found, PCK@0.2 {real['pck_strict']:.0f} strictly and "
+        f"{real['pck_swap_allowed']:.0f} with left and right exchangeable, at most "
+        f"{real['most_extra_in_a_frame']} extra detection(s) in a frame besides "
+        f"{real['extra_in_background']} in the background of all of them. So few people tell that it works, "
+        "not how well.",
     ]
 
 

@@ -98,8 +98,8 @@ def _setting(rows: Sequence[Row]) -> list[str]:
         f"PCK@0.2 in percent on {scores['frames']} frames of `{validation['split']}`, shrunk from 640x480 by "
         f"`{validation['shrink_method']}`, {flip} flip test, by the protocol of MVOR's authors "
         "(without its lookup of detections by score); the average without its other flaws (strict) beside "
-        "it. Small figures: the paper's row, on MVOR itself, trained on 77,000 recorded images from pre-trained "
-        "weights. Ours and theirs are different data sets: compare the rows, not the numbers.",
+        "it. Small figures: the paper's row, on MVOR itself, trained on 77,000 recorded images from "
+        "pre-trained weights. Ours and theirs are different data sets: compare the rows, not the numbers.",
     ]
     unlike = _unlike(rows)
     if len(rows) == 1:
@@ -168,8 +168,8 @@ def _differences(rows: Sequence[Row]) -> list[str]:
     lines += [
         "",
         f"The paper: width {paper['width']:g}, SGD with momentum 0.9, learning rate 0.001 divided by 10 "
-        "after 12,000 of 32,000 steps, batch 12, bicubic shrinking, no foreground weight, pose part from COCO "
-        "weights.",
+        "after 12,000 of 32,000 steps, batch 12, bicubic shrinking, no foreground weight, pose part from "
+        "COCO weights.",
     ]
     return lines
 
