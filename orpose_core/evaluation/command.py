@@ -65,11 +65,11 @@ def evaluate_model_command(
     plot_folder: str | None = None,
 ) -> str:
     """Run a model over a data set and score it; return the tables."""
-    from orpose_core.estimators import EstimatorConfig, load_estimator
-
     if not model:
         raise ValueError("expected --model NAME or FILE beside --dataset")
     dataset = open_dataset(dataset_name, root, limit, annotations)
+    from orpose_core.estimators import EstimatorConfig, load_estimator  # torch takes seconds to import
+
     estimator = load_estimator(model, EstimatorConfig(device=device, flip_test=flip))
     variant = f"{dataset_name}-{Path(model).stem.replace(':', '-')}-{scale}x{'-flip' if flip else ''}"
     folder = Path(out) if out else Path("runs") / "evaluation" / variant

@@ -15,6 +15,7 @@ from typing import Protocol as TypingProtocol
 import numpy as np
 from tqdm import tqdm
 
+from orpose_core import __version__
 from orpose_core.data.coco import poses_as_results, write_json
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation.datasets import AnnotatedSet, EvaluationSet
@@ -91,6 +92,7 @@ def evaluate_model(
     if isinstance(dataset, AnnotatedSet):
         dataset.check_images(modality)
     header = {
+        "orpose": __version__,
         "dataset": dataset.name,
         "model": str(estimator.info.name),
         "sha256": str(getattr(estimator.info, "sha256", "")),
