@@ -12,6 +12,7 @@ import colorsys
 import math
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -107,7 +108,10 @@ class SkeletonMarkers(SelfStartingNode):
         for namespace in self.parameters.cameras:
             prefix = f"{namespace}/" if namespace else ""
             publisher = self.create_lifecycle_publisher(
-                MarkerArray, f"{prefix}skeleton_markers", RELIABLE, qos_overriding_options=overridable_qos()
+                MarkerArray,
+                f"{prefix}skeleton_markers",
+                copy(RELIABLE),
+                qos_overriding_options=overridable_qos(),
             )
             scene = self._scenes[namespace] = _Scene(publisher)
             take = partial(self._take, scene, namespace)

@@ -31,15 +31,41 @@ UNTRACKED = -1  # Skeleton2D.UNTRACKED
 class ModelDescription(Protocol):
     """What a ``PoseModelInfo`` tells; :class:`orpose_core.estimators.ModelInfo` has it all."""
 
-    name: str
-    sha256: str
-    licence: str
-    backend: str
-    device: str
-    modality: str
-    input_hw: tuple[int, int]
-    skeleton: Skeleton
-    trained: bool
+    @property
+    def name(self) -> str:
+        """Of the weights."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights file."""
+
+    @property
+    def licence(self) -> str:
+        """Of the weights."""
+
+    @property
+    def backend(self) -> str:
+        """What computes."""
+
+    @property
+    def device(self) -> str:
+        """Really used."""
+
+    @property
+    def modality(self) -> str:
+        """What enters the network: depth or color."""
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """(height, width) of the image that enters the network."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Joint set of the poses."""
+
+    @property
+    def trained(self) -> bool:
+        """False = the poses mean nothing."""
 
 
 @dataclass(frozen=True)

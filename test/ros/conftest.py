@@ -6,7 +6,8 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import pytest
 
@@ -27,6 +28,7 @@ else:
     from rclpy.node import Node
     from rclpy.parameter import Parameter
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+    from sensor_msgs.msg import CameraInfo, Image
 
     LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -120,6 +122,92 @@ else:
         made = Graph()
         yield made
         made.close()
+
+    class PoseBench:
+        """A pose node with a tiny random network, publishers to it and what it sends, per camera.
+
+        With thresholds of 0 random maps give "people", always the same for the same image: enough to follow
+        identities and 3D through the messages.
+        """
+
+        TINY: ClassVar[dict[str, Any]] = {
+            "model": "untrained:depthpose_64x48@0.0625", "device": "cpu", "flip_test": False, "threads": 1,
+            "half_precision": False, "keypoint_threshold": 0.0, "paf_threshold": 0.0, "min_mean_score": 0.0,
+            "min_joints": 4, "max_people": 3,
+        }  # fmt: skip
+
+        def __init__(self, graph: Graph, cameras: tuple[str, ...] = ("",), **settings: Any) -> None:
+            from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
+            from orpose_ros.pose_node import PoseNode
+
+            start = settings.pop("start", True)
+            self.graph = graph
+            self.node = graph.make(PoseNode, start, **self.TINY | {"cameras": list(cameras)} | settings)
+            names = {c: f"{c}/" if c else "" for c in cameras}
+            color = "color" in self.node.parameters.model or "student" in self.node.parameters.model
+            kinds = ["color"] if color else ["depth"]
+            kinds += ["depth"] if settings.get("depth_with_color") else []
+            self.images = {
+                (c, kind): graph.publisher(Image, f"{n}lowres/{kind}/image_raw")
+                for c, n in names.items()
+                for kind in kinds
+            }
+            self.infos = {c: graph.publisher(CameraInfo, f"{n}lowres/camera_info") for c, n in names.items()}
+            out = QoSProfile(depth=100)
+            self.flat = {c: graph.collect(Skeleton2DArray, f"{n}skeletons_2d", out) for c, n in names.items()}
+            self.space = {
+                c: graph.collect(Skeleton3DArray, f"{n}skeletons_3d", out) for c, n in names.items()
+            }
+            if start:
+                self.connect()
+
+        def connect(self) -> None:
+            """Spin until both directions are connected."""
+            graph = self.graph
+            graph.connected(*self.images.values())
+            for n in (f"{c}/" if c else "" for c in self.flat):
+                for kind in ("skeletons_2d", "skeletons_3d"):
+                    topic = f"{n}{kind}"
+                    graph.until(lambda t=topic: graph.tester.count_publishers(t), f"{topic} is there")
+            graph.spin(0.1)
+
+        def send(self, message: Any, camera: str = "", stream: str = "") -> tuple[Any, Any]:
+            """Publish one image and return the 2D and the 3D message that it gives."""
+            flat, space = self.flat[camera], self.space[camera]
+            before = len(flat), len(space)
+            self.publish(message, camera, stream)
+            self.graph.until(
+                lambda: len(flat) > before[0] and len(space) > before[1], "skeletons of the image arrive"
+            )
+            return flat[-1], space[-1]
+
+        def publish(self, message: Any, camera: str = "", stream: str = "") -> None:
+            streams = [s for c, s in self.images if c == camera]
+            self.images[camera, stream or streams[0]].publish(message)
+
+        def tell_camera(self, message: Any, camera: str = "") -> None:
+            """Publish a camera_info, and spin until the node has it."""
+            self.graph.connected(self.infos[camera])
+            topic = f"{camera}/lowres/camera_info" if camera else "lowres/camera_info"
+            before = self.node.watch.messages(topic)
+            self.infos[camera].publish(message)
+            self.graph.until(lambda: self.node.watch.messages(topic) > before, "camera_info arrives")
+
+        def refused(self, message: Any, words: str, camera: str = "", stream: str = "") -> str:
+            """Publish one image; expect a refusal that says these words, is counted, and no skeletons."""
+            counted, sent = self.node.diagnostics.counts()["refused"], len(self.flat[camera])
+            self.publish(message, camera, stream)
+            said = self.graph.until(lambda: self.graph.said(words), f"a refusal that says {words!r}")
+            self.graph.until(
+                lambda: self.node.diagnostics.counts()["refused"] > counted, "the refusal is counted"
+            )
+            self.graph.spin(0.1)
+            assert len(self.flat[camera]) == sent
+            return said[-1]
+
+    @pytest.fixture
+    def pose_bench(graph: Graph) -> Callable[..., PoseBench]:
+        return partial(PoseBench, graph)
 
 
 def pytest_report_header() -> str:

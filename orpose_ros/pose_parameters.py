@@ -1,0 +1,136 @@
+"""What the pose node can be told: its parameters, and the settings of the core that they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orpose_core.decoding.paf import PafDecoderConfig
+from orpose_core.decoding.roi import RoiDecoderConfig
+from orpose_core.estimators import EstimatorConfig
+from orpose_core.tracking import OneEuroConfig, TrackerConfig
+from orpose_ros.input_watch import SILENCE_S
+from orpose_ros.parameters import parameter
+
+# The defaults of the core hold here too.
+_DECODER = PafDecoderConfig()
+_STUDENT = RoiDecoderConfig()
+_TRACKER = TrackerConfig()
+_SMOOTHER = OneEuroConfig()
+
+
+@dataclass(frozen=True)
+class PoseParameters:
+    """Of the pose node. Those marked live may be set while it runs, the others before it starts."""
+
+    model: str = parameter(
+        "depthpose_64x48",
+        "Name of shipped weights, path of a checkpoint, or untrained:NAME for random weights.",
+    )
+    device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
+    half_precision: bool = parameter(True, "Compute in bfloat16 where the processor has it.")
+    threads: int = parameter(0, "CPU threads of the network; 0 = as torch has it.", low=0, high=256)
+    flip_test: bool = parameter(
+        True, "Average over the image and its mirror image: better, twice the work.", live=True
+    )
+    cameras: tuple[str, ...] = parameter(
+        ("",), "Namespaces of the cameras, served in one batch; empty = the node's own namespace."
+    )
+    images: str = parameter(
+        "lowres", "Name below a camera's namespace where its images are; empty = directly in it."
+    )
+    compressed_color: bool = parameter(False, "Color models: take color/image_raw/compressed.")
+    depth_with_color: bool = parameter(
+        False, "Color models: pair color with registered depth, so that 3D is metric."
+    )
+    slop_s: float = parameter(
+        0.02, "Color and depth of one moment may be so far apart, s.", low=0.0, high=1.0
+    )
+    strict: bool = parameter(True, "Refuse images of more than max_pixels, as nobody must be recognisable.")
+    max_pixels: int = parameter(
+        4800, "Limit of width times height in strict mode, px.", low=1, high=100_000_000
+    )
+    metric_3d: bool = parameter(True, "Metric 3D where depth and camera_info are there.")
+    keypoint_threshold: float = parameter(
+        _DECODER.keypoint_threshold, "Lowest height of a joint's peak.", low=0.0, high=1.0, live=True
+    )
+    paf_threshold: float = parameter(
+        _DECODER.paf_threshold, "Lowest part affinity of a limb's sample.", low=0.0, high=1.0, live=True
+    )
+    min_joints: int = parameter(_DECODER.min_joints, "Fewer joints are no person.", low=1, high=18, live=True)
+    min_mean_score: float = parameter(
+        _DECODER.min_mean_score,
+        "Lowest mean score of a person's joints and limbs.",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    min_person_score: float = parameter(
+        _DECODER.min_person_score, "Lowest score of a person.", low=0.0, high=1.0, live=True
+    )
+    max_people: int = parameter(
+        _DECODER.max_people, "At most so many people per image.", low=1, high=256, live=True
+    )
+    min_box_score: float = parameter(
+        _STUDENT.min_person_score,
+        "Color students: lowest score of a person's box.",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    min_keypoint_score: float = parameter(
+        _STUDENT.min_keypoint_score,
+        "Color students: joints below it are absent.",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    track: bool = parameter(True, "Give people ids that last from frame to frame.")
+    track_max_gap_s: float = parameter(
+        _TRACKER.max_gap_s, "A person not seen for longer gets a new id, s.", low=0.01, high=60.0, live=True
+    )
+    smooth: bool = parameter(False, "Smooth the joints of each track (1 Euro filter).", live=True)
+    smooth_min_cutoff_hz: float = parameter(
+        _SMOOTHER.min_cutoff_hz, "Cutoff at rest, Hz: less = less jitter.", low=0.01, high=100.0, live=True
+    )
+    smooth_beta: float = parameter(
+        _SMOOTHER.beta,
+        "Cutoff gained per speed (Hz per m/s): more = less lag.",
+        low=0.0,
+        high=1000.0,
+        live=True,
+    )
+    silence_s: float = parameter(
+        SILENCE_S, "An input that is silent for so long is named, s.", low=0.5, high=600.0
+    )
+
+    def __post_init__(self) -> None:
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
+            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+
+    @property
+    def estimator(self) -> EstimatorConfig:
+        """The estimator's settings."""
+        return EstimatorConfig(
+            device=self.device,
+            flip_test=self.flip_test,
+            half_precision=self.half_precision,
+            threads=self.threads or None,
+            metric_3d=self.metric_3d,
+            decoder=PafDecoderConfig(
+                keypoint_threshold=self.keypoint_threshold,
+                paf_threshold=self.paf_threshold,
+                min_joints=self.min_joints,
+                min_mean_score=self.min_mean_score,
+                min_person_score=self.min_person_score,
+                max_people=self.max_people,
+            ),
+            roi_decoder=RoiDecoderConfig(
+                min_person_score=self.min_box_score, min_keypoint_score=self.min_keypoint_score
+            ),
+        )
+
+    @property
+    def tracker(self) -> TrackerConfig:
+        """The tracker's settings."""
+        smoothing = OneEuroConfig(self.smooth_min_cutoff_hz, self.smooth_beta) if self.smooth else None
+        return TrackerConfig(max_gap_s=self.track_max_gap_s, smoothing=smoothing)
