@@ -6,6 +6,7 @@ centre). The half pixel between them is taken off here, at the very end, and now
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -160,7 +161,7 @@ def lift_keypoints(model: Student, output: StudentOutput, flip_test: bool = Fals
 def decode_roi(
     model: Student,
     output: StudentOutput,
-    source_hw: tuple[int, int],
+    source_hw: Sequence[tuple[int, int]],
     config: RoiDecoderConfig | None = None,
     flip_test: bool = False,
 ) -> list[Poses]:
@@ -169,7 +170,7 @@ def decode_roi(
     Args:
         model: whose lifters turn 2D into 3D.
         output: what it found.
-        source_hw: (height, width) of the images in whose px the poses are wanted.
+        source_hw: (height, width) of each image, in whose px the poses are wanted.
         config: see :class:`RoiDecoderConfig`.
         flip_test: see :func:`lift_keypoints`.
 
@@ -185,14 +186,15 @@ def decode_roi(
         sigma = map_spread(output.maps.mean, output.boxes)
         xyz = lift_keypoints(model, output, flip_test)
     height, width = output.image_hw
-    scale = np.array([source_hw[1] / width, source_hw[0] / height], np.float32)
+    per_image = np.array([(w / width, h / height) for h, w in source_hw], np.float32)
+    scale = np.repeat(per_image, output.counts, axis=0)  # (R, 2)
     found = keypoints.float().cpu().numpy()
     poses = _poses(
-        found[..., :2] * scale - 0.5,
+        found[..., :2] * scale[:, None] - np.float32(0.5),
         np.clip(found[..., 2], _LEAST_SCORE, 1.0),
         output.scores.float().cpu().numpy(),
         output.boxes.float().cpu().numpy() * np.tile(scale, 2) - np.float32(0.5),
-        sigma.float().cpu().numpy() * np.float32(np.sqrt(scale.prod())),
+        sigma.float().cpu().numpy() * np.sqrt(scale.prod(axis=1, keepdims=True)),
         xyz.float().cpu().numpy(),
         config,
     )

@@ -29,20 +29,22 @@ def pool_regions(features: Sequence[Tensor], boxes: Sequence[Tensor], grid: int)
         grid: bins per side.
     """
     counts = [len(b) for b in boxes]
-    flat = torch.cat(list(boxes)).to(features[0].dtype)  # (R, 4)
+    flat = torch.cat(list(boxes)).float()  # (R, 4)
     image = torch.repeat_interleave(
         torch.arange(len(boxes), device=flat.device), torch.tensor(counts, device=flat.device)
     )
     rois = torch.cat([image[:, None].to(flat.dtype), flat], dim=1)  # (R, 5)
-    size = torch.cat(list(boxes)).float()
-    side = torch.sqrt((size[:, 2] - size[:, 0]) * (size[:, 3] - size[:, 1]))
+    side = torch.sqrt((flat[:, 2] - flat[:, 0]) * (flat[:, 3] - flat[:, 1]))
     level = torch.floor(_CANONICAL_LEVEL + torch.log2(side / _CANONICAL_SIDE_PX + 1e-8))
     level = level.clamp(2, 1 + len(features)).long() - 2  # (R,)
-    pooled = features[0].new_zeros(len(flat), features[0].shape[1], grid, grid)
+    pooled = flat.new_zeros(len(flat), features[0].shape[1], grid, grid)
     for i, x in enumerate(features):
         here = torch.nonzero(level == i)[:, 0]
-        part = roi_align(x, rois[here], grid, 1.0 / PYRAMID_STRIDES[i], sampling_ratio=0, aligned=True)
-        pooled = pooled.index_put((here,), part.to(pooled.dtype))
+        # In float32: a box in half precision would be off by px.
+        part = roi_align(
+            x.float(), rois[here], grid, 1.0 / PYRAMID_STRIDES[i], sampling_ratio=0, aligned=True
+        )
+        pooled = pooled.index_put((here,), part)
     return pooled
 
 
