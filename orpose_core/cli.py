@@ -54,7 +54,9 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--strict", action="store_true", help="without the published evaluators' quirks")
     parser.add_argument("--json", metavar="FILE", help="write the scores there")
     parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames there")
-    parser.add_argument("--dataset", choices=("mvor", "mvor+", "coco", "or-val-v1", "general-val-v1"))
+    parser.add_argument(
+        "--dataset", choices=("mvor", "mvor+", "coco", "folder", "or-val-v1", "general-val-v1")
+    )
     parser.add_argument("--root", metavar="DIR", help="folder of the data set's images")
     parser.add_argument("--model", metavar="NAME|FILE", help="a model of weights/, or a checkpoint")
     parser.add_argument("--scale", type=int, default=1, choices=(1, 8, 10, 12), help="shrink images first")
@@ -99,9 +101,7 @@ def _add_report(subparsers: argparse._SubParsersAction) -> None:
         description="Write the paper's Table 1 from finished runs (depthpose RUN...), or the card of a "
         "weights file (card FILE). The cost is measured, everything else read from what training wrote.",
     )
-    parser.add_argument(
-        "what", choices=("depthpose", "card"), help="table of runs, or card of a weights file"
-    )
+    parser.add_argument("what", choices=("depthpose", "card"), help="table of runs, card of weights")
     parser.add_argument("sources", nargs="+", type=Path, help="folders of finished runs, or the weights file")
     parser.add_argument("--out", type=Path, help="file to write; a card goes beside its weights")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch threads for the milliseconds")
@@ -224,6 +224,29 @@ def _benchmark_simulate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _benchmark_decode(args: argparse.Namespace) -> int:
+    from orpose_core.benchmark import decode
+
+    print(decode(args.people))
+    return 0
+
+
+def _benchmark_forward(args: argparse.Namespace) -> int:
+    from orpose_core.benchmark import forward
+
+    print(forward(args.model, args.repeats, args.threads, args.batch))
+    return 0
+
+
+def _benchmark_train(args: argparse.Namespace) -> int:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `orpose train` does
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from orpose_core.benchmark import train
+
+    print(train(args.config, args.steps, args.threads, args.workers))
+    return 0
+
+
 def _add_benchmark(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("benchmark", help="measure how fast things are on this machine")
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
@@ -231,6 +254,23 @@ def _add_benchmark(subparsers: argparse._SubParsersAction) -> None:
     simulate.add_argument("--frames", type=int, default=200, help="to measure (default: %(default)s)")
     simulate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: all cores")
     simulate.set_defaults(run=_benchmark_simulate)
+    decode = what.add_parser("decode", help="maps to people, one core")
+    decode.add_argument("--people", type=int, default=8, help="in the maps (default: %(default)s)")
+    decode.set_defaults(run=_benchmark_decode)
+    forward = what.add_parser("forward", help="a network alone, float32 and bf16")
+    forward.add_argument("--model", default="untrained:depthpose_64x48@0.25/0.125", metavar="NAME|FILE")
+    forward.add_argument("--threads", type=int, default=2, help="PyTorch threads (default: %(default)s)")
+    forward.add_argument("--batch", type=int, default=1, help="images at once (default: %(default)s)")
+    forward.add_argument("--repeats", type=int, default=20, help="measured (default: %(default)s)")
+    forward.set_defaults(run=_benchmark_forward)
+    train = what.add_parser("train", help="images/s of a recipe, and the share of time waiting for data")
+    train.add_argument(
+        "--config", default="training/depthpose_64x48_small.yaml", metavar="FILE", help="recipe"
+    )
+    train.add_argument("--steps", type=int, default=30, help="measured (default: %(default)s)")
+    train.add_argument("--threads", type=int, help="PyTorch threads (default: the recipe's)")
+    train.add_argument("--workers", type=int, help="processes that prepare data (default: the recipe's)")
+    train.set_defaults(run=_benchmark_train)
 
 
 # Each entry adds its own parser and sets its function as the parser's default ``run``.
@@ -240,6 +280,7 @@ SUBCOMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
     _add_convert,
     _add_simulate,
     _add_benchmark,
+    _add_report,
 ]
 
 
