@@ -17,7 +17,7 @@ from orpose_core.models import ModelConfig, build_model
 from orpose_core.models.checkpoints import load_checkpoint, save_checkpoint
 from orpose_core.skeleton import OPENPOSE18_PAF_CHANNELS
 from orpose_core.training.config import EngineConfig, OptimConfig
-from orpose_core.training.distributed import processes
+from orpose_core.training.distributed import Processes, processes
 from orpose_core.training.engine import Trainer, computes_in_bf16
 from orpose_core.training.initialisation import InitConfig, initialise
 from orpose_core.training.losses import LossConfig, hr_loss, pose_losses
@@ -124,7 +124,7 @@ def train(recipe: DepthPoseRecipe, folder: Path, resume: bool = False) -> RunFol
     if run.checkpoint.exists() and not resume:
         raise ValueError(f"{folder}: there is a run already; resume it, or name another folder")
     with processes(recipe.engine.device) as mine:
-        trainer = _trainer(recipe, run, mine)
+        trainer = trainer_of(recipe, run, mine)
         if resume:
             trainer.resume()
         elif mine.leads:
@@ -138,7 +138,8 @@ def train(recipe: DepthPoseRecipe, folder: Path, resume: bool = False) -> RunFol
     return run
 
 
-def _trainer(recipe: DepthPoseRecipe, run: RunFolder, mine: Any) -> Trainer:
+def trainer_of(recipe: DepthPoseRecipe, run: RunFolder, mine: Processes) -> Trainer:
+    """Build the network, its first weights and its data, ready to run."""
     model = build_model(without_unused_parts(recipe), seed=recipe.engine.seed)
     initialise(model, recipe.init, recipe.engine.seed)
     torch.manual_seed(recipe.engine.seed)

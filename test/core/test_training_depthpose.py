@@ -1,0 +1,315 @@
+"""DepthPose's recipes for real, at miniature size: data, losses, a few steps, resume, export, report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from orpose_core.decoding.paf import decode_paf
+from orpose_core.models import ModelConfig, PoseMaps, StageMaps, build_model
+from orpose_core.models.checkpoints import load_checkpoint
+from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame
+from orpose_core.skeleton import BODY24, COCO17, OPENPOSE18, OPENPOSE18_PAF_CHANNELS
+from orpose_core.training.augmentation import AugmentConfig, augmented, mirrored, zoomed
+from orpose_core.training.commands import parse, train_depthpose
+from orpose_core.training.depthpose import DepthPoseRecipe, DepthPoseTask, gflops
+from orpose_core.training.label_file import LabelFile
+from orpose_core.training.losses import LossConfig, hr_loss, pose_losses
+from orpose_core.training.model_card import write_card
+from orpose_core.training.report import PUBLISHED, write_report
+from orpose_core.training.run_folder import RunFolder
+from orpose_core.training.samples import DataConfig, LabelledFrame, SampleMaker
+from orpose_core.training.streams import FolderSamples, SimulatedSamples
+from orpose_core.types import Poses
+
+RECIPES = Path(__file__).resolve().parents[2] / "training"
+CHANNELS = torch.tensor(OPENPOSE18_PAF_CHANNELS)
+NO_CHANGE = AugmentConfig(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
+SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)
+MINIATURE = [
+    "--model.width=0.125", "--model.sr_width=0.125", "--model.input_hw=[24,32]",
+    "--model.refinement_stages=1", "--data.render_hw=[96,128]", "--engine.workers=0", "--engine.threads=1",
+    "--engine.batch=2", "--validation.frames=2", "--validation.final_frames=2", "--engine.validate_steps=0",
+]  # fmt: skip
+
+
+def simulated(seed: int = 3, size_hw: tuple[int, int] = (96, 128)) -> LabelledFrame:
+    """Return a frame with at least two people, all of whose joints are in the image."""
+    config = StreamConfig(domain="or", size_hw=size_hw, seed=seed)
+    for index in range(100):
+        frame = simulate_frame(config, index)
+        if len(frame.poses) >= 2:
+            assert frame.frame.depth_m is not None
+            return LabelledFrame(frame.frame.depth_m, frame.poses, np.zeros((0, 4), np.float32))
+    raise AssertionError("the synthetic room is empty")
+
+
+def test_recipes_are_read_and_name_the_rows_of_the_table() -> None:
+    rows: dict[str, set[str]] = {"paper": set(), "small": set()}
+    for path in sorted(RECIPES.glob("*.yaml")):
+        recipe = parse("orpose train depthpose", DepthPoseRecipe, ["--config", str(path)]).recipe
+        if recipe.row:
+            kind = "small" if path.stem.endswith("_small") else "paper"
+            if recipe.optim.name == "sgd":
+                assert kind == "paper" and recipe.model.width == 1.0
+                assert (recipe.optim.lr, recipe.optim.momentum, recipe.engine.batch) == (1e-3, 0.9, 12)
+                assert (recipe.optim.step_at, recipe.engine.steps) == ((12_000,), 32_000)
+                assert recipe.data.shrink_methods == ("bicubic",) and recipe.loss.foreground == 0
+            rows[kind].add(recipe.row)
+    assert rows["paper"] == rows["small"] == set(PUBLISHED)
+
+
+def test_command_line_overrides_the_file_and_unknown_keys_are_errors(tmp_path: Path) -> None:
+    config = str(RECIPES / "depthpose_64x48_small.yaml")
+    command = parse("x", DepthPoseRecipe, ["--config", config, "--optim.lr", "0.5", "--max-minutes", "3"])
+    assert command.recipe.optim.lr == 0.5 and command.recipe.engine.max_minutes == 3
+    assert command.recipe.optim.name == "adamw" and command.out == Path("runs/depthpose_64x48_small")
+    with pytest.raises(ValueError, match=r"optim\.lrr"):
+        parse("x", DepthPoseRecipe, ["--config", config, "--optim.lrr", "0.5"])
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("model:\n  widht: 0.5\n")
+    with pytest.raises(ValueError, match="widht"):
+        parse("x", DepthPoseRecipe, ["--config", str(broken)])
+    with pytest.raises(ValueError, match=r"SR\+RTPose needs"):
+        parse("x", DepthPoseRecipe, ["--model.architecture", "sr_rtpose"])
+    with pytest.raises(ValueError, match="is it a training run|is missing"):
+        parse("x", DepthPoseRecipe, ["--resume", str(tmp_path)])
+
+
+def test_a_sample_is_a_function_of_its_number_and_decodes_to_its_people() -> None:
+    data = DataConfig(domains=("or",), render_hw=(192, 256), augment=NO_CHANGE, shrink_methods=("median",))
+    model = ModelConfig(input_hw=(48, 64))
+    stream = SimulatedSamples(data, model)
+    first, again = stream[5], SimulatedSamples(data, model)[5]
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["image"], stream[6]["image"])
+    assert first["image"].shape == (1, 48, 64) and first["high_resolution"].shape == (1, 192, 256)
+    assert 0 <= first["image"].min() and first["image"].max() <= 1
+    frame = stream.frame(5, np.random.default_rng([data.seed, 5]))
+    truth = frame.poses.converted(OPENPOSE18)
+    found = decode_paf(first["keypoint_maps"], first["paf_maps"], (192, 256))
+    assert len(truth) and abs(len(found) - len(truth)) <= 1
+    distance = np.linalg.norm(found.xy_px[:, None] - truth.xy_px[None], axis=-1)
+    assert np.nanmin(np.nanmedian(distance, axis=-1), axis=1).max() < 2.0
+
+
+def test_training_never_sees_the_benchmark() -> None:
+    with pytest.raises(ValueError, match="seed"):
+        StreamConfig(seed=max(split.seed for split in SPLITS.values()) + 10)
+
+
+def test_mirror_twice_is_nothing_and_moves_left_to_right() -> None:
+    frame = simulated()
+    depth_m, poses = mirrored(*mirrored(frame.depth_m, frame.poses))
+    np.testing.assert_array_equal(depth_m, frame.depth_m)
+    np.testing.assert_allclose(poses.xy_px, frame.poses.xy_px, atol=1e-4)
+    np.testing.assert_allclose(poses.boxes_px, frame.poses.boxes_px, atol=1e-4)
+    once = mirrored(frame.depth_m, frame.poses)[1]
+    left, right = BODY24.index("left_wrist"), BODY24.index("right_wrist")
+    np.testing.assert_allclose(once.xy_px[:, left, 0], 127 - frame.poses.xy_px[:, right, 0], atol=1e-4)
+
+
+def test_zoom_keeps_joints_on_their_pixels() -> None:
+    depth_m = np.full((60, 80), 5.0, np.float32)
+    depth_m[20:23, 30:33] = 2.0  # the joint's surface
+    xy_px = np.full((1, len(BODY24), 2), np.nan, np.float32)
+    xy_px[0, 0], xy_px[0, 1] = (31, 21), (2, 2)
+    scores = np.isfinite(xy_px[..., 0]).astype(np.float32)
+    poses = Poses(BODY24, xy_px, scores, np.ones(1, np.float32), np.array([[0, 0, 79, 59]], np.float32))
+    moved, there = zoomed(depth_m, poses, 2.0, np.array([5, -3], np.float32))
+    x, y = np.rint(there.xy_px[0, 0]).astype(int)
+    assert moved[y, x] == 2.0 and there.scores[0, 1] == 0  # the other joint left the image
+    smaller, _ = zoomed(depth_m, poses, 0.5, np.zeros(2, np.float32))
+    assert np.isnan(smaller[0, 0]) and np.isfinite(smaller[30, 40])
+
+
+def test_augmentation_is_repeatable_and_can_be_off() -> None:
+    frame = simulated()
+    once = augmented(frame.depth_m, frame.poses, np.random.default_rng(4), AugmentConfig())
+    again = augmented(frame.depth_m, frame.poses, np.random.default_rng(4), AugmentConfig())
+    np.testing.assert_array_equal(once[0], again[0])
+    same = augmented(frame.depth_m, frame.poses, np.random.default_rng(4), NO_CHANGE)
+    np.testing.assert_array_equal(same[0], frame.depth_m)
+    np.testing.assert_allclose(same[1].xy_px, frame.poses.xy_px, atol=1e-4)
+
+
+def batch_of(sample: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(value)[None] for name, value in sample.items()}
+
+
+def test_the_right_maps_cost_nothing_and_masked_people_neither() -> None:
+    frame = simulated()
+    sample = SampleMaker(DataConfig(augment=NO_CHANGE), SMALL)(frame, np.random.default_rng(0))
+    batch = batch_of(sample)
+    right = StageMaps(batch["paf_maps"], batch["keypoint_maps"])
+    config = LossConfig(foreground=3.0)
+    assert float(pose_losses(PoseMaps((right, right)), batch, CHANNELS, config)) == 0
+    wrong = StageMaps(right.paf_maps + 0.5, right.keypoint_maps)
+    one = pose_losses(PoseMaps((wrong,)), batch, CHANNELS, LossConfig())
+    assert float(one) == pytest.approx(0.25, rel=1e-5)
+    assert float(pose_losses(PoseMaps((wrong, wrong)), batch, CHANNELS, LossConfig())) == pytest.approx(0.5)
+    assert pose_losses(PoseMaps((wrong,)), batch, CHANNELS, config) > one  # limbs weigh more
+    masked = {**batch, "mask": torch.zeros_like(batch["mask"])}
+    assert float(pose_losses(PoseMaps((wrong,)), masked, CHANNELS, config)) == 0
+
+    everyone = np.concatenate([frame.poses.boxes_px])
+    hidden = LabelledFrame(frame.depth_m, frame.poses.select([]), everyone)
+    mask = SampleMaker(DataConfig(augment=NO_CHANGE), SMALL)(hidden, np.random.default_rng(0))["mask"]
+    x1, y1, x2, y2 = everyone[0] / 4
+    assert mask[0, int((y1 + y2) / 2), int((x1 + x2) / 2)] == 0 and mask.max() == 1
+
+
+def test_hr_loss_takes_smaller_truth() -> None:
+    image = torch.rand(2, 1, 16, 16)
+    small = torch.nn.functional.avg_pool2d(image, 2)
+    assert float(hr_loss(image, small)) == pytest.approx(0, abs=1e-10)
+    assert float(hr_loss(image + 0.1, image)) == pytest.approx(0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["depthpose", "rtpose", "super_resolution"])
+def test_every_architecture_learns_from_one_batch(architecture: str) -> None:
+    model_config = replace(SMALL, architecture=architecture, full_hw=(96, 128))
+    hr = 0.0 if architecture == "rtpose" else 1.0
+    recipe = DepthPoseRecipe(model=model_config, loss=LossConfig(hr_weight=hr))
+    model = build_model(model_config, seed=0).train()
+    batch = batch_of(SampleMaker(DataConfig(augment=NO_CHANGE), model_config)(simulated(), np.random.default_rng(0)))
+    task, optimizer = DepthPoseTask(recipe, half=False), torch.optim.Adam(model.parameters(), 1e-3)
+    losses = []
+    for _ in range(12):
+        parts = task.losses(model, batch)
+        total = torch.stack(list(parts.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        losses.append(float(total.detach()))
+    wanted = {"depthpose": {"pose", "high_resolution"}, "rtpose": {"pose"}}.get(architecture, {"high_resolution"})
+    assert set(parts) == wanted
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_train_resume_export_card_and_report(tmp_path: Path) -> None:
+    """The way of a row of Table 1, by the commands: train, go on, export, card, table."""
+    config = str(RECIPES / "depthpose_64x48_small.yaml")
+    out = tmp_path / "run"
+    argv = ["--config", config, "--out", str(out), *MINIATURE]
+    assert train_depthpose([*argv, "--engine.steps=2"]) == 0
+    assert RunFolder(out).load()[0].step == 2
+    with pytest.raises(ValueError, match="there is a run already"):
+        train_depthpose([*argv, "--engine.steps=2"])
+    assert train_depthpose(["--resume", str(out), "--engine.steps", "3"]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert (results["steps"], results["images"], results["row"]) == (3, 6, "DepthPose_64x48")
+    assert results["scores"]["frames"] == 2 and 0 <= results["scores"]["pck_average"] <= 100
+
+    exported = tmp_path / "depthpose_24x32.safetensors"
+    assert train_depthpose(["--resume", str(out), "--export", str(exported)]) == 0
+    mine, theirs = load_checkpoint(exported), load_checkpoint(out / "weights.safetensors")
+    assert mine.trained and mine.config.input_hw == (24, 32)
+    for name, weights in mine.model.state_dict().items():
+        assert torch.equal(weights, theirs.model.state_dict()[name])
+    card = write_card(str(exported)).read_text()
+    assert mine.sha256 in card and "6 images" in card
+
+    text = write_report([out], tmp_path / "table.md", threads=1)
+    assert "| DepthPose_64x48 |" in text and "<sub>66.5</sub>" in text and "| RTPose_64x48 |" not in text
+    assert f"{gflops(mine.config):.1f}" in text and "Not run: RTPose_640x480" in text
+    assert (tmp_path / "table.md").read_text() == text
+    with pytest.raises(ValueError, match="more than once"):
+        write_report([out, out], tmp_path / "table.md")
+    with pytest.raises(ValueError, match="expected the results of a finished run"):
+        write_report([tmp_path], tmp_path / "table.md")
+
+
+def test_super_resolution_is_frozen_in_front_of_rtpose(tmp_path: Path) -> None:
+    sr = tmp_path / "sr"
+    config = str(RECIPES / "super_resolution_64x48_small.yaml")
+    assert train_depthpose(["--config", config, "--out", str(sr), *MINIATURE, "--engine.steps=2"]) == 0
+    weights = sr / "weights.safetensors"
+    config, out = str(RECIPES / "sr_rtpose_64x48_small.yaml"), tmp_path / "run"
+    argv = ["--config", config, "--out", str(out), *MINIATURE, "--init.super_resolution", str(weights)]
+    assert train_depthpose([*argv, "--engine.steps=2"]) == 0
+    before, after = load_checkpoint(weights).model, load_checkpoint(out / "weights.safetensors").model
+    for name, value in before.state_dict().items():
+        assert torch.equal(value, after.super_resolver.state_dict()[name]), name
+    with pytest.raises(ValueError, match="do not fit the network"):
+        train_depthpose([*argv, "--out", str(tmp_path / "other"), "--model.sr_width", "0.25"])
+
+
+def write_folder(folder: Path, people: list[dict], categories: list[dict] | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    for i in range(3):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((96, 128), 1000 * (i + 1), np.uint16))
+    labels = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 128, "height": 96} for i in range(3)],
+        "annotations": people,
+        "categories": categories or [{"id": 1, "keypoints": list(COCO17.joints)}],
+    }
+    (folder / "labels.json").write_text(json.dumps(labels))
+    return folder / "labels.json"
+
+
+def person(image: int, joints: int, score: float | None = 0.9, joint_score: float = 0.8) -> dict:
+    keypoints = [[10 + 3 * j, 20 + 2 * j, joint_score] if j < joints else [0, 0, 0] for j in range(17)]
+    flat = [value for keypoint in keypoints for value in keypoint]
+    extra = {} if score is None else {"score": score}
+    return {"image_id": image, "category_id": 1, "bbox": [8, 18, 60, 40], "keypoints": flat, **extra}
+
+
+def test_detections_become_labels_by_the_rules_of_the_paper(tmp_path: Path) -> None:
+    people = [person(0, 10), person(0, 10, score=0.69), person(0, 3), person(1, 17), person(1, 9, joint_score=0.3)]
+    labels = LabelFile(write_folder(tmp_path / "a", people), tmp_path / "a", 0.7, 0.35, 4)
+    assert [labels.people_in(i) for i in range(3)] == [1, 1, 0]
+    frame = labels.frame(0)
+    assert len(frame.poses) == 1 and len(frame.ignored_px) == 2
+    assert (frame.poses.scores[0] > 0).sum() == 10 and np.allclose(frame.depth_m, 1.0)
+    by_hand = LabelFile(write_folder(tmp_path / "b", [person(2, 5, score=None)]), tmp_path / "b", 0.7, 0.35, 4)
+    assert by_hand.frame(2).poses.scores.max() == 1.0
+
+
+def test_images_with_many_people_come_as_often_as_those_with_one(tmp_path: Path) -> None:
+    people = [person(0, 8), *[person(1, 8)] * 2, *[person(2, 8)] * 6]
+    data = DataConfig(
+        source="folder", folder=tmp_path, labels=write_folder(tmp_path, people), render_hw=(96, 128)
+    )
+    samples = FolderSamples(data, SMALL)
+    shown = [samples.image_of(i) for i in range(30)]
+    assert [shown.count(i) for i in range(3)] == [10, 10, 10]
+    sample, again = samples[7], FolderSamples(data, SMALL)[7]
+    assert all(np.array_equal(sample[name], again[name]) for name in sample)
+    unbalanced = FolderSamples(replace(data, balanced=False), SMALL)
+    assert {unbalanced.image_of(i) for i in range(3)} == {0, 1, 2}
+
+
+def test_broken_label_files_are_refused(tmp_path: Path) -> None:
+    def refused(match: str, labels: Path) -> None:
+        with pytest.raises(ValueError, match=match):
+            LabelFile(labels, tmp_path, 0.7, 0.35, 4)
+
+    refused("annotation 0: no image has the id 9", write_folder(tmp_path, [person(9, 5)]))
+    short = person(0, 5) | {"keypoints": [1, 2, 3]}
+    refused(r"annotation 0: expected a bbox of 4 and 51 keypoint numbers .*got 4 and 3", write_folder(tmp_path, [short]))
+    refused("expected finite", write_folder(tmp_path, [person(0, 5) | {"bbox": [float("nan"), 0, 1, 1]}]))
+    refused("annotation 0: expected bbox", write_folder(tmp_path, [{"image_id": 0}]))
+    refused("no skeleton has the joints", write_folder(tmp_path, [], [{"keypoints": ["toe"]}]))
+    labels = write_folder(tmp_path, [person(0, 5)])
+    labels.write_text(labels.read_text()[:-20])
+    refused("labels.json.*damaged", labels)
+    labels.write_text("[]")
+    refused("images and annotations", labels)
+
+    labels = write_folder(tmp_path, [person(0, 5, score=0.1)])
+    data = DataConfig(source="folder", folder=tmp_path, labels=labels)
+    with pytest.raises(ValueError, match="no image has a person with a score of 0.7"):
+        FolderSamples(data, SMALL)
+    labels = write_folder(tmp_path, [person(0, 5)])
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((96, 128), np.uint8))
+    with pytest.raises(ValueError, match=r"0.png: expected a 16-bit depth PNG.*uint8"):
+        FolderSamples(data, SMALL)[0]
+    with pytest.raises(ValueError, match=r"needs data.folder"):
+        DataConfig(source="folder")
