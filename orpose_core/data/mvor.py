@@ -15,6 +15,7 @@ took the image. In MVOR's file (Srivastav et al. 2018) lengths are millimetres, 
 MVOR+ (ORPose Sect. 3.1) is a COCO file of 17 joints with extra keys in its annotations:
 ``keypoints3D_camma_projected_allkps`` (10 times X, Y, Z, v, metres, camera frame of the image; v = 0
 missing), ``keypoints2D_camma`` (MVOR's ten 2D joints) and ``person_id`` (-1 where MVOR has no pose).
+The folders that `orpose simulate` writes have the same keys, and each image its own ``intrinsics``.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def mvor_truth(content: Any, path: str) -> CocoTruth:
         truth = replace(truth, intrinsics=tuple(cameras[c].intrinsics for c in which))
         if "annotations3D" in content:
             truth = replace(truth, joints_3d=_mvor_joints(content, truth, cameras, which, path))
+    elif images and all("intrinsics" in image for image in images):
+        truth = replace(truth, intrinsics=tuple(_own_intrinsics(image, path) for image in images))
     annotations = _annotations_of(content, truth)
     if annotations and PLUS_3D_KEY in annotations[0]:
         truth = replace(truth, joints_3d=_plus_joints(annotations, path))
@@ -170,6 +173,17 @@ def _transform(values: Sequence[float]) -> FloatArray:
         raise ValueError("a rotation that is not orthonormal")
     matrix[:3, 3] /= 1000.0
     return matrix
+
+
+def _own_intrinsics(image: dict[str, Any], path: str) -> Intrinsics:
+    """Return the intrinsics that an image of a synthetic recording brings along."""
+    try:
+        fx, fy, cx, cy = (float(image["intrinsics"][name]) for name in ("fx", "fy", "cx", "cy"))
+        return Intrinsics(fx, fy, cx, cy, int(image["width"]), int(image["height"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: image id {image.get('id')}: expected intrinsics with fx, fy, cx and cy, got {error!r}"
+        ) from error
 
 
 def _camera_number(image: dict[str, Any], path: str, n_cameras: int) -> int:

@@ -26,12 +26,13 @@ from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Poses, RgbdFrame, Visibility
 
-DATASETS = ("mvor", "mvor+", "coco", *SPLITS)
+DATASETS = ("mvor", "mvor+", "coco", "folder", *SPLITS)
 """Names that :func:`open_dataset` knows."""
 
 _ANNOTATIONS = {
     "mvor": ("annotations/camma_mvor_2018.json", "camma_mvor_2018.json"),
     "mvor+": ("annotations/camma_mvor_2019_color.json", "camma_mvor_2019_color.json"),
+    "folder": ("annotations.json",),
     "coco": ("annotations/person_keypoints_val2017.json", "person_keypoints_val2017.json"),
 }
 _COCO_IMAGES = ("val2017", "images/val2017", "images", "")
@@ -79,7 +80,7 @@ class EvaluationSet(ABC):
 
 
 class AnnotatedSet(EvaluationSet):
-    """Images beside an annotation file: MVOR, MVOR+, COCO."""
+    """Images beside an annotation file: MVOR, MVOR+, COCO, a folder that `orpose simulate` wrote."""
 
     def __init__(self, name: str, truth: CocoTruth, root: Path, limit: int | None = None) -> None:
         self.name = name

@@ -300,7 +300,7 @@ def test_a_real_estimator_runs_over_a_split(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_every_data_set_has_a_name() -> None:
-    assert set(DATASETS) == {"mvor", "mvor+", "coco", "or-val-v1", "general-val-v1"}
+    assert set(DATASETS) == {"mvor", "mvor+", "coco", "folder", "or-val-v1", "general-val-v1"}
     with pytest.raises(ValueError, match="expected a data set of mvor"):
         open_dataset("coco2014")
     with pytest.raises(ValueError, match=r"expected the annotations of mvor at .*camma_mvor_2018\.json"):
