@@ -20,7 +20,15 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from orpose_core.image_ops import LOW_RESOLUTIONS, low_resolution_color, low_resolution_depth
+from orpose_core.image_ops import (
+    COLOR_METHODS,
+    DEPTH_METHODS,
+    LOW_RESOLUTIONS,
+    ColorMethod,
+    DepthMethod,
+    low_resolution_color,
+    low_resolution_depth,
+)
 from orpose_ros import conversions, parameters
 from orpose_ros.diagnostics import NodeDiagnostics
 from orpose_ros.input_watch import SILENCE_S, InputWatch, overridable_qos
@@ -47,13 +55,13 @@ class GatewayParameters:
     depth: bool = parameter(True, "Take depth/image_raw and publish it small.")
     color: bool = parameter(False, "Take color/image_raw and publish it small.")
     compressed_color: bool = parameter(False, "Take color/image_raw/compressed instead of color/image_raw.")
-    depth_method: str = parameter(
+    depth_method: DepthMethod = parameter(
         "median",
         "How depth shrinks: median of the valid returns, or (as in the paper) bicubic, or another.",
-        choices=("median", "nearest", "area", "bilinear", "bicubic"),
+        choices=DEPTH_METHODS,
     )
-    color_method: str = parameter(
-        "area", "How color shrinks.", choices=("nearest", "area", "bilinear", "bicubic")
+    color_method: ColorMethod = parameter(
+        "bilinear", "How color shrinks; bilinear as in the paper.", choices=COLOR_METHODS
     )
     depth_encoding: str = parameter(
         "32FC1", "Of the depth image that leaves: m with NaN, or mm with 0.", choices=("32FC1", "16UC1")
@@ -180,19 +188,16 @@ class LowresGateway(SelfStartingNode):
             self.diagnostics.frame(time.monotonic() - arrived_s)
 
     def _shrunk(self, stream: str, message: Image | CompressedImage) -> tuple[Image, tuple[int, int]]:
+        """Return the small image as a message, and the (height, width) of the large one."""
         settings, header = self.parameters, message.header
-        large = conversions.depth_of(message) if stream == "depth" else conversions.color_of(message)
-        source_hw = (int(large.shape[0]), int(large.shape[1]))
-        if source_hw[0] < settings.size_hw[0] or source_hw[1] < settings.size_hw[1]:
-            raise ValueError(
-                f"expected an image of at least {settings.resolution} px, got {source_hw[1]}x{source_hw[0]}"
-            )
         if stream == "depth":
-            small = low_resolution_depth(large, settings.size_hw, settings.depth_method)
-            return conversions.depth_message(small, header, settings.depth_encoding), source_hw
-        return conversions.color_message(
-            low_resolution_color(large, settings.size_hw, settings.color_method), header
-        ), source_hw
+            depth_m = conversions.depth_of(message)
+            small_m = low_resolution_depth(depth_m, settings.size_hw, settings.depth_method)
+            small = conversions.depth_message(small_m, header, settings.depth_encoding)
+            return small, (depth_m.shape[0], depth_m.shape[1])
+        rgb = conversions.color_of(message)
+        small_rgb = low_resolution_color(rgb, settings.size_hw, settings.color_method)
+        return conversions.color_message(small_rgb, header), (rgb.shape[0], rgb.shape[1])
 
     def _agree(self, stream: str, size_hw: tuple[int, int], frame_id: str) -> None:
         """Refuse an image that does not fit the other stream: 3D from such a pair would be wrong."""

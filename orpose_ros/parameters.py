@@ -15,7 +15,7 @@ from __future__ import annotations
 import array
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import (
@@ -163,6 +163,7 @@ def _descriptor(field: dataclasses.Field[Any], hint: Any) -> ParameterDescriptor
 
 def _expected(field: dataclasses.Field[Any], hint: Any) -> str:
     meta = field.metadata
+    hint = str if get_origin(hint) is Literal else hint
     words = hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint)
     if meta["choices"]:
         words += " out of " + ", ".join(meta["choices"])
@@ -177,6 +178,7 @@ def _check(node: Node, field: dataclasses.Field[Any], hint: Any, value: Any) -> 
     """Check what ROS does not: choices, and ranges of arrays."""
     meta = field.metadata
     items = value if isinstance(value, tuple) else (value,)
+    hint = str if get_origin(hint) is Literal else hint
     scalar = get_args(hint)[0] if get_origin(hint) is tuple else hint
     good = isinstance(value, tuple) == (scalar is not hint) and all(type(item) is scalar for item in items)
     good = good and all(not meta["choices"] or item in meta["choices"] for item in items)

@@ -169,7 +169,7 @@ def test_a_message_that_contradicts_itself_is_refused(graph):
     short.data = short.data[:-100]
     camera.refused(camera.depth, short, "bytes of data")
     camera.refused(camera.depth, Image(header=header(), encoding="16UC1"), "positive size")
-    camera.refused(camera.depth, depth_message((30, 40)), "at least 64x48")
+    camera.refused(camera.depth, depth_message((30, 40)), "low resolution of at most the image's 40x30")
     assert camera.gateway.watch.refused == 3
     camera.send(camera.depth, depth_message(), camera.depth_out)
 

@@ -1,0 +1,266 @@
+"""Plays a rosbag2 into the graph, where `ros2 bag play` is not installed.
+
+    ros2 run orpose_ros bag_replay BAG [--rate 2] [--loop] [--clock] [--paused] [--topics /a /b]
+
+The recorded bytes are published as they are, with the stamps of the recording, at the pace of the recording.
+Topics are remapped as everywhere in ROS (``--ros-args -r /old:=/new``); the QoS is that of the recording, and
+``qos_overrides./topic.publisher.*`` parameters change it. ``~/pause`` (std_srvs/SetBool) halts and resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.utilities import remove_ros_args
+from rosbags.interfaces import Connection, QosDurability, QosReliability
+from rosbags.rosbag2 import Reader, ReaderError
+from rosgraph_msgs.msg import Clock as ClockMessage
+from std_srvs.srv import SetBool
+
+from orpose_ros import conversions, parameters
+from orpose_ros.input_watch import overridable_qos
+from orpose_ros.parameters import parameter
+
+CLOCK_PERIOD_S = 0.025
+"""/clock is published at least so often."""
+
+OTHERS_S = 0.5
+"""So long after the first subscriber the others have time to come, s."""
+
+
+@dataclass(frozen=True)
+class ReplayParameters:
+    """What the replay can be told."""
+
+    bag: str = parameter("", "Folder of a rosbag2 (sqlite3 or mcap), with its metadata.yaml.")
+    rate: float = parameter(1.0, "Speed, as a multiple of the recording's.", low=0.01, high=1000.0)
+    loop: bool = parameter(False, "Begin again at the end.")
+    clock: bool = parameter(False, "Publish the time of the recording on /clock, for use_sim_time.")
+    paused: bool = parameter(False, "Begin paused; call ~/pause with false to start.")
+    topics: tuple[str, ...] = parameter((), "Play these topics alone; empty = all.")
+    wait_s: float = parameter(
+        5.0, "Wait at most so long for the first subscriber before playing, s.", low=0.0, high=600.0
+    )
+
+
+class BagReplay(Node):
+    """Plays in a thread of its own, begun by :meth:`start`; :attr:`finished` is set at the end."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("bag_replay", **arguments)
+        self.parameters = parameters.declare(self, ReplayParameters)
+        self.finished = threading.Event()
+        self.published = 0
+        self._stop = threading.Event()
+        self._running = threading.Event()
+        if not self.parameters.paused:
+            self._running.set()
+        self._reader = _open(self.parameters.bag)
+        self._outputs = self._make_publishers()
+        self._clock_publisher = (
+            self.create_publisher(ClockMessage, "/clock", 10) if self.parameters.clock else None
+        )
+        self.create_service(SetBool, "~/pause", self._pause)
+        self._thread = threading.Thread(target=self._play, name="bag_replay", daemon=True)
+
+    def start(self) -> None:
+        """Begin to play."""
+        self._thread.start()
+
+    def clean_up(self) -> None:
+        """Stop playing and close the bag."""
+        self._stop.set()
+        self._running.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._reader.close()
+
+    def _make_publishers(self) -> dict[int, Publisher]:
+        wanted = self.parameters.topics
+        there = {c.topic for c in self._reader.connections}
+        if missing := sorted(set(wanted) - there):
+            raise ValueError(
+                f"{self.parameters.bag}: expected the topics {', '.join(missing)}, "
+                f"got {', '.join(sorted(there))}"
+            )
+        outputs: dict[int, Publisher] = {}
+        by_topic: dict[str, Publisher] = {}
+        for connection in self._reader.connections:
+            if wanted and connection.topic not in wanted:
+                continue
+            kind = _message_class(connection.msgtype)
+            if kind is None:
+                self.get_logger().warning(
+                    f"{connection.topic} is left out: {connection.msgtype} is not installed here"
+                )
+                continue
+            if connection.topic not in by_topic:
+                by_topic[connection.topic] = self.create_publisher(
+                    kind, connection.topic, _qos(connection), qos_overriding_options=overridable_qos()
+                )
+            outputs[connection.id] = by_topic[connection.topic]
+        if not outputs:
+            raise ValueError(f"{self.parameters.bag}: no topic of it can be played")
+        return outputs
+
+    def _play(self) -> None:
+        settings, rounds = self.parameters, 0
+        self._wait_for_subscribers()
+        try:
+            while not self._stop.is_set() and (rounds == 0 or settings.loop):
+                self._play_once()
+                rounds += 1
+            self._let_arrive()
+        except ReaderError as error:
+            self.get_logger().error(f"{settings.bag}: the bag is damaged: {error}")
+        except Exception as error:
+            if rclpy.ok(context=self.context):  # else it is being shut down, and publishing ends like this
+                self.get_logger().error(f"{settings.bag}: {type(error).__name__}: {error}")
+        finally:
+            self.get_logger().info(f"played {self.published} messages")
+            self.finished.set()
+
+    def _play_once(self) -> None:
+        began_s, first_ns = time.monotonic(), None
+        for connection, stamp_ns, data in self._messages():
+            first_ns = stamp_ns if first_ns is None else first_ns
+            due_s = began_s + (stamp_ns - first_ns) / 1e9 / self.parameters.rate
+            began_s += self._wait(due_s, stamp_ns)
+            if self._stop.is_set():
+                return
+            self._tell_time(stamp_ns)
+            self._outputs[connection.id].publish(data)
+            self.published += 1
+
+    def _messages(self) -> Iterator[tuple[Connection, int, bytes]]:
+        connections = [c for c in self._reader.connections if c.id in self._outputs]
+        for connection, stamp_ns, data in self._reader.messages(connections=connections):
+            yield connection, stamp_ns, bytes(data)
+
+    def _wait(self, due_s: float, stamp_ns: int) -> float:
+        """Wait until the message is due, telling the time meanwhile; return how long it was paused, s."""
+        paused_s = 0.0
+        while not self._stop.is_set():
+            if not self._running.is_set():
+                pause_s = time.monotonic()
+                self._running.wait()
+                paused_s += time.monotonic() - pause_s
+            left_s = due_s + paused_s - time.monotonic()
+            if left_s <= 0:
+                break
+            self._tell_time(stamp_ns - round(left_s * self.parameters.rate * 1e9))
+            self._stop.wait(min(left_s, CLOCK_PERIOD_S))
+        return paused_s
+
+    def _tell_time(self, ns: int) -> None:
+        if self._clock_publisher is not None and ns >= 0:
+            self._clock_publisher.publish(ClockMessage(clock=conversions.stamp_of(ns)))
+
+    def _wait_for_subscribers(self) -> None:
+        """Wait for the first subscriber, then a moment for the others: discovery takes up to some seconds."""
+        end_s, first = time.monotonic() + self.parameters.wait_s, True
+        publishers = set(self._outputs.values())
+        while time.monotonic() < end_s and not self._stop.is_set():
+            subscribed = [publisher.get_subscription_count() > 0 for publisher in publishers]
+            if all(subscribed):
+                return
+            if any(subscribed) and first:
+                first, end_s = False, min(end_s, time.monotonic() + OTHERS_S)
+            self._stop.wait(0.02)
+
+    def _let_arrive(self) -> None:
+        """Give reliable subscribers time to receive the last messages before the publishers go."""
+        for publisher in set(self._outputs.values()):
+            publisher.wait_for_all_acked(Duration(seconds=2))
+
+    def _pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        (self._running.clear if request.data else self._running.set)()
+        response.success, response.message = True, "paused" if request.data else "playing"
+        return response
+
+
+def _open(path: str) -> Reader:
+    if not path:
+        raise ValueError("bag_replay: expected the folder of a rosbag2, got none")
+    try:
+        reader = Reader(Path(path).expanduser())
+        reader.open()
+    except (ReaderError, OSError) as error:
+        raise ValueError(f"{path}: expected a rosbag2 (sqlite3 or mcap): {error}") from error
+    return reader
+
+
+def _message_class(name: str) -> type | None:
+    """Return the class of ``package/msg/Type``, or None where the package is not installed."""
+    package, _, kind = name.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind, None)
+    except ImportError:
+        return None
+
+
+def _qos(connection: Connection) -> QoSProfile:
+    """Return the QoS that the recording's publishers offered; reliable and volatile where they differ.
+
+    The history is our own: a publisher of the recording may have kept one message only, and the replay at a
+    higher rate must not lose the others.
+    """
+    offered = getattr(connection.ext, "offered_qos_profiles", None) or []
+    reliabilities, durabilities = {q.reliability for q in offered}, {q.durability for q in offered}
+    best_effort = reliabilities == {QosReliability.BEST_EFFORT}
+    latched = durabilities == {QosDurability.TRANSIENT_LOCAL} or connection.topic.endswith("/tf_static")
+    return QoSProfile(
+        depth=100,
+        reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def _command_line(args: list[str]) -> list[Parameter]:
+    """Return the options given as on a command line, as parameters."""
+    parser = argparse.ArgumentParser(prog="bag_replay", description=__doc__.splitlines()[0])
+    parser.add_argument("bag", nargs="?", help="folder of a rosbag2; or the parameter bag")
+    parser.add_argument("--rate", type=float, help="speed, as a multiple of the recording's")
+    parser.add_argument("--loop", action="store_true", default=None, help="begin again at the end")
+    parser.add_argument("--clock", action="store_true", default=None, help="publish /clock")
+    parser.add_argument("--paused", action="store_true", default=None, help="begin paused; see ~/pause")
+    parser.add_argument("--topics", nargs="+", help="play these topics alone")
+    given = vars(parser.parse_args(args))
+    return [Parameter(name, value=value) for name, value in given.items() if value is not None]
+
+
+def main(args: list[str] | None = None) -> None:
+    """Play a bag and end."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = BagReplay(parameter_overrides=_command_line(remove_ros_args(args)[1:]))
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        node.start()
+        while not node.finished.is_set():
+            executor.spin_once(timeout_sec=0.1)
+    except ValueError as error:
+        rclpy.logging.get_logger("bag_replay").fatal(str(error))
+        raise SystemExit(1) from None
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.clean_up()
+            node.destroy_node()
+        rclpy.try_shutdown()
