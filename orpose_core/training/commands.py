@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from orpose_core.training.processor import prepare_processor
 from orpose_core.training.run_folder import RunFolder
 
 
@@ -95,8 +95,7 @@ def train_depthpose(argv: Sequence[str]) -> int:
     """`orpose train depthpose`: train, go on with, or export a network of the low-resolution depth paper."""
     from orpose_core.training.depthpose import DepthPoseRecipe, export, train
 
-    # the workers, which inherit this, are one thread each; PyTorch does not use OpenBLAS
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    prepare_processor()
     command = parse("orpose train depthpose", DepthPoseRecipe, argv)
     if command.export is not None:
         facts = export(command.out, command.recipe, command.export)
