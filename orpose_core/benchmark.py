@@ -158,8 +158,10 @@ def train(config: str, steps: int = 30, threads: int | None = None, workers: int
     from orpose_core.training.commands import parse
     from orpose_core.training.depthpose import DepthPoseRecipe, trainer_of
     from orpose_core.training.distributed import processes
+    from orpose_core.training.processor import prepare_processor
     from orpose_core.training.run_folder import RunFolder
 
+    prepare_processor()
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}")
     options = ["--config", config, f"--engine.steps={steps + _WARM_UP_STEPS}", "--engine.validate_steps=0"]
@@ -183,6 +185,6 @@ def train(config: str, steps: int = 30, threads: int | None = None, workers: int
     engine = recipe.engine
     return (
         f"{config}: batch {engine.batch}, {engine.threads} threads, {engine.workers} workers, "
-        f"{mine.device.type}, bf16 {'on' if trainer.half else 'off'}, load {load:.1f} before the measurement\n"
-        f"{steps * engine.batch / spent:.1f} images/s, {100 * waited / spent:.1f} % of the time waiting for data"
+        f"{mine.device.type}, bf16 {'on' if trainer.half else 'off'}, load {load:.1f} before\n"
+        f"{steps * engine.batch / spent:.1f} images/s, {100 * waited / spent:.1f} % of the time waiting"
     )

@@ -240,7 +240,6 @@ def _benchmark_forward(args: argparse.Namespace) -> int:
 
 def _benchmark_train(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `orpose train` does
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from orpose_core.benchmark import train
 
     print(train(args.config, args.steps, args.threads, args.workers))
