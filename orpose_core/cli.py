@@ -192,9 +192,9 @@ def _add_simulate(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "simulate",
         help="make synthetic recordings with exact ground truth",
-        description="Render a synthetic operating room (or everyday rooms) as RGB-D frames with exact 2D and 3D "
-        "joints: a folder in MVOR's conventions, or a rosbag2. The same seed gives the same frames on every "
-        "machine; a killed run resumes. See docs/simulation.md.",
+        description="Render a synthetic operating room (or everyday rooms) as RGB-D frames with exact 2D and "
+        "3D joints: a folder in MVOR's conventions, or a rosbag2. The same seed gives the same frames on "
+        "every machine; a killed run resumes. See docs/simulation.md.",
     )
     parser.add_argument("--domain", default="or", choices=("or", "general"), help="default: %(default)s")
     parser.add_argument("--split", choices=("or-val-v1", "general-val-v1"), help="a named benchmark instead")

@@ -8,8 +8,9 @@ A folder holds::
     roomNNNNN/camC/truth/MMMMMM.json        all 24 joints, visibility, ids, roles, calibration of this image
     annotations.json                        COCO keypoints (17), MVOR's 10 joints in 2D and 3D, calibration
 
-The truth file of an image is written last, so a frame with one is whole. Every file is written under a temporary name
-and renamed: a killed run leaves nothing that a later step would read, and a second run writes only what is missing.
+The truth file of an image is written last, so a frame with one is whole. Every file is written under a
+temporary name and renamed: a killed run leaves nothing that a later step would read, and a second run writes
+only what is missing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from orpose_core.data.coco import read_json, write_json
 from orpose_core.data.image_messages import millimetres
 from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY
-from orpose_core.data.poses_json import poses_to_json
+from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17, MVOR10
 from orpose_core.types import Poses, Visibility
@@ -38,7 +39,10 @@ from orpose_core.types import Poses, Visibility
 MANIFEST = "simulation.json"
 ANNOTATIONS = "annotations.json"
 FORMAT_VERSION = 1
-_FASTEST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+# Noise does not compress: run lengths alone are the fastest and, measured, also the smallest.
+_FASTEST_PNG = [
+    cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+]  # fmt: skip
 
 Progress = Callable[[int], None]
 """Called with the number of frames that are done."""
@@ -132,9 +136,16 @@ def chunked(indices: list[int], workers: int) -> list[list[int]]:
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
-    """Return processes that render; forked where the system can, so that they start at once."""
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    return ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_one_thread)
+    """Return processes that render.
+
+    They are forked from a fresh server process: forking this one would copy locks that its threads (OpenCV's, the
+    progress bar's) may hold, and a worker would wait for them for ever.
+    """
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(workers, context, initializer=_one_thread)
 
 
 def _one_thread() -> None:
@@ -247,8 +258,6 @@ def _annotations(config: StreamConfig, records: Iterator[dict[str, Any]]) -> dic
 
 def _people_of(record: dict[str, Any], first_id: int) -> list[dict[str, Any]]:
     """Return COCO annotations of one image; ids count from 1 (an id of 0 never matches in ``COCOeval``)."""
-    from orpose_core.data.poses_json import poses_from_json
-
     poses = poses_from_json(record["poses"], f"image {record['id']}")
     assert poses.visibility is not None and poses.track_ids is not None
     coco, mvor = _flat_2d(poses, COCO17.joints), _flat_2d(poses, MVOR10.joints)

@@ -114,7 +114,7 @@ def _frames(config: StreamConfig, frames: int, workers: int) -> Iterator[Simulat
         yield from (simulate_frame(config, i) for i in indices)
         return
     with pool(workers) as processes:
-        chunks = [c[:4] if len(c) <= 4 else c for c in chunked(indices, workers)]
+        chunks = chunked(indices, workers)
         for rendered in processes.map(_render_chunk, [config] * len(chunks), chunks):
             yield from rendered
 

@@ -1,0 +1,78 @@
+"""Contact sheets of synthetic recordings: color and depth side by side, with and without the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.simulation import SimulatedFrame
+from orpose_core.skeleton import COCO17
+from orpose_core.types import FloatArray, Poses, Visibility
+
+Picture = NDArray[np.uint8]
+
+_LEFT, _RIGHT, _MIDDLE = (255, 160, 40), (60, 190, 255), (120, 240, 120)  # red first
+_OCCLUDED = (230, 60, 60)
+
+
+def depth_picture(depth_m: FloatArray, far_m: float = 6.0) -> Picture:
+    """Return a depth image as color, uint8 (H, W, 3): near is bright, no return is black."""
+    share = np.clip(1.15 - np.nan_to_num(depth_m, nan=far_m) / far_m, 0.0, 1.0)
+    picture = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1].copy()
+    picture[~np.isfinite(depth_m)] = 0
+    return picture
+
+
+def draw_truth(picture: Picture, poses: Poses) -> Picture:
+    """Return the picture with skeletons; occluded joints are red. Joints outside of the image are left out."""
+    out = picture.copy()
+    if poses.visibility is None:  # nobody
+        return out
+    thickness = max(1, round(picture.shape[1] / 400))
+    for xy, flags in zip(poses.xy_px, poses.visibility, strict=True):
+        for a, b in COCO17.edges:
+            if flags[a] and flags[b]:
+                cv2.line(out, _pixel(xy[a]), _pixel(xy[b]), _side(COCO17.joints[b]), thickness, cv2.LINE_AA)
+        for point, flag in zip(xy, flags, strict=True):
+            if flag:
+                color = _OCCLUDED if flag == Visibility.OCCLUDED else (255, 255, 255)
+                cv2.circle(out, _pixel(point), thickness + 1, color, -1, cv2.LINE_AA)
+    return out
+
+
+def _pixel(point: NDArray) -> tuple[int, int]:
+    return round(float(point[0])), round(float(point[1]))
+
+
+def _side(joint: str) -> tuple[int, int, int]:
+    return _LEFT if joint.startswith("left") else (_RIGHT if joint.startswith("right") else _MIDDLE)
+
+
+def contact_sheet(frames: Sequence[SimulatedFrame], columns: int = 4, width_px: int = 320) -> Picture:
+    """Return a sheet, uint8 (H, W, 3), red first: per frame its color above its depth with the ground truth.
+
+    Args:
+        frames: at least one; those without color show their depth alone.
+        columns: frames per row.
+        width_px: of one picture.
+    """
+    if not frames:
+        raise ValueError("contact_sheet: expected at least one frame, got none")
+    cells = [_cell(frame, width_px) for frame in frames]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
+    return np.vstack(rows)
+
+
+def _cell(simulated: SimulatedFrame, width_px: int) -> Picture:
+    height, width = simulated.frame.size_hw
+    size = (width_px, round(width_px * height / width))
+    pictures = []
+    if simulated.frame.rgb is not None:
+        pictures.append(simulated.frame.rgb)
+    if simulated.frame.depth_m is not None:
+        pictures.append(draw_truth(depth_picture(simulated.frame.depth_m), simulated.poses))
+    return np.vstack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]).astype(np.uint8)
