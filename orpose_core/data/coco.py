@@ -1,28 +1,27 @@
-"""COCO keypoint files: ground truth and results, checked as they are read, as arrays and as :class:`Poses`.
+"""COCO keypoint annotations, checked as they are read, as arrays and as :class:`Poses`.
 
-Coordinates are taken as the file has them, in px of the image. A joint at x = y = 0 is not annotated (or not
-detected). A box is x, y, width, height. Every complaint names the file and the annotation.
+Coordinates are taken as the file has them, in px of the image. A joint at x = y = 0 is not annotated. A box
+is x, y, width, height. Every complaint names the file and the annotation.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orpose_core.data.json_files import column, image_index, name_of, read_json, repeated, rows_of
+from orpose_core.data.json_files import write_json as write_json
 from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
 from orpose_core.types import Intrinsics, Poses
 
-_FILE_SKELETONS = (COCO17, MVOR10, BODY24)
+FILE_SKELETONS = (COCO17, MVOR10, BODY24)
 _PER_ANNOTATION = ("annotation_ids", "keypoints", "boxes_xywh", "areas_px2", "crowd", "person_ids")
-_LOWEST_SCORE = 1e-6  # of a joint that a file gives coordinates but score 0: absent would lose it
 
 
 @dataclass(frozen=True)
@@ -177,32 +176,6 @@ class CocoTruth:
         return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Return the content of a JSON file; ValueError names the file and the place where it breaks off."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, but it is damaged: {error}") from error
-
-
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write JSON under a temporary name and rename it, so that no half-written file is ever seen."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(_json_safe(content), allow_nan=False), encoding="utf-8")
-    temporary.replace(path)
-
-
-def _json_safe(value: Any) -> Any:
-    """Replace NaN, which JSON does not have, by null."""
-    if isinstance(value, dict):
-        return {key: _json_safe(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_safe(v) for v in value]
-    return None if isinstance(value, float) and value != value else value
-
-
 def read_coco(path: str | os.PathLike) -> CocoTruth:
     """Read a COCO keypoints annotation file (persons alone); ValueError says what is wrong, and where."""
     return coco_truth(read_json(path), str(path))
@@ -215,14 +188,14 @@ def coco_truth(content: Any, path: str) -> CocoTruth:
         raise ValueError(f"{path}: expected a COCO file with images, annotations and categories, got {got}")
     person, skeleton = _person_category(content["categories"], path)
     images = content["images"]
-    image_ids = _column(images, "id", "image", path).astype(np.int64)
+    image_ids = column(images, "id", "image", path).astype(np.int64)
     if len(np.unique(image_ids)) != len(image_ids):
-        raise ValueError(f"{path}: expected every image id once, got {_repeated(image_ids)} more than once")
+        raise ValueError(f"{path}: expected every image id once, got {repeated(image_ids)} more than once")
     annotations = [a for a in content["annotations"] if str(a.get("category_id")) == person]
-    ids = _column(annotations, "id", "annotation", path).astype(np.int64)
+    ids = column(annotations, "id", "annotation", path).astype(np.int64)
     if len(np.unique(ids)) != len(ids):
-        raise ValueError(f"{path}: expected every annotation id once, got {_repeated(ids)} more than once")
-    boxes = _rows(annotations, "bbox", 4, path)
+        raise ValueError(f"{path}: expected every annotation id once, got {repeated(ids)} more than once")
+    boxes = rows_of(annotations, "bbox", 4, path)
     negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))
     if len(negative):
         where = f"annotation id {ids[negative[0]]}"
@@ -246,118 +219,6 @@ def coco_truth(content: Any, path: str) -> CocoTruth:
     )
 
 
-def read_results(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """Read a COCO results file: a list of detections, each with an ``image_id`` and a ``score``."""
-    content = read_json(path)
-    if not isinstance(content, list):
-        raise ValueError(
-            f"{path}: expected a list of detections (COCO results), got {type(content).__name__}"
-        )
-    for k, detection in enumerate(content):
-        if not isinstance(detection, dict) or "image_id" not in detection or "score" not in detection:
-            raise ValueError(
-                f"{path}: detection {k}: expected an image_id and a score, got {detection!r:.80}"
-            )
-    return content
-
-
-def result_people(results: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> People:
-    """Gather detected people, float64.
-
-    Joints come from ``coco_keypoints`` where a detection has them (MVOR's files), else from ``keypoints``;
-    their number tells the skeleton.
-
-    Args:
-        results: from :func:`read_results`.
-        image_ids: int64 (i,), the images of the ground truth; the people are numbered by them.
-        path: for messages.
-    """
-    key = "coco_keypoints" if results and "coco_keypoints" in results[0] else "keypoints"
-    n_values = len(results[0].get(key, ())) if results else 3 * len(COCO17)
-    skeleton = next((s for s in _FILE_SKELETONS if 3 * len(s) == n_values), None)
-    if skeleton is None:
-        wanted = ", ".join(f"{3 * len(s)} ({s.name})" for s in _FILE_SKELETONS)
-        raise ValueError(f"{path}: detection 0: expected {wanted} numbers in {key!r}, got {n_values}")
-    keypoints = _rows(results, key, n_values, path, kind="detection").reshape(-1, len(skeleton), 3)
-    scores = _column(results, "score", "detection", path)
-    return People(skeleton, image_index(results, image_ids, path), _present(keypoints), scores)
-
-
-def result_poses(results: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> list[Poses]:
-    """Return the detected people of each image, in the order of ``image_ids``, with their 3D joints.
-
-    3D joints are ``xyz_root_m`` and ``xyz_cam_m``, flat lists of 3 n numbers in metres, null = unknown.
-    """
-    people = result_people(results, image_ids, path)
-    n = len(people.skeleton)
-    key = "coco_keypoints" if results and "coco_keypoints" in results[0] else "keypoints"
-    scores = np.array([r[key][2::3] for r in results], np.float64).reshape(-1, n)
-    there = ~missing(people.xy_px)
-    scores = np.where(there, np.clip(np.nan_to_num(scores), _LOWEST_SCORE, 1.0), 0.0)
-    boxes = people.extents_px()
-    for k, r in enumerate(results):
-        if r.get("bbox"):
-            x, y, w, h = r["bbox"]
-            boxes[k] = x, y, x + w, y + h
-    root, cam = (_points(results, name, n, path) for name in ("xyz_root_m", "xyz_cam_m"))
-
-    def person_rows(rows: IndexArray) -> Poses:
-        return Poses(
-            people.skeleton,
-            people.xy_px[rows].astype(np.float32),
-            scores[rows].astype(np.float32),
-            people.person_scores[rows].astype(np.float32),
-            boxes[rows].astype(np.float32),
-            xyz_root_m=None if root is None else root[rows].astype(np.float32),
-            xyz_cam_m=None if cam is None else cam[rows].astype(np.float32),
-        )
-
-    order = np.argsort(people.image, kind="stable")
-    split = np.searchsorted(people.image[order], np.arange(1, len(image_ids)))
-    return [person_rows(rows) for rows in np.split(order, split)]
-
-
-def poses_as_results(poses: Poses, image_id: int) -> list[dict[str, Any]]:
-    """Return the people of one image as COCO results (COCO's 17 joints unless the skeleton has none of them).
-
-    Beside COCO's keys each has ``skeleton``, and ``xyz_root_m`` and ``xyz_cam_m`` where they are known.
-    A missing joint is 0, 0, 0; an unknown 3D joint null.
-    """
-    if poses.skeleton not in _FILE_SKELETONS:
-        poses = poses.converted(COCO17)
-    results = []
-    for m in range(len(poses)):
-        keypoints = np.concatenate([np.nan_to_num(poses.xy_px[m], nan=0.0), poses.scores[m][:, None]], axis=1)
-        x1, y1, x2, y2 = poses.boxes_px[m].astype(float).tolist()
-        result: dict[str, Any] = {
-            "image_id": int(image_id),
-            "category_id": 1,
-            "skeleton": poses.skeleton.name,
-            "keypoints": keypoints.astype(float).reshape(-1).tolist(),
-            "score": float(poses.person_scores[m]),
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-        }
-        for name in ("xyz_root_m", "xyz_cam_m"):
-            xyz = getattr(poses, name)
-            if xyz is not None:
-                result[name] = [None if np.isnan(v) else float(v) for v in xyz[m].reshape(-1)]
-        results.append(result)
-    return results
-
-
-def image_index(entries: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> IndexArray:
-    """Return int64: for each annotation or detection the index of its image; ValueError on an unknown one."""
-    number = {int(image): k for k, image in enumerate(image_ids)}
-    try:
-        return np.array([number[e["image_id"]] for e in entries], np.int64)
-    except (KeyError, TypeError):
-        k = next(k for k, e in enumerate(entries) if e.get("image_id") not in number)
-        raise ValueError(
-            f"{path}: {_name(entries[k], k)}: expected an image_id of the {len(image_ids)} annotated images, "
-            f"got {entries[k].get('image_id')!r}"
-        ) from None
-
-
 def _person_category(categories: Any, path: str) -> tuple[str, Skeleton]:
     """Return the id (as text: MVOR writes it so) and the skeleton of the category "person"."""
     person = next((c for c in categories if c.get("name") == "person"), None)
@@ -366,10 +227,10 @@ def _person_category(categories: Any, path: str) -> tuple[str, Skeleton]:
             f"{path}: expected a category named person, got {[c.get('name') for c in categories]}"
         )
     joints = tuple(str(j) for j in person.get("keypoints", COCO17.joints))
-    for skeleton in _FILE_SKELETONS:
+    for skeleton in FILE_SKELETONS:
         if joints == skeleton.joints:
             return str(person["id"]), skeleton
-    known = [s.name for s in _FILE_SKELETONS]
+    known = [s.name for s in FILE_SKELETONS]
     raise ValueError(f"{path}: expected the joints of one of {known} in category person, got {joints}")
 
 
@@ -378,19 +239,19 @@ def _keypoints(annotations: Sequence[dict[str, Any]], skeleton: Skeleton, path: 
     n_values = 3 * len(skeleton)
     empty = [0.0] * n_values
     given = [a if a.get("keypoints") else {**a, "keypoints": empty} for a in annotations]
-    keypoints = _rows(given, "keypoints", n_values, path).reshape(-1, len(skeleton), 3)
+    keypoints = rows_of(given, "keypoints", n_values, path).reshape(-1, len(skeleton), 3)
     wrong = np.flatnonzero(~np.isin(keypoints[..., 2], (0, 1, 2)).all(axis=1))
     if len(wrong):
         seen = sorted(set(keypoints[wrong[0], :, 2].tolist()))
         raise ValueError(
-            f"{path}: {_name(annotations[wrong[0]], 0)}: expected visibilities 0, 1 or 2, got {seen}"
+            f"{path}: {name_of(annotations[wrong[0]], 0)}: expected visibilities 0, 1 or 2, got {seen}"
         )
     flags = keypoints[..., 2:]
-    xy_px = _present(keypoints)
+    xy_px = present(keypoints)
     return np.concatenate([xy_px, np.where(np.isnan(xy_px[..., :1]), 0.0, flags)], axis=-1)
 
 
-def _present(keypoints: FloatArray) -> FloatArray:
+def present(keypoints: FloatArray) -> FloatArray:
     """Return the coordinates, NaN where x = y = 0 or one of them is no number."""
     xy_px = keypoints[..., :2]
     absent = (xy_px == 0).all(axis=-1) | ~np.isfinite(xy_px).all(axis=-1)
@@ -400,51 +261,3 @@ def _present(keypoints: FloatArray) -> FloatArray:
 def _relative_to_hips(xyz: FloatArray, skeleton: Skeleton) -> FloatArray:
     hips = [skeleton.index("left_hip"), skeleton.index("right_hip")]
     return xyz - xyz[:, hips].mean(axis=1, keepdims=True)
-
-
-def _points(results: Sequence[dict[str, Any]], key: str, n: int, path: str) -> FloatArray | None:
-    """Return float64 (d, n, 3), NaN = unknown, or None where no detection has ``key``."""
-    if not any(key in r for r in results):
-        return None
-    unknown = [None] * (3 * n)
-    filled = [{**r, key: [np.nan if v is None else v for v in r.get(key, unknown)]} for r in results]
-    return _rows(filled, key, 3 * n, path, kind="detection").reshape(-1, n, 3)
-
-
-def _column(entries: Sequence[dict[str, Any]], key: str, kind: str, path: str) -> NDArray:
-    """Return one number per entry; ValueError names the first entry that has none."""
-    for k, entry in enumerate(entries):
-        value = entry.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-            raise ValueError(f"{path}: {kind} {k}: expected a number as {key!r}, got {value!r:.60}")
-    values = [entry[key] for entry in entries]
-    return np.array(values, np.int64 if key == "id" else np.float64)
-
-
-def _rows(
-    entries: Sequence[dict[str, Any]], key: str, length: int, path: str, kind: str = "annotation"
-) -> FloatArray:
-    """Return float64 (entries, length); ValueError names the first entry that has another number of them."""
-    try:
-        rows = np.array([entry[key] for entry in entries], np.float64)
-        if rows.shape == (len(entries), length) or not entries:
-            return rows.reshape(-1, length)
-    except (KeyError, ValueError, TypeError):
-        pass  # which entry it was is found below
-    for k, entry in enumerate(entries):
-        value = entry.get(key)
-        numbers = value if isinstance(value, list) else []
-        if len(numbers) != length or not all(isinstance(v, (int, float)) for v in numbers):
-            got = f"{len(value)} values" if isinstance(value, list) else f"{value!r:.60}"
-            where = _name(entry, k) if kind == "annotation" else f"{kind} {k}"
-            raise ValueError(f"{path}: {where}: expected {length} numbers as {key!r}, got {got}")
-    raise ValueError(f"{path}: expected {length} numbers as {key!r} in every {kind}")
-
-
-def _name(entry: dict[str, Any], k: int) -> str:
-    return f"annotation id {entry['id']}" if "id" in entry else f"detection {k}"
-
-
-def _repeated(values: Iterable[Any]) -> Any:
-    unique, count = np.unique(np.asarray(list(values)), return_counts=True)
-    return unique[count > 1][0]

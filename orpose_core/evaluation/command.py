@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.coco import write_json
+from orpose_core.data.json_files import write_json
 from orpose_core.evaluation.datasets import EvaluationSet, open_dataset
 from orpose_core.evaluation.run import evaluate_model
 from orpose_core.evaluation.scores import BENCHMARK, PUBLISHED, STRICT, Protocol, evaluate_files

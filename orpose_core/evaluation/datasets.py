@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from orpose_core.data.coco import CocoTruth, poses_as_results
+from orpose_core.data.coco import CocoTruth
+from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.mvor import image_path, load_frame, read_mvor
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation.scores import (

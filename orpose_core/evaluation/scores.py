@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.coco import CocoTruth, read_results, result_people, result_poses
+from orpose_core.data.coco import CocoTruth
+from orpose_core.data.coco_results import read_results, result_people, result_poses
 from orpose_core.data.mvor import read_mvor
 from orpose_core.metrics.coco_ap import ap_of_poses, coco_ap
 from orpose_core.metrics.mpjpe import MpjpeConfig, MpjpeResult, mpjpe_of_poses

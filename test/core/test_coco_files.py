@@ -10,16 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from orpose_core.data.coco import (
-    coco_truth,
-    poses_as_results,
-    read_coco,
-    read_json,
-    read_results,
-    result_people,
-    result_poses,
-    write_json,
-)
+from orpose_core.data.coco import coco_truth, read_coco
+from orpose_core.data.coco_results import poses_as_results, read_results, result_people, result_poses
+from orpose_core.data.json_files import read_json, write_json
 from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY, image_path, load_frame, mvor_truth
 from orpose_core.evaluation import evaluate_model, evaluate_results
 from orpose_core.evaluation.datasets import open_dataset

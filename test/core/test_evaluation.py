@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from orpose_core.cli import main
-from orpose_core.data.coco import poses_as_results, read_json, write_json
+from orpose_core.data.coco_results import poses_as_results
+from orpose_core.data.json_files import read_json, write_json
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation import (
     DATASETS,
