@@ -217,6 +217,131 @@ def _add_simulate(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_simulate)
 
 
+def _estimate(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from orpose_core.data.recordings import Modality, open_recording
+    from orpose_core.estimate import RunOptions, estimate_recording
+    from orpose_core.estimators import EstimatorConfig, load_estimator
+    from orpose_core.image_ops import parse_resolution
+    from orpose_core.types import Intrinsics
+
+    size_hw = None if args.low_resolution is None else parse_resolution(args.low_resolution)
+    options = RunOptions(
+        every=args.every,
+        limit=args.limit,
+        overlays=args.overlays,
+        low_resolution_hw=size_hw,
+        batch=args.batch,
+        track=not args.no_tracking,
+        intrinsics=None if args.camera is None else Intrinsics(*args.camera[:4], *map(int, args.camera[4:])),
+    )
+    config = EstimatorConfig(device=args.device, flip_test=not args.no_flip, threads=args.threads)
+    estimator = load_estimator(args.model, config)
+    wanted: Modality = "depth" if estimator.info.modality == "depth" else "color"
+    topics = {role: getattr(args, f"{role}_topic") for role in ("color", "depth", "camera_info")}
+    chosen = {role: topic for role, topic in topics.items() if topic is not None}
+    recording = open_recording(args.source, wanted, topics=chosen or None, tolerance_s=args.tolerance)
+    with tqdm(unit=" frames", disable=args.quiet) as bar:
+        summary = estimate_recording(recording, estimator, args.out, options, lambda _: bar.update(1))
+    for line in summary.skipped:
+        print(f"skipped: {line}", file=sys.stderr)
+    print(
+        f"{summary.frames} frames, {summary.people} skeletons, {summary.joints_3d} joints in space "
+        f"({estimator.info.name}, {estimator.info.backend}); written to {args.out}"
+    )
+    return 0
+
+
+def _add_estimate(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "estimate",
+        help="find the people in a bag, a folder of images or an image",
+        description="Run a model over a recording, with no ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a "
+        "folder of images or one image. Frames are brought to low resolution first. Writes results.json (COCO "
+        "results), skeletons_3d.json, run.json and overlays drawn on the low-resolution image.",
+    )
+    parser.add_argument("source", metavar="BAG|FOLDER|IMAGE")
+    parser.add_argument("--model", required=True, metavar="NAME|FILE", help="or untrained:depthpose_64x48")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the files are written")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="each K-th frame (default: 1)")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
+    parser.add_argument("--overlays", type=int, default=20, metavar="N", help="default: %(default)s")
+    parser.add_argument("--low-resolution", metavar="WxH", help="default: what the model reads")
+    parser.add_argument("--batch", type=int, default=4, help="frames at once (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
+    parser.add_argument("--no-flip", action="store_true", help="without the mirrored image: twice as quick")
+    parser.add_argument("--no-tracking", action="store_true", help="give people no ids")
+    parser.add_argument("--color-topic", metavar="TOPIC", help="default: found by type and name")
+    parser.add_argument("--depth-topic", metavar="TOPIC")
+    parser.add_argument("--camera-info-topic", metavar="TOPIC")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.05, help="color to depth, s (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--camera",
+        type=float,
+        nargs=6,
+        metavar=("FX", "FY", "CX", "CY", "W", "H"),
+        help="intrinsics of images that bring none, px; without them poses stay in px",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=_estimate)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from orpose_core.demo import DemoOptions, default_model, run_demo
+    from orpose_core.estimators import EstimatorConfig, load_estimator
+
+    options = DemoOptions(args.domain, args.seconds, args.rate, args.seed)
+    config = EstimatorConfig(device=args.device, threads=args.threads)
+    estimator = load_estimator(args.model or default_model(), config)
+    with tqdm(total=options.frames, unit=" frames", disable=args.quiet) as bar:
+        lines = run_demo(estimator, args.out, options, lambda _: bar.update(1))
+    print("\n".join(lines))
+    return 0
+
+
+def _add_demo(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "demo",
+        help="a synthetic scene through the model: picture, video, JSON",
+        description="Render a short scene in a synthetic room, find the people in low-resolution images of "
+        "it and write a picture, a video and JSON. Needs no ROS, no data and no camera.",
+    )
+    parser.add_argument("--out", default="demo_output", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--model", metavar="NAME|FILE", help="default: the shipped depth model")
+    parser.add_argument("--domain", default="or", choices=("or", "general"), help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=3.0, help="default: %(default)s")
+    parser.add_argument("--rate", type=float, default=10.0, help="frames a second (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="of the scene (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=_demo)
+
+
+def _benchmark_estimate(args: argparse.Namespace) -> int:
+    from orpose_core.benchmark import estimate
+
+    print(
+        estimate(
+            args.models, args.repeats, args.threads, args.batch, args.compare, not args.no_flip, args.device
+        )
+    )
+    return 0
+
+
+def _benchmark_surface_offsets(args: argparse.Namespace) -> int:
+    from orpose_core.benchmark import surface_offsets
+
+    print(surface_offsets(args.frames, args.seed))
+    return 0
+
+
 def _benchmark_simulate(args: argparse.Namespace) -> int:
     from orpose_core.benchmark import simulate
 
@@ -262,6 +387,23 @@ def _add_benchmark(subparsers: argparse._SubParsersAction) -> None:
     forward.add_argument("--batch", type=int, default=1, help="images at once (default: %(default)s)")
     forward.add_argument("--repeats", type=int, default=20, help="measured (default: %(default)s)")
     forward.set_defaults(run=_benchmark_forward)
+    estimate = what.add_parser("estimate", help="ms per stage of the way of a frame")
+    estimate.add_argument(
+        "models", nargs="*", default=["untrained:depthpose_64x48@0.25/0.125"], metavar="NAME|FILE"
+    )
+    estimate.add_argument("--repeats", type=int, default=30, help="measured (default: %(default)s)")
+    estimate.add_argument("--threads", type=int, help="PyTorch threads (default: as it comes)")
+    estimate.add_argument("--batch", type=int, default=1, help="frames at once (default: %(default)s)")
+    estimate.add_argument(
+        "--compare", action="store_true", help="with and without flip test, bf16 and float32"
+    )
+    estimate.add_argument("--no-flip", action="store_true", help="without the flip test")
+    estimate.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    estimate.set_defaults(run=_benchmark_estimate)
+    offsets = what.add_parser("surface-offsets", help="how far joints lie behind what depth shows of them")
+    offsets.add_argument("--frames", type=int, default=300, help="per domain (default: %(default)s)")
+    offsets.add_argument("--seed", type=int, default=77, help="default: %(default)s")
+    offsets.set_defaults(run=_benchmark_surface_offsets)
     train = what.add_parser("train", help="images/s of a recipe, and the share of time waiting for data")
     train.add_argument(
         "--config", default="training/depthpose_64x48_small.yaml", metavar="FILE", help="recipe"
@@ -274,6 +416,8 @@ def _add_benchmark(subparsers: argparse._SubParsersAction) -> None:
 
 # Each entry adds its own parser and sets its function as the parser's default ``run``.
 SUBCOMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
+    _add_estimate,
+    _add_demo,
     _add_evaluate,
     _add_train,
     _add_convert,
