@@ -179,19 +179,30 @@ def _poses(
 
 
 @numba.njit(cache=True, nogil=True)
+def _field_strength(peak: NDArray, paf_x: NDArray, paf_y: NDArray) -> float:
+    """Return the length of the field's vector in the cell that ``peak`` is in."""
+    row = min(max(int(peak[PEAK_Y] + 0.5), 0), paf_x.shape[0] - 1)
+    column = min(max(int(peak[PEAK_X] + 0.5), 0), paf_x.shape[1] - 1)
+    return math.sqrt(paf_x[row, column] ** 2 + paf_y[row, column] ** 2)
+
+
+@numba.njit(cache=True, nogil=True)
 def _limb_score(
     a: NDArray, b: NDArray, paf_x: NDArray, paf_y: NDArray, samples: int, threshold: float, min_share: float
 ) -> float:
     """Return the line integral from peak ``a`` to peak ``b``: the mean field along the limb; 0 is no limb.
 
-    As in RTPose's release, a limb longer than half the image's height loses score, and ``min_share`` of the
-    samples must be above ``threshold``.
+    The field is sampled bilinearly. As in RTPose's release, a limb longer than half the image's height loses
+    score, and ``min_share`` of the samples must be above ``threshold``.
     """
     height, width = paf_x.shape
     dx, dy = b[PEAK_X] - a[PEAK_X], b[PEAK_Y] - a[PEAK_Y]
     length = math.sqrt(dx * dx + dy * dy)
-    if length < 1e-6:
-        return 0.0
+    if (
+        length < 1e-6
+    ):  # eyes and nose seen from afar: no direction, but the field may still say that they belong
+        field = _field_strength(a, paf_x, paf_y)
+        return field if field > threshold else 0.0
     ux, uy = dx / length, dy / length
     total, above = 0.0, 0
     for i in range(samples):

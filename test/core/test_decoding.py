@@ -152,7 +152,7 @@ def test_sigma_px_is_the_spread_of_where_the_joint_may_be(spread_px):
     keypoint_maps, paf_maps = (
         np.mean(maps, axis=0, dtype=np.float32)
         for maps in zip(
-            *(maps_of(as_poses(truth.xy_px + rng.normal(size=2) * spread_px)) for _ in range(600)),
+            *(maps_of(as_poses(truth.xy_px + rng.normal(size=2) * spread_px)) for _ in range(300)),
             strict=True,
         )
     )
@@ -185,6 +185,17 @@ def test_joints_of_two_people_on_diagonal_cells_are_two_peaks():
     found = decode_paf(*maps_of(both), SOURCE_HW)
     assert len(found) == 2
     assert (found.scores > 0).sum() == 2 * len(OPENPOSE18)
+
+
+def test_joints_in_the_same_place_still_belong_together():
+    # Far away, with coarse maps, nose and eye fall onto the same point: a limb without direction.
+    truth = apart(1, np.random.default_rng(0))
+    keypoint_maps, paf_maps = maps_of(truth)
+    nose, eye = OPENPOSE18.index("nose"), OPENPOSE18.index("right_eye")
+    keypoint_maps[eye] = keypoint_maps[nose]
+    found = decode_paf(keypoint_maps, paf_maps, SOURCE_HW)
+    assert len(found) == 1
+    np.testing.assert_array_equal(found.xy_px[0, nose], found.xy_px[0, eye])
 
 
 def test_a_flat_map_is_one_peak_and_no_crash():
