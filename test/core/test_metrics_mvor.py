@@ -91,7 +91,7 @@ def test_the_printed_digits(folder: Path) -> None:
 
 
 def test_pck_takes_little_time(folder: Path, content: dict) -> None:
-    """The authors' evaluator takes about 1.1 s of one core, JSON parsing aside; the limit is a fifth of it."""
+    """The authors' evaluator takes 1.1 s of one core, JSON parsing aside; the limit is a fifth of it."""
     results = read_results(folder / "detections_results" / "openpose_kps.json")
     best = np.inf
     for _ in range(3):
