@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,15 +72,15 @@ def test_command_line_overrides_the_file_and_unknown_keys_are_errors(tmp_path: P
     command = parse("x", DepthPoseRecipe, ["--config", config, "--optim.lr", "0.5", "--max-minutes", "3"])
     assert command.recipe.optim.lr == 0.5 and command.recipe.engine.max_minutes == 3
     assert command.recipe.optim.name == "adamw" and command.out == Path("runs/depthpose_64x48_small")
-    with pytest.raises(ValueError, match=r"optim\.lrr"):
-        parse("x", DepthPoseRecipe, ["--config", config, "--optim.lrr", "0.5"])
+    with pytest.raises(ValueError, match=r"optim\.lr"):
+        parse("x", DepthPoseRecipe, ["--config", config, "--optim.lr", "0.5"])
     broken = tmp_path / "broken.yaml"
     broken.write_text("model:\n  widht: 0.5\n")
     with pytest.raises(ValueError, match="widht"):
         parse("x", DepthPoseRecipe, ["--config", str(broken)])
     with pytest.raises(ValueError, match=r"SR\+RTPose needs"):
         parse("x", DepthPoseRecipe, ["--model.architecture", "sr_rtpose"])
-    with pytest.raises(ValueError, match="is it a training run|is missing"):
+    with pytest.raises(ValueError, match=r"is it a training run|is missing"):
         parse("x", DepthPoseRecipe, ["--resume", str(tmp_path)])
 
 
@@ -90,7 +92,7 @@ def test_a_sample_is_a_function_of_its_number_and_decodes_to_its_people() -> Non
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["image"], stream[6]["image"])
     assert first["image"].shape == (1, 48, 64) and first["high_resolution"].shape == (1, 192, 256)
-    assert 0 <= first["image"].min() and first["image"].max() <= 1
+    assert first["image"].min() >= 0 and first["image"].max() <= 1
     frame = stream.frame(5, np.random.default_rng([data.seed, 5]))
     truth = frame.poses.converted(OPENPOSE18)
     found = decode_paf(first["keypoint_maps"], first["paf_maps"], (192, 256))
@@ -178,7 +180,9 @@ def test_every_architecture_learns_from_one_batch(architecture: str) -> None:
     hr = 0.0 if architecture == "rtpose" else 1.0
     recipe = DepthPoseRecipe(model=model_config, loss=LossConfig(hr_weight=hr))
     model = build_model(model_config, seed=0).train()
-    batch = batch_of(SampleMaker(DataConfig(augment=NO_CHANGE), model_config)(simulated(), np.random.default_rng(0)))
+    batch = batch_of(
+        SampleMaker(DataConfig(augment=NO_CHANGE), model_config)(simulated(), np.random.default_rng(0))
+    )
     task, optimizer = DepthPoseTask(recipe, half=False), torch.optim.Adam(model.parameters(), 1e-3)
     losses = []
     for _ in range(12):
@@ -188,7 +192,9 @@ def test_every_architecture_learns_from_one_batch(architecture: str) -> None:
         total.backward()
         optimizer.step()
         losses.append(float(total.detach()))
-    wanted = {"depthpose": {"pose", "high_resolution"}, "rtpose": {"pose"}}.get(architecture, {"high_resolution"})
+    wanted = {"depthpose": {"pose", "high_resolution"}, "rtpose": {"pose"}}.get(
+        architecture, {"high_resolution"}
+    )
     assert set(parts) == wanted
     assert losses[-1] < 0.8 * losses[0]
 
@@ -262,13 +268,21 @@ def person(image: int, joints: int, score: float | None = 0.9, joint_score: floa
 
 
 def test_detections_become_labels_by_the_rules_of_the_paper(tmp_path: Path) -> None:
-    people = [person(0, 10), person(0, 10, score=0.69), person(0, 3), person(1, 17), person(1, 9, joint_score=0.3)]
+    people = [
+        person(0, 10),
+        person(0, 10, score=0.69),
+        person(0, 3),
+        person(1, 17),
+        person(1, 9, joint_score=0.3),
+    ]
     labels = LabelFile(write_folder(tmp_path / "a", people), tmp_path / "a", 0.7, 0.35, 4)
     assert [labels.people_in(i) for i in range(3)] == [1, 1, 0]
     frame = labels.frame(0)
     assert len(frame.poses) == 1 and len(frame.ignored_px) == 2
     assert (frame.poses.scores[0] > 0).sum() == 10 and np.allclose(frame.depth_m, 1.0)
-    by_hand = LabelFile(write_folder(tmp_path / "b", [person(2, 5, score=None)]), tmp_path / "b", 0.7, 0.35, 4)
+    by_hand = LabelFile(
+        write_folder(tmp_path / "b", [person(2, 5, score=None)]), tmp_path / "b", 0.7, 0.35, 4
+    )
     assert by_hand.frame(2).poses.scores.max() == 1.0
 
 
@@ -293,19 +307,22 @@ def test_broken_label_files_are_refused(tmp_path: Path) -> None:
 
     refused("annotation 0: no image has the id 9", write_folder(tmp_path, [person(9, 5)]))
     short = person(0, 5) | {"keypoints": [1, 2, 3]}
-    refused(r"annotation 0: expected a bbox of 4 and 51 keypoint numbers .*got 4 and 3", write_folder(tmp_path, [short]))
+    refused(
+        r"annotation 0: expected a bbox of 4 and 51 keypoint numbers .*got 4 and 3",
+        write_folder(tmp_path, [short]),
+    )
     refused("expected finite", write_folder(tmp_path, [person(0, 5) | {"bbox": [float("nan"), 0, 1, 1]}]))
     refused("annotation 0: expected bbox", write_folder(tmp_path, [{"image_id": 0}]))
     refused("no skeleton has the joints", write_folder(tmp_path, [], [{"keypoints": ["toe"]}]))
     labels = write_folder(tmp_path, [person(0, 5)])
     labels.write_text(labels.read_text()[:-20])
-    refused("labels.json.*damaged", labels)
+    refused(r"labels.json.*damaged", labels)
     labels.write_text("[]")
     refused("images and annotations", labels)
 
     labels = write_folder(tmp_path, [person(0, 5, score=0.1)])
     data = DataConfig(source="folder", folder=tmp_path, labels=labels)
-    with pytest.raises(ValueError, match="no image has a person with a score of 0.7"):
+    with pytest.raises(ValueError, match=r"no image has a person with a score of 0.7"):
         FolderSamples(data, SMALL)
     labels = write_folder(tmp_path, [person(0, 5)])
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((96, 128), np.uint8))
@@ -313,3 +330,33 @@ def test_broken_label_files_are_refused(tmp_path: Path) -> None:
         FolderSamples(data, SMALL)[0]
     with pytest.raises(ValueError, match=r"needs data.folder"):
         DataConfig(source="folder")
+
+
+def test_the_real_depth_check_counts_what_it_says(realdata: Path) -> None:
+    """Fed with the true people, their mirror twins and a stranger, not with a network."""
+    spec = importlib.util.spec_from_file_location(
+        "real_depth_people", RECIPES.parent / "benchmarks/real_depth_people.py"
+    )
+    assert spec is not None and spec.loader is not None
+    check = importlib.util.module_from_spec(spec)
+    sys.modules["real_depth_people"] = check
+    spec.loader.exec_module(check)
+    frames = check.read_frames(realdata)
+    assert [len(frame.truth) for frame in frames] == [5, 1, 1, 1]
+    for frame in frames:
+        found = frame.truth.converted(OPENPOSE18)
+        counts = check.score_frame(frame, found)
+        assert counts["found"] == counts["people"] == len(frame.truth)
+        # the head is where the eyes are, and this skeleton was given none
+        heads = int((frame.truth.scores[:, 0] > 0).sum())
+        assert counts["correct"] == counts["joints"] - heads and counts["extra"] == 0
+        twins = replace(
+            found,
+            xy_px=found.xy_px[:, list(OPENPOSE18.flip_permutation)],
+            scores=found.scores[:, list(OPENPOSE18.flip_permutation)],
+        )
+        swapped = check.score_frame(frame, twins)
+        assert swapped["correct"] < swapped["correct_swap_allowed"] == counts["correct"]
+        stranger = replace(found, xy_px=np.clip(found.xy_px / 20, 0, 20))
+        lost = check.score_frame(frame, stranger)
+        assert lost["found"] == 0 and lost["extra"] + lost["extra_in_background"] == len(frame.truth)
