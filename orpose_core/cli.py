@@ -258,8 +258,8 @@ def _add_estimate(subparsers: argparse._SubParsersAction) -> None:
         "estimate",
         help="find the people in a bag, a folder of images or an image",
         description="Run a model over a recording, with no ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a "
-        "folder of images or one image. Frames are brought to low resolution first. Writes results.json (COCO "
-        "results), skeletons_3d.json, run.json and overlays drawn on the low-resolution image.",
+        "folder of images or one image. Frames are brought to low resolution first. Writes results.json "
+        "(COCO results), skeletons_3d.json, run.json and overlays drawn on the low-resolution image.",
     )
     parser.add_argument("source", metavar="BAG|FOLDER|IMAGE")
     parser.add_argument("--model", required=True, metavar="NAME|FILE", help="or untrained:depthpose_64x48")
