@@ -45,6 +45,15 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
 ]
 
 
+def _reliable(topics: list[str]) -> dict[str, str]:
+    """Return the parameters that make the subscriptions to these topics reliable.
+
+    A replay can be, other than a camera; and full-resolution images in pieces seldom arrive whole otherwise.
+    """
+    names = (name[name.rindex("//") + 1 :] if "//" in name else name for name in topics)
+    return {f"qos_overrides.{name}.subscription.reliability": "reliable" for name in names}
+
+
 def _nodes(context: LaunchContext) -> list[Node]:
     """Return the nodes for the cameras that were asked for."""
 
@@ -69,11 +78,17 @@ def _nodes(context: LaunchContext) -> list[Node]:
         inputs = {"depth/image_raw": "depth_topic", "color/image_raw": "color_topic",
                   "camera_info": "camera_info_topic"}  # fmt: skip
         remappings = [(name, given(argument)) for name, argument in inputs.items() if given(argument) != name]
-        nodes += [
-            Node(executable="lowres_gateway", namespace=camera, parameters=[config, time, settings],
-                 remappings=remappings, **ours)
-            for camera in cameras
-        ]  # fmt: skip
+        for camera in cameras:
+            topics = [f"/{camera}/{given(argument)}" for argument in inputs.values()] if given("bag") else []
+            nodes.append(
+                Node(
+                    executable="lowres_gateway",
+                    namespace=camera,
+                    parameters=[config, time, settings, _reliable(topics)],
+                    remappings=remappings,
+                    **ours,
+                )
+            )
     if given("bag"):
         playing = {"rate": float(given("rate")), "loop": is_set("loop"), "clock": is_set("use_sim_time")}
         nodes.append(Node(executable="bag_replay", parameters=[{"bag": given("bag")} | playing], **ours))
