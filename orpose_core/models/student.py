@@ -121,6 +121,7 @@ class Student(nn.Module):
         sound = torch.isfinite(boxes).all(dim=1) & (scores > least)
         boxes, scores = boxes[sound], scores[sound]
         best = nms(boxes, scores, self.config.box_nms_iou)[: self.config.people]
+        best = best[(boxes[best, 2:] > boxes[best, :2]).all(dim=1)]  # outside the image nothing is left of it
         return boxes[best], scores[best]
 
     def keypoint_maps(self, features: Sequence[Tensor], boxes: Sequence[Tensor]) -> BranchMaps:
