@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
@@ -16,6 +18,12 @@ from orpose_core.models.student_config import StudentConfig
 NORM_EPS = 1e-5
 PYRAMID_STRIDES = (4, 8, 16, 32, 64)
 """Image px per cell of p2 to p6."""
+
+
+def in_float32(x: Tensor) -> AbstractContextManager:
+    """Return a context in which autocast is off on the device of ``x``; the meta device has none."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
+
 
 _BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], Sequence[int]]] = {
     "resnet50": (Bottleneck, (3, 4, 6, 3)),

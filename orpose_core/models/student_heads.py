@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from orpose_core.models.student_backbone import PYRAMID_STRIDES
+from orpose_core.models.student_backbone import PYRAMID_STRIDES, in_float32
 from orpose_core.models.student_config import StudentConfig
 
 _CANONICAL_LEVEL, _CANONICAL_SIDE_PX = 4, 224.0
@@ -71,7 +71,7 @@ class BoxHead(nn.Module):
         """Return logits (R, 2) of person and background, and deltas (R, 4), both float32."""
         x = functional.relu(self.fc1(pooled.flatten(1)))  # (R, 12544) -> (R, 1024)
         x = functional.relu(self.fc2(x))
-        with torch.autocast(x.device.type, enabled=False):
+        with in_float32(x):
             return self.logits(x.float()), self.deltas(x.float())
 
 
@@ -116,7 +116,7 @@ class KeypointHead(nn.Module):
     def forward(self, pooled: Tensor) -> BranchMaps:
         """Return the maps of pooled features (R, 256, 14, 14), in float32."""
         x = self.convs(pooled)  # (R, 512, 14, 14)
-        with torch.autocast(x.device.type, enabled=False):
+        with in_float32(x):
             maps = {
                 name: functional.interpolate(
                     deconv(x.float()), scale_factor=2, mode="bilinear", align_corners=False

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import batched_nms
 
-from orpose_core.models.student_backbone import PYRAMID_STRIDES
+from orpose_core.models.student_backbone import PYRAMID_STRIDES, in_float32
 from orpose_core.models.student_config import StudentConfig
 
 _LARGEST_LOG_SCALE = math.log(1000.0 / 16)
@@ -104,7 +104,7 @@ class RegionProposals(nn.Module):
         logits, deltas = [], []
         for x in features:
             t = functional.relu(self.conv(x))
-            with torch.autocast(t.device.type, enabled=False):  # a box needs more digits than a bfloat16 has
+            with in_float32(t):  # a box needs more digits than a bfloat16 has
                 logits.append(self.logits(t.float()).permute(0, 2, 3, 1).flatten(1))  # (B, h w ratios)
                 d = self.deltas(t.float())  # (B, ratios 4, h, w)
             deltas.append(d.permute(0, 2, 3, 1).reshape(len(d), -1, 4))  # (B, h w ratios, 4)
