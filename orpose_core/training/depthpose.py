@@ -195,8 +195,18 @@ def export(folder: Path, recipe: DepthPoseRecipe, path: Path) -> dict[str, Any]:
     model = build_model(without_unused_parts(recipe), seed=recipe.engine.seed)
     model.load_state_dict(saved["mean"] if recipe.optim.ema_decay else saved["model"])
     facts = facts_of(recipe, state)
-    write_weights(model.eval(), path, facts | {"scores": state.validations[-1] if state.validations else {}})
+    scores = _scores_at(RunFolder(folder), state)
+    write_weights(model.eval(), path, facts | {"scores": scores})
     return facts
+
+
+def _scores_at(run: RunFolder, state: RunState) -> dict[str, Any]:
+    """Return the final scores if the run has ended where its checkpoint is, else the newest validation's."""
+    if run.results.is_file():
+        results = json.loads(run.results.read_text())
+        if results["steps"] == state.step:
+            return results["scores"]
+    return state.validations[-1] if state.validations else {}
 
 
 def gflops(config: ModelConfig) -> float:

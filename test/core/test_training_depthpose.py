@@ -72,8 +72,8 @@ def test_command_line_overrides_the_file_and_unknown_keys_are_errors(tmp_path: P
     command = parse("x", DepthPoseRecipe, ["--config", config, "--optim.lr", "0.5", "--max-minutes", "3"])
     assert command.recipe.optim.lr == 0.5 and command.recipe.engine.max_minutes == 3
     assert command.recipe.optim.name == "adamw" and command.out == Path("runs/depthpose_64x48_small")
-    with pytest.raises(ValueError, match=r"optim\.lr"):
-        parse("x", DepthPoseRecipe, ["--config", config, "--optim.lr", "0.5"])
+    with pytest.raises(ValueError, match=r"optim\.lrr"):
+        parse("x", DepthPoseRecipe, ["--config", config, "--optim.lrr", "0.5"])
     broken = tmp_path / "broken.yaml"
     broken.write_text("model:\n  widht: 0.5\n")
     with pytest.raises(ValueError, match="widht"):
