@@ -8,7 +8,6 @@ refused (parameter ``root_relative``).
 
 from __future__ import annotations
 
-import colorsys
 import math
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from orpose_core.data.skeleton_messages import from_skeleton_info, stamp_ns_of
+from orpose_core.render import track_color
 from orpose_core.skeleton import Skeleton, by_name
 from orpose_ros import parameters
 from orpose_ros.input_watch import SILENCE_S, InputWatch, overridable_qos
@@ -71,8 +71,7 @@ def track_colour(track_id: int) -> ColorRGBA:
     """Return the colour of a track: always the same, unlike those of the ids next to it; -1 is grey."""
     if track_id < 0:
         return ColorRGBA(r=0.6, g=0.6, b=0.6, a=1.0)
-    golden = (track_id * 0.618033988749895) % 1.0
-    r, g, b = colorsys.hsv_to_rgb(golden, 0.75, 0.95)
+    r, g, b = (value / 255 for value in track_color(track_id))  # the same as in our pictures
     return ColorRGBA(r=r, g=g, b=b, a=1.0)
 
 
@@ -100,11 +99,13 @@ class SkeletonMarkers(SelfStartingNode):
         self._skeletons: dict[str, Skeleton] = {}
         self._scenes: dict[str, _Scene] = {}
         self._timer: Any = None
+        self._info: Any = None
 
     def configure(self) -> None:
         """Make publishers and subscriptions."""
         self.watch = InputWatch(self, self.parameters.silence_s)
-        self.watch.subscribe(SkeletonInfo, "skeleton_info", self._take_info, LATCHED, required=False)
+        # Not watched: it is sent once, and silent for good.
+        self._info = self.create_subscription(SkeletonInfo, "skeleton_info", self._take_info, copy(LATCHED))
         for namespace in self.parameters.cameras:
             prefix = f"{namespace}/" if namespace else ""
             publisher = self.create_lifecycle_publisher(
@@ -136,16 +137,21 @@ class SkeletonMarkers(SelfStartingNode):
             self.watch.close()
         if self._timer is not None:
             self.destroy_timer(self._timer)
+        if self._info is not None:
+            self.destroy_subscription(self._info)
         for scene in self._scenes.values():
             self.destroy_lifecycle_publisher(scene.publisher)
-        self.watch = self._timer = None
+        self.watch = self._timer = self._info = None
         self._scenes.clear()
 
     def _changed(self, settings: MarkerParameters) -> None:
         self.parameters = settings
 
     def _take_info(self, message: SkeletonInfo) -> None:
-        self._skeletons[message.skeleton_model] = from_skeleton_info(message)
+        try:
+            self._skeletons[message.skeleton_model] = from_skeleton_info(message)
+        except ValueError as error:
+            self.get_logger().warning(f"skeleton_info refused: {error}")
 
     def _take(self, scene: _Scene, namespace: str, message: Skeleton3DArray) -> None:
         """Draw one message; ValueError refuses it."""
