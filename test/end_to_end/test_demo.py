@@ -1,4 +1,4 @@
-"""The demo as a user runs it: real nodes in processes of their own, files at the end, and a failure that is one."""
+"""The demo as a user runs it: real nodes in processes of their own, and files at the end."""
 
 from __future__ import annotations
 

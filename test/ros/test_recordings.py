@@ -1,4 +1,4 @@
-"""The node graph over real recordings: a skeleton message for every processed frame, with its stamp and frame."""
+"""The node graph over real recordings: skeletons of every processed frame, with its stamp and frame."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def test_480_real_or_frames(
         f"qos_overrides.{topic}.subscription.reliability": "reliable",
         f"qos_overrides.{topic}.subscription.depth": 500,
     }
-    bench = pose_bench(model="untrained:depthpose_color_53x40@0.0625", max_people=1, **reliable)
+    bench = pose_bench(model="untrained:depthpose_color_53x40@0.0625", max_people=1, start=False, **reliable)
+    assert bench.node.start()
     replay = graph.make(BagReplay, start=False, bag=str(bag), rate=2.0)
     replay.start()
     counts = bench.node.diagnostics.counts
@@ -116,7 +117,7 @@ def test_480_real_or_frames(
 def test_skeletons_are_recorded_in_a_bag_and_read_back(
     pose_bench: MakeBench, realdata: Path, tmp_path: Path, graph: Any
 ) -> None:
-    """What the node publishes can be stored with rosbags, message definitions included, and is the same again."""
+    """What the node publishes can be stored with rosbags, definitions included, and is the same again."""
     from rclpy.serialization import serialize_message
 
     bench = pose_bench(model="untrained:depthpose_color_53x40@0.0625")
