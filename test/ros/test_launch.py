@@ -58,6 +58,7 @@ def _ros_launch() -> dict[str, str]:
     return os.environ | {"AMENT_PREFIX_PATH": ":".join([*prefixes, there[0]]), "PATH": path}
 
 
+@pytest.mark.timeout(400)
 def test_launched_from_a_bag_skeletons_come_out(graph, realdata):
     from orpose_ros.msg import Skeleton2DArray
 
@@ -83,7 +84,7 @@ def test_launched_from_a_bag_skeletons_come_out(graph, realdata):
     file = REPOSITORY / "launch" / "or_pose.launch.py"
     process = subprocess.Popen([sys.executable, "-c", program, file, *arguments], env=environment)
     try:
-        graph.until(lambda: small and skeletons, "low-resolution images and skeletons", timeout_s=90)
+        graph.until(lambda: small and skeletons, "low-resolution images and skeletons", timeout_s=240)
     finally:
         process.terminate()
         process.wait(timeout=30)

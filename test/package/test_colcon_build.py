@@ -1,0 +1,78 @@
+"""A colcon build, plain and symlinked, gives messages, modules, nodes and data from one package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+COLCON = shutil.which("colcon", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+pytestmark = [
+    pytest.mark.skipif(COLCON is None, reason="colcon is not installed here"),
+    pytest.mark.timeout(600),
+]
+
+CHECK = """
+import os, sys
+from orpose_ros.msg import Skeleton2DArray
+import orpose_core.types
+import orpose_ros.lowres_gateway, orpose_ros.pose_node
+from rclpy.serialization import deserialize_message, serialize_message
+array = Skeleton2DArray(skeleton_model="coco17")
+assert deserialize_message(serialize_message(array), Skeleton2DArray) == array
+install = os.environ["INSTALL"]
+for module in (sys.modules["orpose_ros.msg"], orpose_ros.pose_node, orpose_core.types):
+    assert module.__file__.startswith(install), module.__file__
+"""
+
+
+def _clean_environment() -> dict[str, str]:
+    """Return an environment in which the checkout cannot stand in for the build."""
+    dropped = ("PYTHONPATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE")
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    if "AMENT_PREFIX_PATH" not in environment:
+        environment["AMENT_PREFIX_PATH"] = environment["CMAKE_PREFIX_PATH"] = sys.prefix
+    return environment
+
+
+@pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["plain", "symlink-install"])
+def test_colcon_build(tmp_path, options):
+    package = tmp_path / "src" / "orpose_ros"
+    ignored = shutil.ignore_patterns(".*", "build", "install", "log", "__pycache__", "demo_output", "runs")
+    shutil.copytree(REPOSITORY, package, ignore=ignored)
+    environment = _clean_environment()
+    command = ["colcon", "build", "--packages-select", "orpose_ros", "--event-handlers", "console_direct-"]
+    built = subprocess.run(
+        [*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+
+    install = tmp_path / "install" / "orpose_ros"
+    for node in ("lowres_gateway", "pose_node", "skeleton_markers", "bag_replay"):
+        assert os.access(install / "lib" / "orpose_ros" / node, os.X_OK), node
+    share = install / "share" / "orpose_ros"
+    for name in ("launch/or_pose.launch.py", "config/or_pose.yaml", "rviz/or_pose.rviz", "package.xml"):
+        assert (share / name).is_file(), name
+
+    # As a user does: source it, in a folder from which the checkout is not to be seen.
+    environment["INSTALL"] = str(tmp_path)
+    sourced = f"source {tmp_path}/install/local_setup.bash; exec "
+    checked = subprocess.run(["bash", "-c", sourced + '"$@"', "-", sys.executable, "-c", CHECK],
+                             cwd="/", env=environment, capture_output=True, text=True)  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    node = subprocess.run(
+        ["bash", "-c", sourced + f"{install}/lib/orpose_ros/bag_replay --help"],
+        cwd="/", env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert node.returncode == 0 and "rosbag2" in node.stdout, node.stderr
+    version = subprocess.run(
+        ["bash", "-c", sourced + f"{install}/bin/orpose --version"],
+        cwd="/", env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert version.stdout.startswith("orpose "), version.stderr

@@ -1,0 +1,111 @@
+"""The floors of the house: each part imports only what stands below it, and the core no ROS at all."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+# From the top down; parts on one line do not import each other. A part is a module or a package of
+# orpose_core.
+FLOORS = (
+    ("orpose_ros",),
+    ("cli",),
+    ("benchmark",),
+    ("training",),
+    ("distillation",),
+    ("evaluation",),
+    ("estimators",),
+    ("tracking", "render"),
+    ("decoding",),
+    ("data",),
+    ("metrics",),
+    ("simulation",),
+    ("geometry", "image_ops"),
+    ("types",),
+    ("skeleton",),
+    ("models",),
+)
+HEIGHT = {part: len(FLOORS) - i for i, floor in enumerate(FLOORS) for part in floor}
+ROS = {
+    "rclpy", "launch", "launch_ros", "cv_bridge", "message_filters", "tf2_ros", "rosidl_runtime_py",
+    "orpose_ros", "ament_index_python",
+}  # fmt: skip
+
+
+def _imports(file: Path) -> list[tuple[int, str]]:
+    """Return (line, dotted name) of every import in a file, those inside functions included."""
+    found = []
+    package = file.relative_to(REPOSITORY).with_suffix("").parts
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level]) + "." if node.level else ""
+            name = base + (node.module or "")
+            found += [(node.lineno, f"{name}.{alias.name}") for alias in node.names]
+    return found
+
+
+def _part(name: str) -> str | None:
+    """Return the part of the house that a dotted name belongs to, None where it is somebody else's."""
+    parts = name.split(".")
+    if parts[0] == "orpose_ros":
+        return "orpose_ros"
+    return parts[1] if parts[0] == "orpose_core" and len(parts) > 1 and parts[1] != "__version__" else None
+
+
+def _violations(files: list[Path]) -> list[str]:
+    wrong = []
+    for file in files:
+        inside = file.relative_to(REPOSITORY)
+        own = _part(".".join(inside.with_suffix("").parts))
+        if own in (None, "__init__"):
+            own = "orpose_core itself"
+        for line, name in _imports(file):
+            other = _part(name)
+            if own != "orpose_ros" and (name.split(".")[0] in ROS or name.split(".")[0].endswith("_msgs")):
+                wrong.append(f"{inside}:{line} imports ROS: {name}")
+            elif other and other != own and HEIGHT[other] >= HEIGHT.get(own, 0):
+                wrong.append(f"{inside}:{line} ({own}) imports {name}, which does not stand below it")
+    return wrong
+
+
+def _files() -> list[Path]:
+    return sorted([*(REPOSITORY / "orpose_core").rglob("*.py"), *(REPOSITORY / "orpose_ros").rglob("*.py")])
+
+
+def test_every_part_has_a_floor():
+    parts = {
+        p.stem
+        for p in (REPOSITORY / "orpose_core").iterdir()
+        if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
+    assert parts - {"__init__", "__main__"} <= set(HEIGHT)
+
+
+def test_each_part_imports_only_what_stands_below_it():
+    wrong = _violations(_files())
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("skeleton.py", "from orpose_core.types import Poses"),
+        ("models/x.py", "from orpose_core.skeleton import COCO17"),
+        ("metrics/x.py", "import rclpy"),
+        ("data/x.py", "def f():\n    from sensor_msgs.msg import Image"),
+        ("types.py", "from orpose_core import geometry"),
+        ("tracking.py", "from orpose_core.render import draw_poses"),
+    ],
+)
+def test_a_wrong_import_is_found(tmp_path, monkeypatch, place, line):
+    file = tmp_path / "orpose_core" / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(line)
+    monkeypatch.setitem(globals(), "REPOSITORY", tmp_path)
+    assert len(_violations([file])) == 1
