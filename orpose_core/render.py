@@ -173,7 +173,7 @@ def view_3d(
     def placed(points: NDArray) -> NDArray:
         x, y, z = np.moveaxis(points - centre, -1, 0)
         right, depth = cos * x + sin * y, -sin * x + cos * y
-        scale = 0.9 * min(width, height) / np.maximum(5.0 + 0.9 * depth, 1.0)
+        scale = 1.3 * min(width, height) / np.maximum(5.0 + 0.9 * depth, 1.0)
         above = z + 0.35 * depth  # seen from a little above
         return np.stack([width / 2 + right * scale, height * 0.55 - above * scale], axis=-1)
 
