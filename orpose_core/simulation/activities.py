@@ -260,7 +260,7 @@ def _one_arm(pose: Float64Array, d: Float64Array, dice: Dice, activity: str) -> 
             busy,
             dice.between(50, 110) * DEGREE,
             dice.between(-15, 75) * DEGREE,
-            dice.between(0, 45) * DEGREE,
+            dice.between(0, 75) * DEGREE,
             dice.between(-30, 40) * DEGREE,
         )
     elif activity == "wave":
@@ -343,8 +343,12 @@ def _towards_target(pose: Float64Array, d: Float64Array, dice: Dice, actor: Acto
     c, s = cos(actor.yaw_rad), sin(actor.yaw_rad)
     for right in (False, True):
         side = (1.0 if right else -1.0) * dice.between(0.02, 0.20)
-        ahead = dice.near(0.0, 0.07)
-        point = (x + c * side - s * ahead, y + s * side + c * ahead, z + dice.between(-0.04, 0.12))
+        ahead = dice.near(0.0, 0.07) + 0.5 * max(total - 0.4, 0.0)  # who bends works further away, and lower
+        point = (
+            x + c * side - s * ahead,
+            y + s * side + c * ahead,
+            z + dice.between(-0.04, 0.12) - 0.15 * max(total - 0.4, 0.0),
+        )
         hand_at(pose, d, right, point, dice.between(0.3, 0.9))
     if actor.activity == "imaging" or dice.chance(0.12):
         _one_arm(pose, d, dice, "reach")
@@ -378,6 +382,7 @@ def keyframe(actor: Actor, d: Float64Array, number: int) -> Float64Array:
             )
     elif not _both(pose, d, dice, activity):
         _one_arm(pose, d, dice, activity)
+    k.settle_arms(pose, d)
     return pose
 
 
@@ -407,10 +412,11 @@ def _walk(actor: Actor, d: Float64Array, pose: Float64Array, time_s: float) -> F
         out[row + 1] = sign * swing * stride / leg
         out[row + 2] = 0.13 * max(lifting, 0.0)
         out[row + 4] = 0.5 * min(0.0, sign * swing * (1.0 if lifting < 0 else -1.0)) * abs(swing)
-    for right, sign in ((False, 1.0), (True, -1.0)):
-        row = k.RIGHT_WRIST if right else k.LEFT_WRIST
-        if out[row + 2] < -0.6:  # a hanging arm swings against its leg
-            out[row + 1] += sign * 0.28 * swing
+    for row, sign in ((k.LEFT_UPPER_ARM, 1.0), (k.RIGHT_UPPER_ARM, -1.0)):
+        if out[row + 2] < -0.8:  # a hanging arm swings against its leg
+            fore = row - k.LEFT_UPPER_ARM + k.LEFT_FOREARM
+            out[row + 1] += sign * 0.30 * swing
+            out[fore + 1] += sign * 0.30 * swing
     return out
 
 
@@ -419,6 +425,20 @@ def _cached_keyframe(actor: Actor, dimensions: bytes, number: int) -> Float64Arr
     pose = keyframe(actor, np.frombuffer(dimensions), number)
     pose.setflags(write=False)
     return pose
+
+
+def _between(first: Float64Array, second: Float64Array, part: float) -> Float64Array:
+    """Interpolate two poses; a bone that turns nearly right about goes outwards, not through its own axis."""
+    out = first + part * (second - first)
+    for row in (k.LEFT_FOREARM, k.RIGHT_FOREARM, k.LEFT_UPPER_ARM, k.RIGHT_UPPER_ARM):
+        a, b = first[row : row + 3], second[row : row + 3]
+        against = -float(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
+        if against > 0.0:
+            outwards = 1.0 if row in (k.RIGHT_FOREARM, k.RIGHT_UPPER_ARM) else -1.0
+            bump = 2.4 * part * (1.0 - part) * against
+            out[row] += bump * outwards
+            out[row + 1] += 0.5 * bump
+    return out
 
 
 def pose_at(actor: Actor, d: Float64Array, time_s: float) -> Float64Array:
@@ -436,7 +456,7 @@ def pose_at(actor: Actor, d: Float64Array, time_s: float) -> Float64Array:
     pose = _cached_keyframe(actor, key, number)
     if part > 0.0:
         part = part * part * part * (part * (6.0 * part - 15.0) + 10.0)
-        pose = pose + part * (_cached_keyframe(actor, key, number + 1) - pose)
+        pose = _between(pose, _cached_keyframe(actor, key, number + 1), part)
     if actor.activity == "walk":
         pose = _walk(actor, d, pose, time_s)
     return pose

@@ -25,8 +25,14 @@ HEIGHT = 3  # of the pelvis above the floor, in standing hip heights (metres whe
 PITCH, ROLL = 4, 5  # of the pelvis; pitch leans forward
 FLEX, SIDE, TWIST = 6, 7, 8  # of the spine, thorax against pelvis; flex bends forward, twist turns left
 NECK_PITCH, NECK_YAW, NECK_ROLL = 9, 10, 11  # of the head against the thorax; pitch looks down
-LEFT_WRIST, RIGHT_WRIST = 12, 15  # from the shoulder in the thorax frame, in arm lengths (3 numbers)
-LEFT_POLE, RIGHT_POLE = 18, 21  # direction in which the elbow points, thorax frame (3 numbers)
+LEFT_WRIST, RIGHT_WRIST = (
+    12,
+    15,
+)  # while a pose is made: from the shoulder, thorax frame, arm lengths (3 numbers)
+LEFT_POLE, RIGHT_POLE = 18, 21  # while a pose is made: where the elbow points, thorax frame (3 numbers)
+# :func:`settle_arms` turns those into directions of the bones, which can be interpolated: elbows never flip.
+LEFT_FOREARM, RIGHT_FOREARM = LEFT_WRIST, RIGHT_WRIST  # direction, thorax frame (3 numbers)
+LEFT_UPPER_ARM, RIGHT_UPPER_ARM = LEFT_POLE, RIGHT_POLE  # direction, thorax frame (3 numbers)
 LEFT_FOOT, RIGHT_FOOT = (
     24,
     29,
@@ -135,27 +141,49 @@ def _frame_along(forward, up_hint):
 
 
 @njit(cache=True)
-def _arm(pose, d, thorax, joints, frames, right):
-    """Set shoulder, elbow, wrist and the hand's frame of one arm."""
+def _shoulder(pose, d, thorax, thorax_joint, x, y, z, sign):
+    """Return a shoulder, float64 (3,): the girdle follows the hand at (x, y, z), arm lengths, thorax frame.
+
+    Up when it is raised, forward and in when it reaches across.
+    """
     h = d[STATURE]
-    sign = 1.0 if right else -1.0
-    row = RIGHT_WRIST if right else LEFT_WRIST
-    pole_row = RIGHT_POLE if right else LEFT_POLE
-    x, y, z = pose[row], pose[row + 1], pose[row + 2]
-    # The shoulder girdle follows the arm: up when it is raised, forward and in when it reaches across.
     up = (0.035 * min(max(z + 0.2, 0.0), 1.0) + pose[SHRUG]) * h
     front = (0.018 * y - 0.006) * h
     inwards = 0.02 * h * min(max(y, 0.0), 1.0) + 0.25 * up
-    shoulder = joints[THORAX] + applied(thorax, sign * (d[SHOULDER_HALF] - inwards), front, up)
+    return thorax_joint + applied(thorax, sign * (d[SHOULDER_HALF] - inwards), front, up)
+
+
+@njit(cache=True)
+def settle_arms(pose, d):
+    """Turn the targets of both wrists into directions of upper arm and forearm, in place (two-bone IK)."""
+    origin = np.zeros(3)
+    elbow, wrist = np.empty(3), np.empty(3)
     length = d[UPPER_ARM] + d[FOREARM]
-    target = shoulder + applied(thorax, x * length, y * length, z * length)
-    pole = applied(thorax, pose[pole_row], pose[pole_row + 1], pose[pole_row + 2])
-    elbow_row = RIGHT_ELBOW if right else LEFT_ELBOW
-    wrist_row = RIGHT_WRIST_JOINT if right else LEFT_WRIST_JOINT
+    for row, pole_row in ((LEFT_WRIST, LEFT_POLE), (RIGHT_WRIST, RIGHT_POLE)):
+        target = pose[row : row + 3] * length
+        two_bones(
+            origin, target, pose[pole_row : pole_row + 3].copy(), d[UPPER_ARM], d[FOREARM], elbow, wrist
+        )
+        pose[pole_row : pole_row + 3] = elbow / d[UPPER_ARM]
+        pose[row : row + 3] = (wrist - elbow) / d[FOREARM]
+
+
+@njit(cache=True)
+def _arm(pose, d, thorax, joints, frames, right):
+    """Set shoulder, elbow, wrist and the hand's frame of one arm."""
+    sign = 1.0 if right else -1.0
+    row = RIGHT_FOREARM if right else LEFT_FOREARM
+    upper_row = RIGHT_UPPER_ARM if right else LEFT_UPPER_ARM
+    fore, upper = unit(pose[row : row + 3]), unit(pose[upper_row : upper_row + 3])
+    share = d[UPPER_ARM] / (d[UPPER_ARM] + d[FOREARM])
+    hand_at = share * upper + (1.0 - share) * fore
+    shoulder = _shoulder(pose, d, thorax, joints[THORAX], hand_at[0], hand_at[1], hand_at[2], sign)
+    elbow = shoulder + d[UPPER_ARM] * applied(thorax, upper[0], upper[1], upper[2])
+    forward = applied(thorax, fore[0], fore[1], fore[2])
     joints[RIGHT_SHOULDER if right else LEFT_SHOULDER] = shoulder
-    two_bones(shoulder, target, pole, d[UPPER_ARM], d[FOREARM], joints[elbow_row], joints[wrist_row])
+    joints[RIGHT_ELBOW if right else LEFT_ELBOW] = elbow
+    joints[RIGHT_WRIST_JOINT if right else LEFT_WRIST_JOINT] = elbow + d[FOREARM] * forward
     side = 1 if right else 0
-    forward = joints[wrist_row] - joints[elbow_row]
     # The palm of a hanging hand faces the thigh: its normal (z of the hand frame) points inwards.
     inward = applied(thorax, -sign, 0.25, 0.15)
     hand = _frame_along(forward, inward)
@@ -187,11 +215,22 @@ def _leg(pose, d, base, joints, frames, right):
 
 
 @njit(cache=True)
+def _trunk(pose, d, frames, joints):
+    """Set pelvis, spine and thorax."""
+    h = d[STATURE]
+    height = pose[HEIGHT] if pose[LYING] > 0.5 else pose[HEIGHT] * standing_hip_height(d)
+    joints[PELVIS, 0], joints[PELVIS, 1], joints[PELVIS, 2] = pose[X], pose[Y], height
+    joints[SPINE] = joints[PELVIS] + applied(frames[0], 0.0, 0.0, 0.2 * d[TRUNK])
+    joints[SPINE] += applied(frames[1], 0.0, 0.004 * h, 0.3 * d[TRUNK])
+    joints[THORAX] = joints[SPINE] + applied(frames[2], 0.0, -0.004 * h, 0.5 * d[TRUNK])
+
+
+@njit(cache=True)
 def joints_of(pose: Float64Array, d: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return the joints and frames of a body.
 
     Args:
-        pose: float64 (40,), rows as named in this module.
+        pose: float64 (40,), rows as named in this module, arms settled (:func:`settle_arms`).
         d: float64 (13,), from :func:`dimensions`.
 
     Returns:
@@ -202,16 +241,12 @@ def joints_of(pose: Float64Array, d: Float64Array) -> tuple[Float64Array, Float6
     joints = np.empty((24, 3))
     frames = np.empty((FRAME_COUNT, 3, 3))
     frames[:4] = trunk_frames(pose)
-    pelvis_frame, lumbar, thorax, skull = frames[0], frames[1], frames[2], frames[3]
+    pelvis_frame, thorax, skull = frames[0], frames[2], frames[3]
     h = d[STATURE]
-    height = pose[HEIGHT] if pose[LYING] > 0.5 else pose[HEIGHT] * standing_hip_height(d)
-    joints[PELVIS, 0], joints[PELVIS, 1], joints[PELVIS, 2] = pose[X], pose[Y], height
+    _trunk(pose, d, frames, joints)
     pelvis = joints[PELVIS]
     joints[LEFT_HIP] = pelvis + applied(pelvis_frame, -d[HIP_HALF], 0.0, 0.0)
     joints[RIGHT_HIP] = pelvis + applied(pelvis_frame, d[HIP_HALF], 0.0, 0.0)
-    joints[SPINE] = pelvis + applied(pelvis_frame, 0.0, 0.0, 0.2 * d[TRUNK])
-    joints[SPINE] += applied(lumbar, 0.0, 0.004 * h, 0.3 * d[TRUNK])
-    joints[THORAX] = joints[SPINE] + applied(thorax, 0.0, -0.004 * h, 0.5 * d[TRUNK])
     _arm(pose, d, thorax, joints, frames, False)
     _arm(pose, d, thorax, joints, frames, True)
     joints[NECK] = joints[THORAX] + applied(thorax, 0.0, -0.004 * h, 0.033 * h)
@@ -241,8 +276,11 @@ def wrist_for(point, pose, d, right):
 
     The trunk of ``pose`` must be set; the hand's own length is left between wrist and point.
     """
-    joints, frames = joints_of(pose, d)
-    shoulder = joints[RIGHT_SHOULDER if right else LEFT_SHOULDER]
+    frames = trunk_frames(pose)
+    joints = np.empty((24, 3))
+    _trunk(pose, d, frames, joints)
+    sign = 1.0 if right else -1.0
+    shoulder = _shoulder(pose, d, frames[2], joints[THORAX], 0.0, 0.5, -0.4, sign)
     way = point - shoulder
     distance = math.sqrt(way[0] * way[0] + way[1] * way[1] + way[2] * way[2])
     way = way * (max(distance - 0.6 * d[HAND], 0.1) / max(distance, 1e-9))

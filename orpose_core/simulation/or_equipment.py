@@ -287,7 +287,7 @@ def equip(room: Room, dice: Dice) -> None:
         screen_drape(room, dice)
     cables(room, dice)
     things = ("trolley", "trolley", "monitors", "stand", "ghost", "bin", "rack", "cart")
-    for _ in range(3 + dice.below(7)):
+    for _ in range(2 + dice.below(7)):
         x, y = (
             dice.between(-0.92, 0.92) * room.half_size_m[0],
             dice.between(-0.92, 0.92) * room.half_size_m[1],

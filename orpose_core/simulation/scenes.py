@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +183,8 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         cameras = [mvor_camera(i, dice) for i in range(3)]
         if camera_count < 3:
             start = dice.below(3)
-            cameras = [cameras[(start + i) % 3] for i in range(camera_count)]
+            chosen = [cameras[(start + i) % 3] for i in range(camera_count)]
+            cameras = [replace(c, name=f"camera_{i + 1}") for i, c in enumerate(chosen)]
     else:
         focus = (centre[0] + dice.near(0.0, 0.25), centre[1] + dice.near(0.0, 0.25))
         cameras = [ceiling_camera(dice, focus, half, f"camera_{i + 1}") for i in range(camera_count)]
@@ -191,7 +192,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
     people: list[Person] = []
     actors: list[Actor] = []
     tx, ty, tyaw, surface, half_length, _ = room.table  # type: ignore[misc]
-    if dice.chance(0.56):
+    if dice.chance(0.40):
         people.append(casting.patient(dice))
         # Supine: the head lies away from where the yaw points, so feet point along the facing.
         feet = 1.0 if dice.chance(0.5) else -1.0
@@ -199,7 +200,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         if dice.chance(0.6):
             or_equipment.patient_drape(room, dice, feet)
         actors.append(Actor("lie", tx, ty, head_first, dice.seed(), surface_m=surface + 0.01, tempo_s=4.0))
-    count = int(dice.pick({"0": 0.07, "1": 0.28, "2": 0.33, "3": 0.19, "4": 0.09, "5": 0.04}))
+    count = int(dice.pick({"0": 0.05, "1": 0.24, "2": 0.34, "3": 0.22, "4": 0.10, "5": 0.05}))
     for _ in range(count):
         activity = dice.pick(activities.OR_ACTIVITIES)
         role = "table" if activity in _AT_TABLE else "free"
@@ -209,7 +210,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         x, y, facing = place
         target = None
         if role == "table":
-            reach = dice.between(0.36, 0.62)
+            reach = dice.between(0.30, 0.52)
             target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.05, 0.25))
         people.append(casting.clinician(dice, role == "table" and dice.chance(0.6) or activity == "sterile"))
         actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))

@@ -24,7 +24,7 @@ Float64Array = NDArray[np.float64]
 
 DOMAINS = ("or", "general")
 MODALITIES = ("depth", "color", "rgbd")
-_SPLIT_SEED_OFFSET = 1 << 40
+_FIRST_SPLIT_KEY = 1 << 40
 _EPOCH_NS = 1_704_067_200_000_000_000  # 2024-01-01: stamps must be those of a plausible clock
 _BETWEEN_SEQUENCES_NS = 10_000_000_000
 
@@ -37,13 +37,14 @@ class StreamConfig:
         domain: "or" (operating rooms from the ceiling) or "general" (everyday rooms at eye level).
         size_hw: (height, width) of the frames, px; the cameras have 640x480 and are scaled.
         modality: "depth", "color" or "rgbd".
-        seed: 0 to 2^32 - 1. Named benchmark splits use seeds beyond that, so no training seed can meet them.
+        seed: 0 to 2^32 - 1.
         cameras: per room, 1 to 3 (general: 1). Frame ``index`` is camera ``index % cameras``.
         frames_per_sequence: moments of one sequence (one room, the same people, smooth motion); 1 = every frame
             has its own room.
         rate_hz: moments per second of a sequence.
         rig: "mvor", "any" or "mixed": where cameras of the "or" domain hang.
         sensor: False = the exact depth of the scene, without noise and holes.
+        split: name of a benchmark split (see :func:`split_config`), whose frames no seed gives; None = none.
         min_area_px: people of whom less is seen (px at 640x480) are left out of the poses.
     """
 
@@ -56,6 +57,7 @@ class StreamConfig:
     rate_hz: float = 15.0
     rig: str = "mixed"
     sensor: bool = True
+    split: str | None = None
     min_area_px: float = 150.0
 
     def __post_init__(self) -> None:
@@ -65,7 +67,7 @@ class StreamConfig:
             raise ValueError(f"StreamConfig.modality: expected one of {MODALITIES}, got {self.modality!r}")
         if len(self.size_hw) != 2 or min(self.size_hw) < 8 or max(self.size_hw) > 4096:
             raise ValueError(f"StreamConfig.size_hw: expected two sizes of 8 to 4096 px, got {self.size_hw}")
-        if not 0 <= self.seed < 1 << 32 and not _is_split_seed(self.seed):
+        if not 0 <= self.seed < 1 << 32:
             raise ValueError(f"StreamConfig.seed: expected 0 to 2^32 - 1, got {self.seed}")
         most = 3 if self.domain == "or" else 1
         if not 1 <= self.cameras <= most:
@@ -80,10 +82,13 @@ class StreamConfig:
             raise ValueError(f"StreamConfig.rate_hz: expected a positive rate, got {self.rate_hz}")
         if self.rig not in ("mvor", "any", "mixed"):
             raise ValueError(f"StreamConfig.rig: expected mvor, any or mixed, got {self.rig!r}")
+        if self.split is not None and self.split not in SPLITS:
+            raise ValueError(f"StreamConfig.split: expected one of {sorted(SPLITS)}, got {self.split!r}")
 
-
-def _is_split_seed(seed: int) -> bool:
-    return any(split.seed == seed for split in SPLITS.values())
+    @property
+    def scene_seed(self) -> int:
+        """What all randomness is keyed with: the seed, or a split's own number, which lies beyond all seeds."""
+        return self.seed if self.split is None else SPLITS[self.split].key
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Split:
     Attributes:
         domain: of the stream.
         frames: how many images.
-        seed: which no training stream can have.
+        key: of its randomness, beyond all seeds, so that no training stream can meet it.
         cameras: per room.
         frames_per_sequence: moments per room.
         rate_hz: moments per second.
@@ -101,17 +106,17 @@ class Split:
 
     domain: str
     frames: int
-    seed: int
+    key: int
     cameras: int
     frames_per_sequence: int
     rate_hz: float
 
 
 SPLITS: dict[str, Split] = {
-    "or-val-v1": Split("or", 1200, _SPLIT_SEED_OFFSET + 1, 3, 4, 0.5),
-    "general-val-v1": Split("general", 1000, _SPLIT_SEED_OFFSET + 2, 1, 1, 1.0),
+    "or-val-v1": Split("or", 1200, _FIRST_SPLIT_KEY + 1, 3, 4, 0.5),
+    "general-val-v1": Split("general", 1000, _FIRST_SPLIT_KEY + 2, 1, 1, 1.0),
 }
-"""The benchmark splits. Their seeds lie beyond 2^32, so that no training seed meets them."""
+"""The benchmark splits; their keys lie beyond 2^32, so that no training seed meets them."""
 
 
 def split_config(name: str, size_hw: tuple[int, int] = (480, 640), modality: str = "rgbd") -> StreamConfig:
@@ -120,7 +125,14 @@ def split_config(name: str, size_hw: tuple[int, int] = (480, 640), modality: str
         raise ValueError(f"no benchmark split is called {name!r}; there are {sorted(SPLITS)}")
     s = SPLITS[name]
     return StreamConfig(
-        s.domain, size_hw, modality, s.seed, s.cameras, s.frames_per_sequence, s.rate_hz, rig="mvor"
+        s.domain,
+        size_hw,
+        modality,
+        cameras=s.cameras,
+        frames_per_sequence=s.frames_per_sequence,
+        rate_hz=s.rate_hz,
+        rig="mvor",
+        split=name,
     )
 
 
@@ -160,8 +172,8 @@ class SimulatedFrame:
 @lru_cache(maxsize=4)
 def _scene(config: StreamConfig, sequence: int) -> Scene:
     if config.domain == "general":
-        return general_scene(config.seed, sequence)
-    return or_scene(config.seed, sequence, config.rig, config.cameras)
+        return general_scene(config.scene_seed, sequence)
+    return or_scene(config.scene_seed, sequence, config.rig, config.cameras)
 
 
 def _room_key(config: StreamConfig) -> StreamConfig:
