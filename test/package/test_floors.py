@@ -14,12 +14,13 @@ REPOSITORY = Path(__file__).parents[2]
 FLOORS = (
     ("orpose_ros",),
     ("cli",),
-    ("benchmark",),
+    ("benchmark", "demo"),
     ("training",),
     ("distillation",),
+    ("estimate",),
     ("evaluation",),
     ("estimators",),
-    ("tracking", "render"),
+    ("tracking", "render", "student_estimator"),
     ("decoding",),
     ("data",),
     ("metrics",),
@@ -69,7 +70,7 @@ def _violations(files: list[Path]) -> list[str]:
             other = _part(name)
             if own != "orpose_ros" and (name.split(".")[0] in ROS or name.split(".")[0].endswith("_msgs")):
                 wrong.append(f"{inside}:{line} imports ROS: {name}")
-            elif other and other != own and HEIGHT[other] >= HEIGHT.get(own, 0):
+            elif other in HEIGHT and other != own and HEIGHT[other] >= HEIGHT.get(own, 0):
                 wrong.append(f"{inside}:{line} ({own}) imports {name}, which does not stand below it")
     return wrong
 
