@@ -12,7 +12,8 @@ PEAK_X, PEAK_Y, PEAK_SCORE, PEAK_VARIANCE = 0, 1, 2, 3
 """Columns of the peaks: position in cells, refined height, squared width of the peak in cells."""
 
 _STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))
-_LEAST_DISTANCE_CELLS = 1.0
+_LEAST_DISTANCE_CELLS = 0.7
+_PATCH_CELLS, _PATCH_STEPS = 2, 5
 
 
 @numba.njit(cache=True, nogil=True)
@@ -23,9 +24,9 @@ def find_peaks(
 
     A cell is a candidate if none of its four neighbours is higher. Diagonal neighbours may both be
     candidates: the joints of two people 1.4 cells apart, or one joint near the corner between four cells.
-    Refinement tells them apart, since candidates of one joint move to the same place; of those within a cell
-    of each other the highest stays. Equal neighbours (bf16 makes many) form one candidate, placed from the
-    cell nearest to their middle.
+    Refinement tells them apart, since candidates of one joint move to the same place; of those
+    nearer than 0.7 cells the highest stays. Equal neighbours (bf16 makes many) form one candidate, placed
+    from the cell nearest to their middle.
 
     Args:
         maps: float32 (n, h, w), finite.
@@ -58,8 +59,10 @@ def find_peaks(
                     if top < 0:
                         continue
                 candidate = _refine(maps[j], top, left, sigma_cells)
-                if candidate[PEAK_SCORE] > threshold:
-                    counts[j] = _keep(peaks[j], counts[j], candidate)
+                several = _split(maps[j], top, left, candidate, sigma_cells)
+                for k in range(len(several)):
+                    if several[k, PEAK_SCORE] > threshold:
+                        counts[j] = _keep(peaks[j], counts[j], several[k])
     return peaks, counts
 
 
@@ -161,6 +164,79 @@ def _refine(heat: NDArray[np.float32], row: int, column: int, sigma_cells: float
     peak[PEAK_SCORE] = min(value * math.exp(min(rise_x + rise_y, most)), 1.0)
     peak[PEAK_VARIANCE] = 0.5 * (variance_x + variance_y)
     return peak
+
+
+@numba.njit(cache=True, nogil=True)
+def _split(
+    heat: NDArray[np.float32], row: int, column: int, peak: NDArray[np.float32], sigma_cells: float
+) -> NDArray[np.float32]:
+    """Return the peaks around a refined one, float32 (k, 4): itself, or several that cells hide.
+
+    Joints of two people less than two cells apart may leave one highest cell. Where cells around ``peak`` are
+    higher than one trained Gaussian explains, the cubic surface through the cells is searched for its maxima,
+    as a decoder does that resizes the whole map; a wide but single peak has only one and stays as it is.
+    """
+    height, width = heat.shape
+    explained = True
+    for r in range(max(0, row - 2), min(height, row + 3)):
+        for c in range(max(0, column - 2), min(width, column + 3)):
+            distance2 = (r - peak[PEAK_Y]) ** 2 + (c - peak[PEAK_X]) ** 2
+            model = peak[PEAK_SCORE] * math.exp(-0.5 * distance2 / sigma_cells**2)
+            explained &= heat[r, c] < model + 0.1 * peak[PEAK_SCORE]
+    found = np.zeros((8, 4), np.float32)
+    found[0] = peak
+    if explained:
+        return found[:1]
+    surface = _cubic_patch(heat, row, column)
+    count, size = 0, surface.shape[0]
+    for i in range(1, size - 1):
+        for k in range(1, size - 1):
+            value = surface[i, k]
+            lower = value >= surface[i - 1, k] and value >= surface[i, k - 1]
+            if lower and value > surface[i + 1, k] and value > surface[i, k + 1]:
+                maximum = np.empty(4, np.float32)
+                maximum[PEAK_X] = column - _PATCH_CELLS + k / _PATCH_STEPS
+                maximum[PEAK_Y] = row - _PATCH_CELLS + i / _PATCH_STEPS
+                maximum[PEAK_SCORE], maximum[PEAK_VARIANCE] = min(value, 1.0), sigma_cells**2
+                inside = -0.5 <= maximum[PEAK_X] <= width - 0.5 and -0.5 <= maximum[PEAK_Y] <= height - 0.5
+                if inside and value > 0.5 * peak[PEAK_SCORE]:
+                    count = _keep(found, count, maximum)
+    if count < 2:
+        found[0] = peak
+        return found[:1]
+    return found[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _cubic_patch(heat: NDArray[np.float32], row: int, column: int) -> NDArray[np.float32]:
+    """Return the cubic surface (Keys' kernel, a = -0.75) around a cell, ``_PATCH_STEPS`` points per cell."""
+    height, width = heat.shape
+    size = 2 * _PATCH_CELLS * _PATCH_STEPS + 1
+    weights = np.empty((_PATCH_STEPS, 4))
+    for step in range(_PATCH_STEPS):
+        t = step / _PATCH_STEPS
+        for tap in range(4):
+            x = abs(tap - 1 - t)
+            near = (1.25 * x - 2.25) * x * x + 1.0
+            far = ((-0.75 * x + 3.75) * x - 6.0) * x + 3.0
+            weights[step, tap] = near if x <= 1 else far
+    columns = 2 * _PATCH_CELLS + 4
+    rows = np.zeros((size, columns))
+    for i in range(size):
+        first, step = row - _PATCH_CELLS + i // _PATCH_STEPS - 1, i % _PATCH_STEPS
+        for c in range(columns):
+            source = min(max(column - _PATCH_CELLS - 1 + c, 0), width - 1)
+            for tap in range(4):
+                rows[i, c] += weights[step, tap] * heat[min(max(first + tap, 0), height - 1), source]
+    surface = np.zeros((size, size), np.float32)
+    for i in range(size):
+        for k in range(size):
+            first, step = k // _PATCH_STEPS, k % _PATCH_STEPS
+            value = 0.0
+            for tap in range(4):
+                value += weights[step, tap] * rows[i, min(first + tap, columns - 1)]
+            surface[i, k] = value
+    return surface
 
 
 @numba.njit(cache=True, nogil=True)
