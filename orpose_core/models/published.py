@@ -80,8 +80,8 @@ def convert_checkpoint(
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a ``.pth`` file without running any code in it.
 
-    A state dict below a key ``state_dict`` or ``model`` is taken out of there, and ``module.`` (DataParallel)
-    is removed from the names.
+    A state dict below a key ``best_state_dict``, ``state_dict`` or ``model`` is taken out of there, and
+    ``module.`` (DataParallel) is removed from the names.
 
     Raises:
         ValueError: names the file and says whether it is damaged, holds code, or holds something else.
@@ -100,7 +100,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except (RuntimeError, EOFError, zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: not a readable PyTorch file, damaged or cut short ({reason})") from None
-    for key in ("state_dict", "model"):
+    for key in ("best_state_dict", "state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if (
