@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,11 @@ def test_launched_from_a_bag_skeletons_come_out(graph, realdata):
     try:
         graph.until(lambda: small and skeletons, "low-resolution images and skeletons", timeout_s=240)
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        process.send_signal(signal.SIGINT)  # like Ctrl-C; after SIGTERM launch leaves its nodes behind
+        process.wait(timeout=60)
+        names = {"pose_node", "skeleton_markers", "lowres_gateway", "bag_replay"}
+        graph.until(
+            lambda: not set(graph.tester.get_node_names()) & set(names), "all nodes end", timeout_s=60
+        )
     assert {(m.width, m.height) for m in small} == {(64, 48)}
     assert skeletons[0].network_input_width == 64
