@@ -76,7 +76,11 @@ def hand_at(
 ) -> None:
     """Let one hand reach for a point of the room; the elbow hangs down and ``outwards``."""
     row, pole = (k.RIGHT_WRIST, k.RIGHT_POLE) if right else (k.LEFT_WRIST, k.LEFT_POLE)
-    pose[row : row + 3] = k.wrist_for(np.array(point), pose, d, right)
+    wrist = k.wrist_for(np.array(point), pose, d, right)
+    reach = math.sqrt(wrist[0] * wrist[0] + wrist[1] * wrist[1] + wrist[2] * wrist[2])
+    if reach < 0.58:  # nobody works with the hands before the face: further ahead and lower
+        wrist += (0.58 - reach) * np.array([0.0, 0.7, -1.0])
+    pose[row : row + 3] = wrist
     pose[pole : pole + 3] = ((outwards if right else -outwards), -0.45, -0.8)
 
 
