@@ -163,9 +163,9 @@ class InputWatch:
         if quiet_s >= self._silence_s:
             watched.silence = reason
             reason = f"nothing for {self._silence_s:g} s: {reason}"
-        elif "QoS" not in reason:
+        elif "QoS does not fit" not in reason:
             return  # the publisher that does not fit has gone again
-        if watched.required or "QoS" in reason:
+        if watched.required or "QoS does not fit" in reason:
             self._say(watched, f"{watched.topic}: {reason}")
 
     def _reason(self, watched: _Input) -> str:
