@@ -1,9 +1,10 @@
-"""Record what the authors' own HRNet and Simple Baselines have for keys and outputs, as teacher_networks.json.
+"""Record keys and outputs of the authors' own HRNet and Simple Baselines in teacher_networks.json.
 
     python test/core/data/record_teacher_networks.py HRNET_CHECKOUT SIMPLE_BASELINES_CHECKOUT
 
-The checkouts are leoxiaobin/deep-high-resolution-net.pytorch and microsoft/human-pose-estimation.pytorch. Both
-networks get the same seeded weights; ours are compared on the spot, at the released size too.
+The checkouts are leoxiaobin/deep-high-resolution-net.pytorch and
+microsoft/human-pose-estimation.pytorch. Both networks get the same seeded weights; ours are compared on the
+spot, at the released size too.
 """
 
 from __future__ import annotations
