@@ -93,19 +93,19 @@ class SurfaceOffset(NamedTuple):
     spread_m: float
 
 
-# Measured by `orpose benchmark surface-offsets` in the synthetic rooms: joint centres that are in view, their
-# 2D position disturbed by 0.35 px of a 64x48 image. The spread is half of the middle 68 %.
+# Measured by `orpose benchmark surface-offsets --frames 200` in the synthetic rooms: joint centres that are
+# in view, their 2D position disturbed by 0.35 px of a 64x48 image. The spread is half of the middle 68 %.
 SURFACE_OFFSETS: dict[str, SurfaceOffset] = {
-    "nose": SurfaceOffset(0.026, 0.051),
-    "eye": SurfaceOffset(0.026, 0.048),
-    "ear": SurfaceOffset(0.028, 0.048),
-    "neck": SurfaceOffset(0.080, 0.051),
-    "shoulder": SurfaceOffset(0.074, 0.034),
-    "elbow": SurfaceOffset(0.057, 0.044),
-    "wrist": SurfaceOffset(0.036, 0.046),
-    "hip": SurfaceOffset(0.119, 0.058),
-    "knee": SurfaceOffset(0.087, 0.050),
-    "ankle": SurfaceOffset(0.067, 0.056),
+    "nose": SurfaceOffset(0.026, 0.047),
+    "eye": SurfaceOffset(0.026, 0.044),
+    "ear": SurfaceOffset(0.029, 0.049),
+    "neck": SurfaceOffset(0.081, 0.056),
+    "shoulder": SurfaceOffset(0.075, 0.036),
+    "elbow": SurfaceOffset(0.054, 0.044),
+    "wrist": SurfaceOffset(0.032, 0.046),
+    "hip": SurfaceOffset(0.127, 0.077),
+    "knee": SurfaceOffset(0.086, 0.044),
+    "ankle": SurfaceOffset(0.060, 0.055),
 }
 """By joint name without its side."""
 
