@@ -123,14 +123,14 @@ def _place(config: StreamConfig, index: int, kind: str) -> Path:
 
 
 def image_id(config: StreamConfig, index: int) -> int:
-    """Return an image's id: room, camera and moment in one number, as MVOR makes it of day, camera and frame."""
+    """Return an image's id: room, camera and moment in one number (MVOR: day, camera, frame)."""
     camera = index % config.cameras
     sequence, moment = divmod(index // config.cameras, config.frames_per_sequence)
     return (sequence + 1) * 10_000_000_000 + (camera + 1) * 10_000_000 + moment
 
 
 def chunked(indices: list[int], workers: int) -> list[list[int]]:
-    """Split frame numbers into runs, long enough that a worker meets the same room again, short enough to share."""
+    """Split frame numbers into runs, long enough to meet the same room again, short enough to share."""
     size = max(1, min(16, len(indices) // (4 * workers)))
     return [indices[i : i + size] for i in range(0, len(indices), size)]
 
@@ -138,8 +138,8 @@ def chunked(indices: list[int], workers: int) -> list[list[int]]:
 def pool(workers: int) -> ProcessPoolExecutor:
     """Return processes that render.
 
-    They are forked from a fresh server process: forking this one would copy locks that its threads (OpenCV's, the
-    progress bar's) may hold, and a worker would wait for them for ever.
+    They are forked from a fresh server process: forking this one would copy locks that its threads
+    (OpenCV's, the progress bar's) may hold, and a worker would wait for them for ever.
     """
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
@@ -304,7 +304,7 @@ def _flat_2d(poses: Poses, joints: tuple[str, ...]) -> list[list[float]]:
 
 
 def _flat_3d(poses: Poses, joints: tuple[str, ...]) -> list[list[float]]:
-    """Return X, Y, Z, v of these joints per person, metres, camera frame; v as in 2D, 1 outside of the image."""
+    """Return X, Y, Z, v of these joints per person, metres, camera frame; v as in 2D, 1 outside."""
     rows = [poses.skeleton.index(j) for j in joints]
     assert poses.visibility is not None and poses.xyz_cam_m is not None
     flags = np.maximum(poses.visibility[:, rows], Visibility.OCCLUDED).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Synthetic recordings as rosbag2: color, depth, camera_info, tf_static and the ground truth as skeleton messages."""
+"""Synthetic recordings as rosbag2: images, calibration, tf_static, and the truth as skeleton messages."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ def write_bag(
 ) -> Path:
     """Write the first ``frames`` images of a synthetic recording as a rosbag2.
 
-    Topics, in the namespace of each camera (``camera_1``, ...): ``color/image_raw`` (rgb8), ``depth/image_raw``
-    (16UC1, mm), ``camera_info``, ``ground_truth/skeletons_2d`` and ``ground_truth/skeletons_3d``; and for all of them
-    ``tf_static`` (``room`` to the optical frames) and ``ground_truth/skeleton_info``. A killed run leaves a folder
-    ``NAME.partial``, which no reader takes for a bag and the next run removes.
+    Topics, in the namespace of each camera (``camera_1``, ...): ``color/image_raw`` (rgb8),
+    ``depth/image_raw`` (16UC1, mm), ``camera_info``, ``ground_truth/skeletons_2d`` and
+    ``ground_truth/skeletons_3d``; and for all of them ``tf_static`` (``room`` to the optical frames) and
+    ``ground_truth/skeleton_info``. A killed run leaves a folder ``NAME.partial``, which no reader takes for
+    a bag and the next run removes.
 
     Args:
         config: of the recording; all frames must be of one room, so that ``tf_static`` holds.

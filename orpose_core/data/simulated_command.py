@@ -37,7 +37,7 @@ def stream_of(
     frames_per_room: int,
     rate_hz: float,
 ) -> StreamConfig:
-    """Return the stream that the command's options describe; a named split fixes all but size and modality."""
+    """Return the stream that the options describe; a named split fixes all but size and modality."""
     if split is not None:
         return split_config(split, size_hw, modality)
     return StreamConfig(domain, size_hw, modality, seed, cameras, frames_per_room, rate_hz)
@@ -77,7 +77,7 @@ class _Bar:
 
 
 def write_contact_sheet(config: StreamConfig, frames: int, path: str | os.PathLike) -> str:
-    """Write a sheet of up to 12 frames, spread over the recording; return a sentence that says where it is."""
+    """Write a sheet of up to 12 frames, spread over the recording; return a sentence saying where it is."""
     path = Path(path)
     if path.suffix.lower() not in (".png", ".jpg"):
         raise ValueError(f"{path}: expected a contact sheet named .png or .jpg")
@@ -93,7 +93,7 @@ def write_contact_sheet(config: StreamConfig, frames: int, path: str | os.PathLi
 
 
 def compare(config: StreamConfig, frames: int, mvor_path: str | os.PathLike) -> str:
-    """Return a table of a recording's statistics beside MVOR's; frames are rendered small and without sensor."""
+    """Return a table of a recording's statistics beside MVOR's; frames are rendered small, without sensor."""
     real = summary(mvor_table(mvor_path))
     quick = replace(config, size_hw=(240, 320), modality="depth", sensor=False)
 

@@ -27,7 +27,7 @@ def depth_picture(depth_m: FloatArray, far_m: float = 6.0) -> Picture:
 
 
 def draw_truth(picture: Picture, poses: Poses) -> Picture:
-    """Return the picture with skeletons; occluded joints are red. Joints outside of the image are left out."""
+    """Return the picture with skeletons; occluded joints are red, joints outside of the image left out."""
     out = picture.copy()
     if poses.visibility is None:  # nobody
         return out

@@ -19,8 +19,8 @@ from orpose_core.types import Visibility
 FloatArray = NDArray[np.float64]
 
 LEAST_VISIBLE = 6
-"""MVOR's annotators gave a pose to staff of whom they saw most: 97 % of its poses have 6 or more of 10 joints seen. A
-simulated person of whom fewer are seen counts as a box alone, like a patient."""
+"""MVOR's annotators gave a pose to staff of whom they saw most: 97 % of its poses have 6 or more of 10
+joints seen. A simulated person of whom fewer are seen counts as a box alone, like a patient."""
 
 
 @dataclass
@@ -138,7 +138,7 @@ def simulated_table(frames: Iterable[SimulatedFrame]) -> PeopleTable:
 
 
 def summary(table: PeopleTable) -> dict[str, float]:
-    """Return the statistics that are compared; percentages are of people or joints, medians of what is known."""
+    """Return the statistics that are compared; shares are of people or joints, medians of what is known."""
     pose = np.array(table.pose, bool)
     camera = np.array(table.camera)
     role = np.array(table.role)

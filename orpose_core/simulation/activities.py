@@ -18,16 +18,16 @@ Float64Array = NDArray[np.float64]
 DEGREE = math.pi / 180.0
 
 GENERAL_ACTIVITIES = {
-    "rest": 0.17, "gesture": 0.13, "phone": 0.07, "akimbo": 0.07, "crossed": 0.06, "spread": 0.07, "raised": 0.07,
-    "reach": 0.09, "pockets": 0.06, "behind": 0.05, "walk": 0.13, "sit": 0.07, "bend": 0.05, "carry": 0.05,
-    "anything": 0.08,
+    "rest": 0.17, "gesture": 0.13, "phone": 0.07, "akimbo": 0.07, "crossed": 0.06, "spread": 0.07, "raised":
+    0.07, "reach": 0.09, "pockets": 0.06, "behind": 0.05, "walk": 0.13, "sit": 0.07, "bend": 0.05, "carry":
+    0.05, "anything": 0.08,
 }  # fmt: skip
 """Weights of what people do in the general domain."""
 
 OR_ACTIVITIES = {
     "work": 0.24, "lean": 0.16, "across": 0.09, "pass": 0.06, "imaging": 0.06, "walk": 0.08, "sit": 0.05,
-    "crossed": 0.07, "sterile": 0.09, "watch": 0.09, "gesture": 0.06, "reach": 0.04, "rest": 0.05, "raised": 0.02,
-    "spread": 0.01,
+    "crossed": 0.07, "sterile": 0.09, "watch": 0.09, "gesture": 0.06, "reach": 0.04, "rest": 0.05, "raised":
+    0.02, "spread": 0.01,
 }  # fmt: skip
 """Weights of what staff does in the operating room."""
 
@@ -426,9 +426,8 @@ def _walk(actor: Actor, d: Float64Array, pose: Float64Array, time_s: float) -> F
 
 @lru_cache(maxsize=256)
 def _cached_keyframe(actor: Actor, dimensions: bytes, number: int) -> Float64Array:
-    pose = keyframe(actor, np.frombuffer(dimensions), number)
-    pose.setflags(write=False)
-    return pose
+    # Copies, because compiled code is compiled again for arrays that cannot be written.
+    return keyframe(actor, np.frombuffer(dimensions).copy(), number)
 
 
 def _between(first: Float64Array, second: Float64Array, part: float) -> Float64Array:
@@ -454,10 +453,10 @@ def pose_at(actor: Actor, d: Float64Array, time_s: float) -> Float64Array:
         time_s: since the sequence's start.
     """
     position = time_s / actor.tempo_s
-    number = int(math.floor(position))
+    number = math.floor(position)
     part = position - number
     key = d.tobytes()
-    pose = _cached_keyframe(actor, key, number)
+    pose = _cached_keyframe(actor, key, number).copy()
     if part > 0.0:
         part = part * part * part * (part * (6.0 * part - 15.0) + 10.0)
         pose = _between(pose, _cached_keyframe(actor, key, number + 1), part)

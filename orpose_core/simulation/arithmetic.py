@@ -1,9 +1,9 @@
 """Sine, cosine and noise that give the same bits on every machine.
 
-``numpy.sin`` picks a vectorised routine by processor and a C library has its own, so their last bit differs from
-machine to machine; a matrix product asks BLAS, which fuses and reorders. The simulator uses only additions,
-multiplications, divisions, square roots (all exactly rounded by IEEE 754) and the functions here, compiled without
-fast-math, so nothing is fused or reordered.
+``numpy.sin`` picks a vectorised routine by processor and a C library has its own, so their last bit differs
+from machine to machine; a matrix product asks BLAS, which fuses and reorders. The simulator uses only
+additions, multiplications, divisions, square roots (all exactly rounded by IEEE 754) and the functions here,
+compiled without fast-math, so nothing is fused or reordered.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]
 
 
 def angle_of(x: float, y: float) -> float:
-    """Return the angle of the vector (x, y) from +x, radians in (-pi, pi], by Newton steps on :func:`sine_cosine`."""
+    """Return the angle of the vector (x, y) from +x, radians in (-pi, pi] (Newton steps)."""
     length = math.sqrt(x * x + y * y)
     if length == 0.0:
         return 0.0

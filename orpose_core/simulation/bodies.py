@@ -18,8 +18,8 @@ Float64Array = NDArray[np.float64]
 # Parts of a body, as in ``Solids.parts``.
 (
     PART_HEAD, PART_NECK, PART_TRUNK, PART_PELVIS, PART_LEFT_UPPER_ARM, PART_LEFT_FOREARM, PART_LEFT_HAND,
-    PART_RIGHT_UPPER_ARM, PART_RIGHT_FOREARM, PART_RIGHT_HAND, PART_LEFT_THIGH, PART_LEFT_SHANK, PART_LEFT_FOOT,
-    PART_RIGHT_THIGH, PART_RIGHT_SHANK, PART_RIGHT_FOOT, PART_SKIRT,
+    PART_RIGHT_UPPER_ARM, PART_RIGHT_FOREARM, PART_RIGHT_HAND, PART_LEFT_THIGH, PART_LEFT_SHANK,
+    PART_LEFT_FOOT, PART_RIGHT_THIGH, PART_RIGHT_SHANK, PART_RIGHT_FOOT, PART_SKIRT,
 ) = range(1, 18)  # fmt: skip
 
 # Materials of one person, as offsets into the person's block of the material table.
@@ -43,8 +43,8 @@ class Person:
     Attributes:
         dimensions: float64 (13,), see :func:`kinematics.dimensions`.
         outfit: float64 (15,), rows as named in this module: hair's volume and length, cap, mask, gown, apron,
-            length of the sleeves (0 = none, 1 = to the wrist), looseness of top and trousers in metres, length of
-            a skirt, ponytail, gloves, backpack, bust, thyroid collar.
+            length of the sleeves (0 = none, 1 = to the wrist), looseness of top and trousers in metres,
+            length of a skirt, ponytail, gloves, backpack, bust, thyroid collar.
         role: "clinician", "patient" or "person".
         colors: uint8-like albedo in [0, 1], float64 (10, 3), one row per material.
     """
@@ -56,7 +56,19 @@ class Person:
 
 
 @njit(cache=True)
-def _put(store, slot, kind, origin, x_axis, y_axis, z_axis, scale_x, scale_y, scale_z, tag):
+def _put(
+    store: tuple,
+    slot: NDArray[np.int64],
+    kind: int,
+    origin: Float64Array,
+    x_axis: Float64Array,
+    y_axis: Float64Array,
+    z_axis: Float64Array,
+    scale_x: float,
+    scale_y: float,
+    scale_z: float,
+    tag: NDArray[np.int64],
+) -> None:
     """Write one solid into row ``slot[0]``; ``tag`` is (owner, part, material)."""
     kinds, origins, axes, scales, _, owners, parts, materials = store
     i = slot[0]
@@ -72,19 +84,50 @@ def _put(store, slot, kind, origin, x_axis, y_axis, z_axis, scale_x, scale_y, sc
 
 
 @njit(cache=True)
-def _cone(store, slot, a, b, ra, rb, side, squash, tag):
+def _cone(
+    store: tuple,
+    slot: NDArray[np.int64],
+    a: Float64Array,
+    b: Float64Array,
+    ra: float,
+    rb: float,
+    side: Float64Array,
+    squash: float,
+    tag: NDArray[np.int64],
+) -> None:
     """Add a rounded cone from ``a`` to ``b``, wide along ``side`` and ``squash`` times as thick across."""
     _hull(store, slot, 0, a, b, ra, rb, side, squash, tag)
 
 
 @njit(cache=True)
-def _sleeve(store, slot, a, b, ra, rb, side, squash, tag):
+def _sleeve(
+    store: tuple,
+    slot: NDArray[np.int64],
+    a: Float64Array,
+    b: Float64Array,
+    ra: float,
+    rb: float,
+    side: Float64Array,
+    squash: float,
+    tag: NDArray[np.int64],
+) -> None:
     """Add a cone that is cut flat at both ends; else as :func:`_cone`."""
     _hull(store, slot, 5, a, b, ra, rb, side, squash, tag)
 
 
 @njit(cache=True)
-def _hull(store, slot, kind, a, b, ra, rb, side, squash, tag):
+def _hull(
+    store: tuple,
+    slot: NDArray[np.int64],
+    kind: int,
+    a: Float64Array,
+    b: Float64Array,
+    ra: float,
+    rb: float,
+    side: Float64Array,
+    squash: float,
+    tag: NDArray[np.int64],
+) -> None:
     """Add a rounded (kind 0) or flat-ended (kind 5) cone."""
     i = slot[0]
     axis = b - a
@@ -98,19 +141,37 @@ def _hull(store, slot, kind, a, b, ra, rb, side, squash, tag):
 
 
 @njit(cache=True)
-def _ball(store, slot, frame, centre, rx, ry, rz, tag):
+def _ball(
+    store: tuple,
+    slot: NDArray[np.int64],
+    frame: Float64Array,
+    centre: Float64Array,
+    rx: float,
+    ry: float,
+    rz: float,
+    tag: NDArray[np.int64],
+) -> None:
     """Add an ellipsoid with its axes along the columns of ``frame``."""
     x, y, z = frame[:, 0].copy(), frame[:, 1].copy(), frame[:, 2].copy()
     _put(store, slot, 1, centre, x, y, z, rx, ry, rz, tag)
 
 
 @njit(cache=True)
-def _tag(owner, base, part, material):
+def _tag(owner: int, base: int, part: int, material: int) -> NDArray[np.int64]:
     return np.array([owner, part, base + material])
 
 
 @njit(cache=True)
-def _head(store, slot, joints, frames, d, outfit, owner, base):
+def _head(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
     """Skull, jaw, nose, ears, neck, and what is worn on the head."""
     s = d[k.HEAD_SCALE] * d[k.STATURE]
     skull = frames[k.HEAD_FRAME]
@@ -219,7 +280,15 @@ def _head(store, slot, joints, frames, d, outfit, owner, base):
 
 
 @njit(cache=True)
-def _chest(store, slot, joints, frames, d, outfit, cloth):
+def _chest(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    cloth: NDArray[np.int64],
+) -> None:
     """Shoulders, flanks, shoulder blades, and breast or bust: front and back must differ."""
     h, g, loose = d[k.STATURE], d[k.GIRTH], outfit[7]
     thorax = frames[k.THORAX_FRAME]
@@ -244,7 +313,16 @@ def _chest(store, slot, joints, frames, d, outfit, cloth):
 
 
 @njit(cache=True)
-def _trunk(store, slot, joints, frames, d, outfit, owner, base):
+def _trunk(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
     """Chest, belly, pelvis and seat; a backpack over them."""
     h, g, female, loose = d[k.STATURE], d[k.GIRTH], d[k.FEMALE], outfit[7]
     thorax, lumbar, pelvis = frames[k.THORAX_FRAME], frames[k.LUMBAR_FRAME], frames[k.PELVIS_FRAME]
@@ -278,7 +356,16 @@ def _trunk(store, slot, joints, frames, d, outfit, owner, base):
 
 
 @njit(cache=True)
-def _arms(store, slot, joints, frames, d, outfit, owner, base):
+def _arms(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
     """Upper arm, forearm, palm, fingers and thumb, bare or sleeved."""
     h = d[k.STATURE]
     g = math.sqrt(d[k.GIRTH]) * (1.0 - 0.08 * d[k.FEMALE])
@@ -365,7 +452,16 @@ def _arms(store, slot, joints, frames, d, outfit, owner, base):
 
 
 @njit(cache=True)
-def _legs(store, slot, joints, frames, d, outfit, owner, base):
+def _legs(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
     """Thighs, shanks with calves, and shoes."""
     h, g = d[k.STATURE], math.sqrt(d[k.GIRTH])
     loose = outfit[8]
@@ -427,7 +523,16 @@ def _legs(store, slot, joints, frames, d, outfit, owner, base):
 
 
 @njit(cache=True)
-def _garments(store, slot, joints, frames, d, outfit, owner, base):
+def _garments(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
     """Gown or skirt around the legs, and the plate of a lead apron."""
     h, g = d[k.STATURE], d[k.GIRTH]
     pelvis, thorax = frames[k.PELVIS_FRAME], frames[k.THORAX_FRAME]
@@ -459,7 +564,16 @@ def _garments(store, slot, joints, frames, d, outfit, owner, base):
 
 
 @njit(cache=True)
-def _dress(store, start, joints, frames, d, outfit, owner, base):
+def _dress(
+    store: tuple,
+    start: int,
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> int:
     """Write all solids of one body from row ``start`` on; return the first free row."""
     slot = np.array([start])
     _head(store, slot, joints, frames, d, outfit, owner, base)

@@ -69,8 +69,8 @@ def aim(
     return out
 
 
-# MVOR's three ceiling cameras: position (metres, floor at z = 0), azimuth, tilt and roll (degrees), fx, fy, cx, cy.
-# From its published calibration, with the floor 1.03 m below the room frame's origin.
+# MVOR's three ceiling cameras: position (metres, floor at z = 0), azimuth, tilt and roll (degrees), fx, fy,
+# cx, cy. From its published calibration, with the floor 1.03 m below the room frame's origin.
 _MVOR_RIG = (
     ((-1.955, 0.881, 2.500), 3.30, 34.69, 7.28, (538.60, 538.24, 315.84, 241.92)),
     ((1.934, 1.311, 2.600), -172.39, 39.38, 3.34, (534.84, 534.40, 321.23, 243.35)),
@@ -113,7 +113,7 @@ def _some_lens(dice: Dice) -> Intrinsics:
 def ceiling_camera(
     dice: Dice, focus_m: tuple[float, float], half_room_m: tuple[float, float], name: str
 ) -> Camera:
-    """Return a camera somewhere under the ceiling of an operating room that looks at ``focus_m`` on the floor plan."""
+    """Return a camera somewhere under an operating room's ceiling that looks at ``focus_m`` on the floor."""
     bearing = dice.between(-math.pi, math.pi)
     distance = dice.between(1.4, 3.6)
     limit_x, limit_y = half_room_m[0] - 0.2, half_room_m[1] - 0.2

@@ -86,7 +86,7 @@ def passer_by(dice: Dice) -> Person:
 
 
 def clinician(dice: Dice, sterile: bool) -> Person:
-    """Draw a member of the staff: scrubs, cap and mask; gown and gloves where ``sterile``; now and then an apron."""
+    """Draw a member of the staff: scrubs, cap and mask; gown and gloves where ``sterile``; some aprons."""
     size = _size(dice)
     outfit = np.zeros(bodies.OUTFIT_SIZE)
     outfit[bodies.CAP_VOLUME] = dice.between(0.002, 0.009) if dice.chance(0.7) else dice.between(0.009, 0.026)

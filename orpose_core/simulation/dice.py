@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
+Choice = TypeVar("Choice")
 _BLOCK = 256
 
 
 class Dice:
     """A stream of random numbers that is a function of its key alone.
 
-    Only ``Generator.random`` is asked (integer arithmetic and one exact multiplication); what is made of its numbers
-    here uses exactly rounded operations.
+    Only ``Generator.random`` is asked (integer arithmetic and one exact multiplication); what is made of its
+    numbers here uses exactly rounded operations.
     """
 
     def __init__(self, *key: int) -> None:
@@ -51,7 +53,7 @@ class Dice:
                 return name
         return name
 
-    def one_of(self, values: Sequence) -> object:
+    def one_of(self, values: Sequence[Choice]) -> Choice:
         """Return one of the values."""
         return values[self.below(len(values))]
 

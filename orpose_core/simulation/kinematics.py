@@ -1,9 +1,9 @@
 """From a pose vector to the 24 joints of a body: a tree for trunk and head, two-bone IK for arms and legs.
 
 Body frames have x to the person's right, y to the front, z up. Segment lengths are the shares of stature of
-Drillis and Contini (1966) as printed in Winter, "Biomechanics and Motor Control of Human Movement". A pose is a flat
-vector of scalars, so that two poses can be interpolated by interpolating their numbers; hands and feet are given by
-their targets, which keeps feet on the floor and hands at their work while the trunk moves.
+Drillis and Contini (1966) as printed in Winter, "Biomechanics and Motor Control of Human Movement". A pose
+is a flat vector of scalars, so that two poses can be interpolated by interpolating their numbers; hands and
+feet are given by their targets, which keeps feet on the floor and hands at their work while the trunk moves.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ FRAME_COUNT = 8
 def dimensions(stature_m: float, girth: float, female: float, head_scale: float = 1.0) -> Float64Array:
     """Return the dimensions of a body, float64 (13,), from its stature (Drillis and Contini 1966).
 
-    The joint centres of the shoulders lie inside the biacromial width (0.259 of the stature), those of the hips
-    are set where COCO's annotators click: between the joint's centre and the greater trochanter.
+    The joint centres of the shoulders lie inside the biacromial width (0.259 of the stature), those of the
+    hips are set where COCO's annotators click: between the joint's centre and the greater trochanter.
     """
     h = stature_m
     out = np.zeros(DIMENSIONS_SIZE)
@@ -85,7 +85,7 @@ def standing_hip_height(d: Float64Array) -> float:
 
 @njit(cache=True)
 def trunk_frames(pose: Float64Array) -> Float64Array:
-    """Return the frames of pelvis, lumbar spine, thorax and head, float64 (4, 3, 3), columns in the room frame."""
+    """Return the frames of pelvis, lumbar spine, thorax and head, float64 (4, 3, 3), columns in the room."""
     frames = np.empty((4, 3, 3))
     pelvis = product(rotation_about(2, pose[YAW]), rotation_about(0, -pose[PITCH]))
     pelvis = product(pelvis, rotation_about(1, pose[ROLL]))
@@ -100,7 +100,15 @@ def trunk_frames(pose: Float64Array) -> Float64Array:
 
 
 @njit(cache=True)
-def two_bones(start, target, pole, first, second, out_middle, out_end):
+def two_bones(
+    start: Float64Array,
+    target: Float64Array,
+    pole: Float64Array,
+    first: float,
+    second: float,
+    out_middle: Float64Array,
+    out_end: Float64Array,
+) -> None:
     """Set elbow (or knee) and wrist (or ankle) of a limb that reaches for ``target``.
 
     Args:
@@ -129,7 +137,7 @@ def two_bones(start, target, pole, first, second, out_middle, out_end):
 
 
 @njit(cache=True)
-def _frame_along(forward, up_hint):
+def _frame_along(forward: Float64Array, up_hint: Float64Array) -> Float64Array:
     """Return the frame (columns x, y, z) with y along ``forward`` and z near ``up_hint``."""
     y = unit(forward)
     x = unit(cross(y, up_hint))
@@ -141,7 +149,16 @@ def _frame_along(forward, up_hint):
 
 
 @njit(cache=True)
-def _shoulder(pose, d, thorax, thorax_joint, x, y, z, sign):
+def _shoulder(
+    pose: Float64Array,
+    d: Float64Array,
+    thorax: Float64Array,
+    thorax_joint: Float64Array,
+    x: float,
+    y: float,
+    z: float,
+    sign: float,
+) -> Float64Array:
     """Return a shoulder, float64 (3,): the girdle follows the hand at (x, y, z), arm lengths, thorax frame.
 
     Up when it is raised, forward and in when it reaches across.
@@ -154,7 +171,7 @@ def _shoulder(pose, d, thorax, thorax_joint, x, y, z, sign):
 
 
 @njit(cache=True)
-def settle_arms(pose, d):
+def settle_arms(pose: Float64Array, d: Float64Array) -> None:
     """Turn the targets of both wrists into directions of upper arm and forearm, in place (two-bone IK)."""
     origin = np.zeros(3)
     elbow, wrist = np.empty(3), np.empty(3)
@@ -169,7 +186,14 @@ def settle_arms(pose, d):
 
 
 @njit(cache=True)
-def _arm(pose, d, thorax, joints, frames, right):
+def _arm(
+    pose: Float64Array,
+    d: Float64Array,
+    thorax: Float64Array,
+    joints: Float64Array,
+    frames: Float64Array,
+    right: bool,
+) -> None:
     """Set shoulder, elbow, wrist and the hand's frame of one arm."""
     sign = 1.0 if right else -1.0
     row = RIGHT_FOREARM if right else LEFT_FOREARM
@@ -194,7 +218,14 @@ def _arm(pose, d, thorax, joints, frames, right):
 
 
 @njit(cache=True)
-def _leg(pose, d, base, joints, frames, right):
+def _leg(
+    pose: Float64Array,
+    d: Float64Array,
+    base: Float64Array,
+    joints: Float64Array,
+    frames: Float64Array,
+    right: bool,
+) -> None:
     """Set hip, knee, ankle and the foot's frame of one leg; ``base`` is the frame that the feet stand in."""
     sign = 1.0 if right else -1.0
     row = RIGHT_FOOT if right else LEFT_FOOT
@@ -215,7 +246,7 @@ def _leg(pose, d, base, joints, frames, right):
 
 
 @njit(cache=True)
-def _trunk(pose, d, frames, joints):
+def _trunk(pose: Float64Array, d: Float64Array, frames: Float64Array, joints: Float64Array) -> None:
     """Set pelvis, spine and thorax."""
     h = d[STATURE]
     height = pose[HEIGHT] if pose[LYING] > 0.5 else pose[HEIGHT] * standing_hip_height(d)
@@ -234,8 +265,9 @@ def joints_of(pose: Float64Array, d: Float64Array) -> tuple[Float64Array, Float6
         d: float64 (13,), from :func:`dimensions`.
 
     Returns:
-        ``(joints, frames)``: float64 (24, 3), room frame, metres, in the order of BODY24; float64 (8, 3, 3), columns
-        are the local x (right), y (front), z (up) in the room frame; hands: y along the fingers, z out of the palm;
+        ``(joints, frames)``: float64 (24, 3), room frame, metres, in the order of BODY24; float64 (8, 3, 3),
+        columns are the local x (right), y (front), z (up) in the room frame; hands: y along the fingers, z
+        out of the palm;
         feet: y along the toes.
     """
     joints = np.empty((24, 3))
@@ -261,18 +293,15 @@ def joints_of(pose: Float64Array, d: Float64Array) -> tuple[Float64Array, Float6
     joints[RIGHT_EAR] = skull_base + applied(skull, 0.041 * s, 0.002 * s, 0.034 * s)
     joints[NECK_NOSE] = skull_base + applied(skull, 0.0, 0.022 * s, 0.004 * s)
     joints[HEAD_TOP] = skull_base + applied(skull, 0.0, 0.004 * s, 0.108 * s)
-    if pose[LYING] > 0.5:
-        base = pelvis_frame.copy()
-    else:
-        base = rotation_about(2, pose[YAW])
+    base = pelvis_frame.copy() if pose[LYING] > 0.5 else rotation_about(2, pose[YAW])
     _leg(pose, d, base, joints, frames, False)
     _leg(pose, d, base, joints, frames, True)
     return joints, frames
 
 
 @njit(cache=True)
-def wrist_for(point, pose, d, right):
-    """Return the wrist's target, float64 (3,), thorax frame and arm lengths, for a hand at ``point`` (room frame).
+def wrist_for(point: Float64Array, pose: Float64Array, d: Float64Array, right: bool) -> Float64Array:
+    """Return the wrist's target, thorax frame and arm lengths, float64 (3,), for a hand at a room's point.
 
     The trunk of ``pose`` must be set; the hand's own length is left between wrist and point.
     """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from orpose_core.simulation import raycast
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
+from orpose_core.simulation.rooms import Point, Room, coat_rack, some_color, some_grey, turned
 from orpose_core.simulation.shading import SCREEN, Light
-from orpose_core.simulation.rooms import Point, Room, coat_rack, some_grey, some_color, turned
 
 _DRAPE_COLORS: tuple[Point, ...] = (
     (0.15, 0.42, 0.45),
@@ -33,7 +34,7 @@ def c_arm(room: Room, dice: Dice, x: float, y: float, yaw: float, height: float)
     thick = dice.between(0.07, 0.10) if covered else 0.055
 
     def at(angle: float, r: float) -> Point:
-        """A point of the C: its plane holds the vertical and the way across the table, tilted about the way."""
+        """A point of the C: its plane holds the vertical and the way across the table, tilted."""
         flat, up = r * cos(angle), r * sin(angle)
         return x + c * flat - s * up * sin(tilt), y + s * flat + c * up * sin(tilt), height + up * cos(tilt)
 
@@ -42,12 +43,13 @@ def c_arm(room: Room, dice: Dice, x: float, y: float, yaw: float, height: float)
         at(start + (2.0 * math.pi - 2.0 * start + math.radians(0.0)) * i / steps, radius)
         for i in range(steps + 1)
     ]
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in pairwise(points):
         room.rod(a, b, thick, skin)
     for end, r1, r2, length in ((points[0], 0.16, 0.14, 0.28), (points[-1], 0.10, 0.12, 0.25)):
         inward = (x - end[0], y - end[1], height - end[2])
         norm = math.sqrt(sum(value * value for value in inward))
-        tip = tuple(end[i] + inward[i] / norm * length for i in range(3))
+        reach = length / norm
+        tip = (end[0] + inward[0] * reach, end[1] + inward[1] * reach, end[2] + inward[2] * reach)
         room.rod(end, tip, r1, skin if dice.chance(0.5) else shell, r2)
     back = at(math.pi, radius)
     base_x, base_y = x - c * (radius + 0.45), y - s * (radius + 0.45)

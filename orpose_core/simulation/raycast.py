@@ -1,8 +1,9 @@
 """Ray casting of closed-form solids: depth, object and normal of every pixel.
 
-Every solid is a simple shape in its own local space (unit sphere, unit cube, ...), so a ray is taken there by one
-affine map and keeps its parameter: with the ray direction ((u - cx) / fx, (v - cy) / fy, 1) that parameter *is* the
-depth z. A solid is tried only in the pixels of its own bounding rectangle, against a z-buffer.
+Every solid is a simple shape in its own local space (unit sphere, unit cube, ...), so a ray is taken there
+by one affine map and keeps its parameter: with the ray direction ((u - cx) / fx, (v - cy) / fy, 1) that
+parameter *is* the depth z. A solid is tried only in the pixels of its own bounding rectangle, against a
+z-buffer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from orpose_core.types import Intrinsics
 Float64Array = NDArray[np.float64]
 
 ROUNDED_CONE = 0
-"""Hull of two spheres on the local z axis: radius r1 at 0 and r2 at h; params (h, r1, r2); a sphere where h = 0."""
+"""Hull of two spheres on the local z axis: radius r1 at 0, r2 at h; params (h, r1, r2); h = 0: a sphere."""
 ELLIPSOID = 1
 """The unit sphere, scaled."""
 BOX = 2
@@ -122,29 +123,40 @@ def _half_extent(kind: int, column: Float64Array, scale: Float64Array, radius: f
 
 
 @njit(cache=True)
-def _pixel_span(low: float, high: float, z_low: float, z_high: float, f: float, c: float, size: int):
+def _pixel_span(
+    low: float, high: float, z_low: float, z_high: float, f: float, c: float, size: int
+) -> tuple[int, int]:
     """First and last pixel that a box [low, high] x [z_low, z_high] in front of the camera can touch."""
     first = min(low / z_low, low / z_high) * f + c
     last = max(high / z_low, high / z_high) * f + c
     first = min(max(first, 0.0), float(size))
     last = min(max(last, -1.0), float(size - 1))
-    return int(math.ceil(first)), int(math.floor(last))
+    return math.ceil(first), math.floor(last)
 
 
 @njit(cache=True)
 def place_before_camera(
-    kinds, origins, axes, scales, params, camera_from_room, fx, fy, cx, cy, width, height
-):
+    kinds: NDArray[np.int64],
+    origins: Float64Array,
+    axes: Float64Array,
+    scales: Float64Array,
+    params: Float64Array,
+    camera_from_room: Float64Array,
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    width: int,
+    height: int,
+) -> tuple[Float64Array, Float64Array, NDArray[np.int64]]:
     """Return per solid the map from camera to local space and the rectangle of pixels it may touch.
 
-    Args:
-        kinds: with origins, axes, scales, params as in :class:`Solids`.
-        camera_from_room: float64 (4, 4), rigid.
-        fx: with fy, cx, cy, width, height the camera, px.
+    ``kinds``, ``origins``, ``axes``, ``scales`` and ``params`` are as in :class:`Solids`,
+    ``camera_from_room`` is a rigid float64 (4, 4), the rest is the camera in px.
 
     Returns:
-        ``(maps, offsets, rectangles)``: float64 (n, 3, 3), float64 (n, 3), local = map * camera + offset, and int64
-        (n, 4), first and last column, first and last row (empty where last < first).
+        ``(maps, offsets, rectangles)``: float64 (n, 3, 3), float64 (n, 3), local = map * camera + offset,
+        and int64 (n, 4), first and last column, first and last row (empty where last < first).
     """
     n = len(kinds)
     maps = np.empty((n, 3, 3))
@@ -199,7 +211,7 @@ def place_before_camera(
 
 
 @njit(cache=True)
-def _hit_sphere(ox, oy, oz, dx, dy, dz, radius):
+def _hit_sphere(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, radius: float) -> float:
     """Entry parameter of a ray into the sphere about the origin, or -1."""
     a = dx * dx + dy * dy + dz * dz
     b = ox * dx + oy * dy + oz * dz
@@ -211,11 +223,14 @@ def _hit_sphere(ox, oy, oz, dx, dy, dz, radius):
 
 
 @njit(cache=True)
-def _hit_rounded_cone(ox, oy, oz, dx, dy, dz, h, r1, r2):
+def _hit_rounded_cone(
+    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, h: float, r1: float, r2: float
+) -> float:
     """Entry parameter of a ray into the hull of two spheres, or -1.
 
-    The side is the cone that touches both spheres: rho c + z k = r1 with k = (r1 - r2) / h and c^2 = 1 - k^2, between
-    the circles of contact z = r1 k and z = h + r2 k. The hull is convex, so the first valid entry is the answer.
+    The side is the cone that touches both spheres: rho c + z k = r1 with k = (r1 - r2) / h and c^2 = 1 -
+    k^2, between the circles of contact z = r1 k and z = h + r2 k. The hull is convex, so the first valid
+    entry is the answer.
     """
     if h <= abs(r1 - r2):  # one sphere holds the other
         if r1 >= r2:
@@ -246,7 +261,7 @@ def _hit_rounded_cone(ox, oy, oz, dx, dy, dz, h, r1, r2):
 
 
 @njit(cache=True)
-def _hit_box(ox, oy, oz, dx, dy, dz):
+def _hit_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
     """Entry parameter of a ray into the cube [-1, 1]^3, or -1 (slabs)."""
     near, far = -1e30, 1e30
     for o, d in ((ox, dx), (oy, dy), (oz, dz)):
@@ -262,7 +277,7 @@ def _hit_box(ox, oy, oz, dx, dy, dz):
 
 
 @njit(cache=True)
-def _hit_cylinder(ox, oy, oz, dx, dy, dz):
+def _hit_cylinder(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
     """Entry parameter of a ray into the capped unit cylinder, or -1."""
     near, far = -1e30, 1e30
     a = dx * dx + dy * dy
@@ -289,7 +304,9 @@ def _hit_cylinder(ox, oy, oz, dx, dy, dz):
 
 
 @njit(cache=True)
-def _hit_frustum(ox, oy, oz, dx, dy, dz, h, r1, r2):
+def _hit_frustum(
+    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, h: float, r1: float, r2: float
+) -> float:
     """Entry parameter of a ray into a cone that is cut flat at z = 0 and z = h, or -1."""
     slope = (r2 - r1) / h
     g = r1 + slope * oz
@@ -315,7 +332,7 @@ def _hit_frustum(ox, oy, oz, dx, dy, dz, h, r1, r2):
 
 
 @njit(cache=True)
-def _hit_rectangle(ox, oy, oz, dx, dy, dz):
+def _hit_rectangle(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
     """Parameter at which a ray crosses the patch [-1, 1]^2 of z = 0, or -1."""
     if abs(dz) < 1e-15:
         return -1.0
@@ -326,16 +343,26 @@ def _hit_rectangle(ox, oy, oz, dx, dy, dz):
 
 
 @njit(cache=True)
-def cast_rays(kinds, params, maps, offsets, rectangles, fx, fy, cx, cy, first, depth, solid):
+def cast_rays(
+    kinds: NDArray[np.int64],
+    params: Float64Array,
+    maps: Float64Array,
+    offsets: Float64Array,
+    rectangles: NDArray[np.int64],
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    first: int,
+    depth: Float64Array,
+    solid: NDArray[np.int32],
+) -> None:
     """Find what each pixel sees: depth and the index of the solid.
 
-    Args:
-        kinds: with params as in :class:`Solids`.
-        maps: with offsets, rectangles from :func:`place_before_camera`.
-        fx: with fy, cx, cy the camera, px.
-        first: solids before this one are in ``depth`` already.
-        depth: float64 (height, width), metres along the optical axis, infinity = nothing; changed in place.
-        solid: int32 (height, width), index of the solid, -1 = nothing; changed in place.
+    ``kinds`` and ``params`` are as in :class:`Solids`; ``maps``, ``offsets`` and ``rectangles`` come from
+    :func:`place_before_camera`; fx to cy are the camera in px. Solids before ``first`` are in the images
+    already. Both are changed in place: ``depth``, float64 (height, width), metres along the optical axis,
+    infinity = nothing, and ``solid``, int32 (height, width), index of the solid, -1 = nothing.
     """
     for i in range(first, len(kinds)):
         kind = kinds[i]
@@ -366,7 +393,9 @@ def cast_rays(kinds, params, maps, offsets, rectangles, fx, fy, cx, cy, first, d
 
 
 @njit(cache=True)
-def _local_normal(kind, x, y, z, h, r1, r2):
+def _local_normal(
+    kind: int, x: float, y: float, z: float, h: float, r1: float, r2: float
+) -> tuple[float, float, float]:
     """Outward normal of a solid at a point of its surface, in local space, not normalised."""
     if kind == 0:
         if h <= abs(r1 - r2):
@@ -402,13 +431,22 @@ def _local_normal(kind, x, y, z, h, r1, r2):
 
 
 @njit(cache=True)
-def surface_normals(kinds, params, maps, offsets, depth, solid, fx, fy, cx, cy):
+def surface_normals(
+    kinds: NDArray[np.int64],
+    params: Float64Array,
+    maps: Float64Array,
+    offsets: Float64Array,
+    depth: Float64Array,
+    solid: NDArray[np.int32],
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+) -> NDArray[np.float32]:
     """Return the unit normal of every pixel's surface, towards the camera.
 
-    Args:
-        kinds: with params, maps, offsets as in :func:`cast_rays`.
-        depth: with solid its result.
-        fx: with fy, cx, cy the camera, px.
+    ``kinds``, ``params``, ``maps`` and ``offsets`` are as in :func:`cast_rays`, ``depth`` and ``solid`` its
+    result, fx to cy the camera in px.
 
     Returns:
         float32 (height, width, 3), camera frame; zero where there is nothing.

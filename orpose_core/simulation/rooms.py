@@ -1,9 +1,10 @@
-"""Rooms and what stands in them: operating rooms, and the corridors, halls and offices of the general domain."""
+"""Rooms and what stands in them: operating rooms, and the everyday rooms of the general domain."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,14 @@ class Room:
 
     Attributes:
         solids: of furniture and walls; bodies come later.
-        materials: float64 (n, 6): albedo red, green, blue in [0, 1], absorption of the depth camera's light in
-            [0, 1], gloss in [0, 1], texture (0 plain, 1 cloth, 2 tiles, 3 speckled).
+        materials: float64 (n, 6): albedo red, green, blue in [0, 1], absorption of the depth camera's light
+            in [0, 1], gloss in [0, 1], texture (see :mod:`shading`).
         material_count: rows in use.
         taken: circles (x, y, radius) of the floor plan where nobody can stand.
         half_size_m: half the room's extent along x and y.
         height_m: of the ceiling.
-        table: centre x, y, yaw of the long axis, surface height, half length, half width; None in other rooms.
+        table: centre x, y, yaw of the long axis, surface height, half length, half width; None in other
+            rooms.
         lights: lamps that shine downwards.
     """
 
@@ -83,7 +85,7 @@ class Room:
 
     def cable(self, points: list[Point], radius: float, material: int) -> None:
         """Add a hose or cable through ``points``."""
-        for a, b in zip(points, points[1:], strict=False):
+        for a, b in pairwise(points):
             self.rod(a, b, radius, material)
 
     def is_free(self, x: float, y: float, radius: float) -> bool:
@@ -115,11 +117,14 @@ def _axes_along(a: Point, b: Point) -> tuple[Float64Array, float]:
 
 
 def some_grey(dice: Dice, low: float, high: float, tint: float = 0.06) -> Point:
+    """Return an albedo between ``low`` and ``high`` that is nearly grey."""
     value = dice.between(low, high)
-    return tuple(min(max(value + dice.near(0.0, tint), 0.02), 0.98) for _ in range(3))
+    red, green, blue = (min(max(value + dice.near(0.0, tint), 0.02), 0.98) for _ in range(3))
+    return red, green, blue
 
 
 def some_color(dice: Dice) -> Point:
+    """Return any albedo."""
     return dice.between(0.05, 0.85), dice.between(0.05, 0.85), dice.between(0.05, 0.85)
 
 
@@ -276,7 +281,7 @@ def _thing(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
 
 
 def wall_in(room: Room, dice: Dice, least_x: float, least_y: float) -> None:
-    """Add everyday walls, floor and ceiling, half extents not below those given; a corridor, office, hall or lab."""
+    """Add everyday walls, floor and ceiling, half extents not below those given."""
     floor_loss = dice.between(0.0, 0.35) if dice.chance(0.6) else dice.between(0.6, 1.4)
     wall_loss = dice.between(0.0, 0.25) if dice.chance(0.65) else dice.between(0.3, 1.0)
     half = (max(dice.between(1.8, 6.0), least_x), max(dice.between(2.2, 7.0), least_y))

@@ -131,8 +131,8 @@ def _line_of_sight(eye: Float64Array, places: list[tuple[float, float]]) -> list
     """Return circles between a camera and most people, so that furniture does not hide everything."""
     out = [(float(eye[0]), float(eye[1]), 0.8)]
     for x, y in places:
-        for part in (0.35, 0.65, 0.85):
-            out.append((eye[0] + part * (x - eye[0]), eye[1] + part * (y - eye[1]), 0.45))
+        parts = (0.35, 0.65, 0.85)
+        out.extend((eye[0] + part * (x - eye[0]), eye[1] + part * (y - eye[1]), 0.45) for part in parts)
     return out
 
 
@@ -191,7 +191,8 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
     or_equipment.equip(room, dice)
     people: list[Person] = []
     actors: list[Actor] = []
-    tx, ty, tyaw, surface, half_length, _ = room.table  # type: ignore[misc]
+    assert room.table is not None
+    tx, ty, tyaw, surface, _, _ = room.table
     if dice.chance(0.40):
         people.append(casting.patient(dice))
         # Supine: the head lies away from where the yaw points, so feet point along the facing.
@@ -212,7 +213,9 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         if role == "table":
             reach = dice.between(0.30, 0.52)
             target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.05, 0.25))
-        people.append(casting.clinician(dice, role == "table" and dice.chance(0.6) or activity == "sterile"))
+        people.append(
+            casting.clinician(dice, (role == "table" and dice.chance(0.6)) or activity == "sterile")
+        )
         actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
         room.take(x, y, 0.26)
         if activity == "sit":

@@ -1,9 +1,10 @@
 """What a depth camera makes of a scene: noise, quantisation, ragged edges and holes.
 
 The model follows what Kinect, Xtion and time-of-flight frames show: noise growing with z squared and steps of
-disparity (Khoshelham and Elberink 2012), stripes without return beside every silhouette where the emitter or the
-second camera cannot see, holes on dark, glossy and grazing surfaces that grow with distance, bites out of silhouettes
-as large as the matching window, a limited range with a patchy far end, and the black border of registration.
+disparity (Khoshelham and Elberink 2012), stripes without return beside every silhouette where the emitter or
+the second camera cannot see, holes on dark, glossy and grazing surfaces that grow with distance, bites out of
+silhouettes as large as the matching window, a limited range with a patchy far end, and the black border of
+registration.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from numpy.typing import NDArray
 from orpose_core.simulation.arithmetic import lattice_value, smooth_noise
 from orpose_core.simulation.dice import Dice
 
-FloatArray = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
 
 # Rows of a sensor's traits. Lengths in px are for an image 640 px wide.
 (
     NOISE_PX, STEP_PX, FOCAL_BASELINE, SHADOW_PX_M, SECOND_SHADOW_PX_M, RAGGED_PX, RAGGED_CELL_PX, BITE,
-    NEAR_M, FAR_M, FAR_SOFT_M, DARK, GRAZING, SPECKLE, LEFT, RIGHT, TOP, BOTTOM, SKEW, FLYING, GAIN, HOLE_CELL_PX,
-    BIAS_PX,
+    NEAR_M, FAR_M, FAR_SOFT_M, DARK, GRAZING, SPECKLE, LEFT, RIGHT, TOP, BOTTOM, SKEW, FLYING, GAIN,
+    HOLE_CELL_PX, BIAS_PX,
 ) = range(23)  # fmt: skip
 TRAIT_COUNT = 23
 
@@ -81,11 +82,12 @@ def draw_sensor(dice: Dice, harsh: float = 1.0) -> Sensor:
 
 
 @njit(cache=True)
-def _emitter_shadow(depth, shadow, pixels_metre, from_right):
+def _emitter_shadow(depth: Float64Array, shadow: NDArray, pixels_metre: float, from_right: bool) -> None:
     """Mark, in each row, the pixels that a source beside the camera cannot see.
 
-    A source a baseline b beside the camera sees a point at depth z shifted by f b / z px. Sweeping towards the side
-    away from the source, a point that lies behind what was already reached is hidden by a nearer one.
+    A source a baseline b beside the camera sees a point at depth z shifted by f b / z px. Sweeping towards
+    the side away from the source, a point that lies behind what was already reached is hidden by a nearer
+    one.
 
     Args:
         depth: float64 (H, W), metres.
@@ -109,7 +111,7 @@ def _emitter_shadow(depth, shadow, pixels_metre, from_right):
 
 
 @njit(cache=True)
-def _hole_chance(z, cosine, absorption, gloss, t):
+def _hole_chance(z: float, cosine: float, absorption: float, gloss: float, t: Float64Array) -> float:
     """Probability in [0, 1] that a surface gives no return."""
     far = (z - t[FAR_M]) / t[FAR_SOFT_M] + 0.5
     dark = absorption * t[DARK] * (0.25 + 0.75 * z * z / 16.0) * (1.35 - cosine)
@@ -119,15 +121,25 @@ def _hole_chance(z, cosine, absorption, gloss, t):
 
 
 @njit(cache=True)
-def sense(depth, solid, normals, surfaces, camera, normal_noise, t, seed, frame_seed):
+def sense(
+    depth: Float64Array,
+    solid: NDArray[np.int32],
+    normals: NDArray[np.float32],
+    surfaces: Float64Array,
+    camera: Float64Array,
+    normal_noise: NDArray[np.float32],
+    t: Float64Array,
+    seed: int,
+    frame_seed: int,
+) -> NDArray[np.uint16]:
     """Return the depth image that a sensor gives.
 
     Args:
         depth: float64 (H, W), metres, infinity = nothing.
         solid: int32 (H, W), index of the solid seen.
         normals: float32 (H, W, 3), camera frame.
-        surfaces: float64 (n, 2), of each solid: absorption (0 = bright, 1 = swallows the emitter's light) and gloss
-            (0 = matt, 1 = mirrors the light away).
+        surfaces: float64 (n, 2), of each solid: absorption (0 = bright, 1 = swallows the emitter's light)
+            and gloss (0 = matt, 1 = mirrors the light away).
         camera: float64 (4,), fx, fy, cx, cy, px.
         normal_noise: float32 (H, W), standard normal.
         t: traits, float64 (23,).

@@ -1,4 +1,4 @@
-"""The color image: several lamps with shadows, materials with texture, exposure and the noise of a color sensor."""
+"""The color image: several lamps with shadows, textured materials, exposure and a color sensor's noise."""
 
 from __future__ import annotations
 
@@ -101,8 +101,10 @@ def _seam(position: float, pitch: float) -> bool:
 
 
 @njit(cache=True)
-def _texture(pattern, lx, ly, lz, x, y, z, seed):
-    """Return the factor of the albedo at a point; l* in metres on the solid's own axes, x, y, z in the room."""
+def _texture(
+    pattern: float, lx: float, ly: float, lz: float, x: float, y: float, z: float, seed: int
+) -> float:
+    """Return the factor of the albedo at a point; l* in metres on the solid's axes, x, y, z in the room."""
     if pattern == CLOTH:  # folds and wear
         return 0.70 + 0.42 * smooth_noise(8.0 * lx + 5.0 * lz, 8.0 * ly + 3.0 * lz, seed)
     if pattern == TILES:  # sheets of vinyl with stains
@@ -115,8 +117,8 @@ def _texture(pattern, lx, ly, lz, x, y, z, seed):
 
 
 @njit(cache=True)
-def _lit(shadow, lx, ly, lz, jitter):
-    """Share of a lamp's light that reaches a point of its frame: 2 taps of its shadow map, spread by ``jitter``."""
+def _lit(shadow: NDArray, lx: float, ly: float, lz: float, jitter: float) -> float:
+    """Share of a lamp's light that reaches a point of its frame: 2 taps of its shadow map."""
     if lz < 0.03:
         return 0.0
     size = shadow.shape[0]
@@ -134,7 +136,21 @@ def _lit(shadow, lx, ly, lz, jitter):
 
 
 @njit(cache=True)
-def _lamps(px, py, pz, nx, ny, nz, gloss, jitter, places, turns, lamps, shadows, out):
+def _lamps(
+    px: float,
+    py: float,
+    pz: float,
+    nx: float,
+    ny: float,
+    nz: float,
+    gloss: float,
+    jitter: float,
+    places: Float64Array,
+    turns: Float64Array,
+    lamps: Float64Array,
+    shadows: Float64Array,
+    out: Float64Array,
+) -> None:
     """Add the light of all lamps at a point, camera frame, to ``out``: red, green, blue and the highlight."""
     for k in range(len(lamps)):
         wx, wy, wz = places[k, 0] - px, places[k, 1] - py, places[k, 2] - pz
@@ -168,9 +184,26 @@ def _lamps(px, py, pz, nx, ny, nz, gloss, jitter, places, turns, lamps, shadows,
 
 @njit(cache=True)
 def _shade(
-    depth, solid, normals, maps, offsets, scales, material_of, materials, lens, room_from_camera, places, turns,
-    lamps, shadows, ambient, camera, bytes4, seed, rgb,
-):  # fmt: skip
+    depth: Float64Array,
+    solid: NDArray[np.int32],
+    normals: NDArray[np.float32],
+    maps: Float64Array,
+    offsets: Float64Array,
+    scales: Float64Array,
+    material_of: NDArray[np.int64],
+    materials: Float64Array,
+    lens: Float64Array,
+    room_from_camera: Float64Array,
+    places: Float64Array,
+    turns: Float64Array,
+    lamps: Float64Array,
+    shadows: Float64Array,
+    ambient: Float64Array,
+    camera: Float64Array,
+    bytes4: NDArray[np.uint32],
+    seed: int,
+    rgb: NDArray[np.uint8],
+) -> None:
     """Write the color image; see :func:`shade` for what the arguments are."""
     height, width = depth.shape
     c = room_from_camera
@@ -204,7 +237,7 @@ def _shade(
                     px, py, pz, nx, ny, nz, materials[row, 4], jitter, places, turns, lamps, shadows, light
                 )
                 if pattern == SCREEN:  # shines by itself
-                    block = lattice_value(int(math.floor(lx * 18.0)), int(math.floor(lz * 18.0)), seed + row)
+                    block = lattice_value(math.floor(lx * 18.0), math.floor(lz * 18.0), seed + row)
                     wave = smooth_noise(30.0 * lx, 30.0 * lz, seed + row)
                     light[0] = 0.1 * light[0] + 0.5 * block * wave
                     light[1] = 0.1 * light[1] + 0.6 * block * wave

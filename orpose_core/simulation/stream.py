@@ -39,7 +39,8 @@ class StreamConfig:
         modality: "depth", "color" or "rgbd".
         seed: 0 to 2^32 - 1.
         cameras: per room, 1 to 3 (general: 1). Frame ``index`` is camera ``index % cameras``.
-        frames_per_sequence: moments of one sequence (one room, the same people, smooth motion); 1 = every frame
+        frames_per_sequence: moments of one sequence (one room, the same people, smooth motion); 1 = every
+            frame
             has its own room.
         rate_hz: moments per second of a sequence.
         rig: "mvor", "any" or "mixed": where cameras of the "or" domain hang.
@@ -87,7 +88,7 @@ class StreamConfig:
 
     @property
     def scene_seed(self) -> int:
-        """What all randomness is keyed with: the seed, or a split's own number, which lies beyond all seeds."""
+        """What all randomness is keyed with: the seed, or a split's own key, beyond all seeds."""
         return self.seed if self.split is None else SPLITS[self.split].key
 
 
@@ -142,9 +143,10 @@ class SimulatedFrame:
 
     Attributes:
         frame: as the sensor gives it.
-        poses: BODY24 of everybody of whom something is seen, with 2D and 3D joints, visibility, boxes of what is
-            seen, and ids that stay the same within a sequence. Joints outside the image are absent in 2D but have
-            ``xyz_cam_m``.
+        poses: BODY24 of everybody of whom something is seen, with 2D and 3D joints, visibility, boxes of
+            what is
+            seen, and ids that stay the same within a sequence. Joints outside the image are absent in 2D but
+            have ``xyz_cam_m``.
         roles: one of "clinician", "patient", "person" per pose.
         areas_px: int64 (m,), pixels seen of each person.
         room_from_camera: float64 (4, 4), pose of the camera in the room (z up, floor at 0), metres.

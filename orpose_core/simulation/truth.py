@@ -13,8 +13,8 @@ Float64Array = NDArray[np.float64]
 
 _HEAD, _NECK, _TRUNK, _PELVIS, _SKIRT = 1, 2, 3, 4, 17
 
-# For each joint: how far behind the surface it may lie to count as seen, in statures (half the thickness of the
-# body there, clothes included), and the parts of the body that it may be seen through.
+# For each joint: how far behind the surface it may lie to count as seen, in statures (half the thickness of
+# the body there, clothes included), and the parts of the body that it may be seen through.
 _DEPTH_BEHIND = np.zeros(24)
 _PARTS = np.zeros((24, 18), np.bool_)
 
@@ -50,7 +50,17 @@ THICKNESS_SHARES = _DEPTH_BEHIND
 
 
 @njit(cache=True)
-def _see(xy, z, owner, thickness, parts_of_joint, depth, solid, owners, parts):
+def _see(
+    xy: Float64Array,
+    z: Float64Array,
+    owner: int,
+    thickness: Float64Array,
+    parts_of_joint: NDArray[np.bool_],
+    depth: Float64Array,
+    solid: NDArray[np.int32],
+    owners: NDArray[np.int64],
+    parts: NDArray[np.int64],
+) -> NDArray[np.uint8]:
     """Return COCO's flag of each joint of one person, uint8 (24,)."""
     height, width = depth.shape
     out = np.zeros(len(z), np.uint8)
@@ -81,8 +91,8 @@ def joint_visibility(
 ) -> NDArray[np.uint8]:
     """Return :class:`Visibility` of each joint of one person, decided by the depth of the scene.
 
-    A joint is seen where the first surface on its ray belongs to the same person, to a part of the body that the
-    joint is inside of, and is no further in front of it than the body is thick there.
+    A joint is seen where the first surface on its ray belongs to the same person, to a part of the body that
+    the joint is inside of, and is no further in front of it than the body is thick there.
 
     Args:
         xy_px: float64 (24, 2), px.
@@ -99,7 +109,9 @@ def joint_visibility(
 
 
 @njit(cache=True)
-def seen_boxes(solid, owners, count):
+def seen_boxes(
+    solid: NDArray[np.int32], owners: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the extent of what is seen of each person.
 
     Args:
@@ -108,8 +120,8 @@ def seen_boxes(solid, owners, count):
         count: number of people.
 
     Returns:
-        ``(boxes, areas)``: float32 (count, 4), x1 y1 x2 y2 in px, outer edges of the pixels (integer = centre); int64
-        (count,), pixels seen.
+        ``(boxes, areas)``: float32 (count, 4), x1 y1 x2 y2 in px, outer edges of the pixels (integer =
+        centre); int64 (count,), pixels seen.
     """
     boxes = np.zeros((count, 4), np.float32)
     areas = np.zeros(count, np.int64)

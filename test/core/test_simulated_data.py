@@ -29,6 +29,8 @@ from orpose_core.simulation import StreamConfig, arithmetic, simulate_frame, spl
 from orpose_core.skeleton import COCO17, MVOR10
 from orpose_core.types import Intrinsics
 
+pytestmark = pytest.mark.timeout(900)  # the first run compiles for a minute of processor time
+
 CONFIG = StreamConfig("or", (60, 80), "rgbd", seed=5, cameras=2, frames_per_sequence=2)
 FRAMES = 6
 

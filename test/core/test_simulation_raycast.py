@@ -11,6 +11,8 @@ from orpose_core.simulation import arithmetic, raycast
 from orpose_core.simulation.raycast import Solids, look, normals_of
 from orpose_core.types import Intrinsics
 
+pytestmark = pytest.mark.timeout(900)  # the first run compiles for a minute of processor time
+
 CAMERA = Intrinsics(300.0, 290.0, 79.3, 60.6, 160, 120)
 SIMPLE = np.eye(4)
 
@@ -89,7 +91,7 @@ def test_flat_end_of_a_cylinder_and_of_a_frustum_is_a_plane():
 
 
 def test_rounded_cone_is_the_union_of_the_spheres_between_its_ends():
-    """The hull of two spheres is swept by spheres whose radius changes linearly: their nearest depth is its own."""
+    """The hull of two spheres is swept by spheres of linearly changing radius: their nearest depth is its."""
     axis, a, b, ra, rb = turn(1, 0.9), np.array([-0.25, 0.1, 2.0]), None, 0.22, 0.08
     length = 0.55
     b = a + length * axis[2]

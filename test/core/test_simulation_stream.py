@@ -1,14 +1,15 @@
-"""The stream of simulated frames: exact truth, determinism, smooth motion, people who differ front and back."""
+"""The stream of simulated frames: exact truth, determinism, smooth motion, fronts that differ from backs."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from orpose_core.geometry import back_project, project
+from orpose_core.geometry import project
 from orpose_core.simulation import (
     SPLITS,
     StreamConfig,
@@ -27,6 +28,8 @@ from orpose_core.simulation.stream import scene_of
 from orpose_core.simulation.truth import THICKNESS_SHARES
 from orpose_core.skeleton import BODY24
 from orpose_core.types import Intrinsics, Visibility
+
+pytestmark = pytest.mark.timeout(900)  # the first run compiles for a minute of processor time
 
 SMALL = StreamConfig("or", (120, 160), seed=11)
 FRAMES = 25
@@ -167,7 +170,7 @@ def test_a_sequence_is_a_smooth_video_of_the_same_people(domain):
             for m in range(len(f.poses)):
                 tracks.setdefault(int(f.poses.track_ids[m]), []).append((moment, f.poses.xyz_cam_m[m]))
         for track in tracks.values():
-            for (t0, a), (t1, b) in zip(track, track[1:], strict=False):
+            for (t0, a), (t1, b) in pairwise(track):
                 if t1 == t0 + 1:
                     assert np.linalg.norm(b - a, axis=-1).max() < 0.30  # 9 m/s: hands are fast, nothing jumps
                     people += 1
@@ -177,8 +180,8 @@ def test_a_sequence_is_a_smooth_video_of_the_same_people(domain):
 def test_bones_keep_their_length_whatever_a_person_does():
     d = kinematics.dimensions(1.8, 1.0, 0.0)
     bones = [("left_shoulder", "left_elbow", d[kinematics.UPPER_ARM]), ("right_elbow", "right_wrist", d[6]),
-             ("left_hip", "left_knee", d[kinematics.THIGH]), ("right_knee", "right_ankle", d[kinematics.SHANK]),
-             ("left_hip", "right_hip", 2 * d[kinematics.HIP_HALF])]  # fmt: skip
+             ("left_hip", "left_knee", d[kinematics.THIGH]), ("right_knee", "right_ankle",
+             d[kinematics.SHANK]), ("left_hip", "right_hip", 2 * d[kinematics.HIP_HALF])]  # fmt: skip
     for n, activity in enumerate([*activities.GENERAL_ACTIVITIES, *activities.OR_ACTIVITIES, "lie", "wave"]):
         actor = activities.Actor(activity, 0.5, -0.2, 0.3 * n, n, (0.4, 0.3, 1.1), 0.9)
         joints, frames = kinematics.joints_of(activities.pose_at(actor, d, 0.7), d)
