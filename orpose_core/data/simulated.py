@@ -259,6 +259,8 @@ def _annotations(config: StreamConfig, records: Iterator[dict[str, Any]]) -> dic
 def _people_of(record: dict[str, Any], first_id: int) -> list[dict[str, Any]]:
     """Return COCO annotations of one image; ids count from 1 (an id of 0 never matches in ``COCOeval``)."""
     poses = poses_from_json(record["poses"], f"image {record['id']}")
+    if len(poses) == 0:
+        return []
     assert poses.visibility is not None and poses.track_ids is not None
     coco, mvor = _flat_2d(poses, COCO17.joints), _flat_2d(poses, MVOR10.joints)
     points = _flat_3d(poses, MVOR10.joints)

@@ -265,15 +265,14 @@ def _ground_truth(
     owner_of = np.append(owners, -1)
     people = lookup[owner_of[view.solid]]
     roles = tuple(scene.people[i].role for i in rows)
-    if not rows:
-        return Poses.nobody(BODY24), roles, areas[:0], people
-    xyz_cam_m = np.stack(xyz).astype(np.float32)
+    joints_count = len(BODY24)  # the shapes hold for nobody, too
+    xyz_cam_m = np.array(xyz, np.float32).reshape(-1, joints_count, 3)
     hips = [BODY24.index("left_hip"), BODY24.index("right_hip")]
     root = xyz_cam_m[:, hips].mean(axis=1, keepdims=True)
-    visibility = np.stack(flags)
+    visibility = np.array(flags, np.uint8).reshape(-1, joints_count)
     poses = Poses(
         BODY24,
-        np.stack(xy).astype(np.float32),
+        np.array(xy, np.float32).reshape(-1, joints_count, 2),
         (visibility > Visibility.ABSENT).astype(np.float32),
         np.ones(len(rows), np.float32),
         boxes[rows],

@@ -20,7 +20,7 @@ from orpose_core import cli
 from orpose_core.data import simulated, simulated_statistics
 from orpose_core.data.image_messages import decode_color, decode_depth, intrinsics_of
 from orpose_core.data.mvor import read_mvor
-from orpose_core.data.simulated import image_id, write_dataset
+from orpose_core.data.simulated import image_id, truth_record, write_dataset
 from orpose_core.data.simulated_bags import quaternion_of, write_bag
 from orpose_core.data.simulated_pictures import contact_sheet
 from orpose_core.data.skeleton_messages import from_skeletons, rosbags_types
@@ -76,6 +76,16 @@ def test_folder_holds_exactly_the_stream(recording):
             )
             row += 1
     assert row == len(truth.image) > 3
+
+
+def test_an_image_of_nobody_is_part_of_a_recording(tmp_path):
+    config = StreamConfig("or", (60, 80), "depth", seed=5)
+    empty = next(i for i in range(200) if not len(simulate_frame(config, i).poses))
+    poses = simulate_frame(config, empty).poses
+    assert poses.xyz_cam_m.shape == (0, 24, 3)
+    assert poses.visibility.shape == (0, 24)
+    record = truth_record(config, simulate_frame(config, empty))
+    assert simulated._people_of(json.loads(json.dumps(record)), 1) == []
 
 
 def test_calibration_in_the_folder_projects_the_3d_joints_onto_the_2d_ones(recording):

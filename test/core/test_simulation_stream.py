@@ -123,8 +123,8 @@ def digest(frame) -> str:
 
 
 PINNED = {
-    "or": "b8058822ded5148d3f247d4878235b2b4d04baa4710c4a87e4dd57f994a15945",
-    "general": "eaa75c371335a01a4070196e75e4fdebd6139ca53306e73b415c87ec98f41c1c",
+    "or": "6f0ee5021f02c8e05b8b4a485064a16150c9e98c76fd28faf8ca6b2603d84d5b",
+    "general": "df945511a36c06d750da5d9ff96fe77ffdd047b084d86745b11c08aab582815a",
 }
 
 
