@@ -129,16 +129,19 @@ def label_recordings(
     journal = Journal(out / JOURNAL, header)
     _remove_unfinished(out)
     done, finished = _progress_so_far(journal)
-    ahead = 0
+    counts = [
+        done.get(i, 0) if i in finished else expected_frames(Path(source), options)
+        for i, source in enumerate(sources)
+    ]
     for index, (source, name) in enumerate(zip(sources, names, strict=True)):
         if index in finished:
-            ahead += done.get(index, 0)
             continue
         run = _SourceRun(index, name, Path(source), teacher, out, options, journal)
-        for frames, total in run.frames_done(done.get(index, 0)):
+        ahead, behind = sum(counts[:index]), sum(counts[index + 1 :])
+        for frames in run.frames_done(done.get(index, 0)):
             if progress is not None:
-                progress(ahead + frames, ahead + total)
-        ahead += run.frames
+                progress(ahead + frames, ahead + max(counts[index], frames) + behind)
+        counts[index] = run.frames
     return _assemble(journal, out, teacher, names, options)
 
 
@@ -185,18 +188,17 @@ class _SourceRun:
         self._skipped: list[str] = []
         self.frames = 0
 
-    def frames_done(self, already: int) -> Iterator[tuple[int, int]]:
-        """Label what is left and yield (frames done, frames there are) after each batch."""
+    def frames_done(self, already: int) -> Iterator[int]:
+        """Label what is left and yield how many frames are done after each batch."""
         with ExitStack() as stack:
             recording = self._opened(stack)
             if recording is not None:
                 chosen = self._chosen(recording)
-                total = self._expected(recording)
                 self.frames = sum(1 for _ in islice(chosen, already))
                 while batch := list(islice(chosen, self._options.batch)):
                     self._journal.add({"recording": self._index, "frames": self._labelled(batch)})
                     self.frames += len(batch)
-                    yield self.frames, max(total, self.frames)
+                    yield self.frames
                 self._skipped += [self._anonymous(s) for s in recording.skipped.sentences()]
         self._journal.add({"recording": self._index, "finished": True, "skipped": self._skipped})
 
@@ -222,10 +224,6 @@ class _SourceRun:
     def _anonymous(self, sentence: str) -> str:
         """Take the recording's folder out of a sentence: names of patients' folders are not written."""
         return sentence.replace(f"{self._source}/", "").replace(str(self._source), self._name)
-
-    def _expected(self, recording: Recording) -> int:
-        count = -(-recording.frame_count() // self._options.every)
-        return count if self._options.limit is None else min(count, self._options.limit)
 
     def _chosen(self, recording: Recording) -> Iterator[RecordedFrame]:
         options = self._options
@@ -281,6 +279,16 @@ class _SourceRun:
             names["depth_file_name"] = f"images/{stem}_depth.png"
             write_depth(self._out / names["depth_file_name"], frame)
         return names
+
+
+def expected_frames(source: Path, options: LabelOptions) -> int:
+    """Return about how many frames of a recording will be labelled: 0 if it cannot be read."""
+    try:
+        with open_recording(source, "color", tolerance_s=options.tolerance_s) as recording:
+            count = -(-recording.frame_count() // options.every)
+    except (ValueError, OSError):
+        return 0
+    return count if options.limit is None else min(count, options.limit)
 
 
 def at_rate(frames: Iterator[RecordedFrame], rate_hz: float) -> Iterator[RecordedFrame]:

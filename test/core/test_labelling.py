@@ -71,7 +71,9 @@ def unbroken(bag: Path, folder: Path, teacher: Teacher, tmp_path_factory: pytest
     )
     assert (summary.frames, summary.images) == (FRAMES + 3, FRAMES + 3)
     assert summary.people > 0
-    assert [done for done, _ in seen] == [2, 4, 6, 7, 9, 10] and all(total >= done for done, total in seen)
+    assert [done for done, _ in seen] == [2, 4, 6, 7, 9, 10]
+    # the folder seems to have a fourth image until it is read
+    assert {total for _, total in seen} == {FRAMES + 4}
     return out
 
 
