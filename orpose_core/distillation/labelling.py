@@ -218,8 +218,9 @@ class _SourceRun:
             self._broken(error)
 
     def _broken(self, error: Exception) -> None:
-        logger.warning("%s: not read: %s", self._name, error)
-        self._skipped.append(self._anonymous(f"not read: {error}"))
+        why = self._anonymous(f"not read: {error}")
+        logger.warning("%s: %s", self._name, why)
+        self._skipped.append(why)
 
     def _anonymous(self, sentence: str) -> str:
         """Take the recording's folder out of a sentence: names of patients' folders are not written."""

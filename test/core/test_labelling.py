@@ -171,6 +171,18 @@ def test_keep_none_writes_no_image_and_labels_in_px_of_the_recording(
     assert cv2.imread(str(tmp_path / "contact_sheet.png")) is not None
 
 
+def test_a_damaged_bag_is_reported_and_survived(
+    bag: Path, folder: Path, teacher: Teacher, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (whole,) = bag.glob("*.mcap")
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    summary = label_recordings([cut, folder], teacher, tmp_path / "out", OPTIONS)
+    assert summary.frames == 3
+    assert any(why.startswith("000_cut: not read: ") for why in summary.skipped), summary.skipped
+    assert str(tmp_path) not in caplog.text and "000_cut" in caplog.text
+
+
 def test_frames_with_too_few_people_are_left_out_and_counted(
     folder: Path, teacher: Teacher, tmp_path: Path
 ) -> None:
