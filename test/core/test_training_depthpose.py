@@ -191,7 +191,7 @@ def test_every_architecture_learns_from_one_batch(architecture: str) -> None:
     )
     task, optimizer = DepthPoseTask(recipe, half=False), torch.optim.Adam(model.parameters(), 1e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(25):
         parts = task.losses(model, batch)
         total = torch.stack(list(parts.values())).sum()
         optimizer.zero_grad()

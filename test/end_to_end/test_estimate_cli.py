@@ -85,6 +85,7 @@ def test_what_is_written_is_what_was_found(bag, tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     skeletons = json.loads((tmp_path / "skeletons_3d.json").read_text())
     assert summary.frames == 6 and summary.people == len(results) > 6
+    errors_m = []
     for k in range(6):
         truth = simulate_frame(_STREAM, k).poses.converted(COCO17)
         mine = [r for r in results if r["image_id"] == k + 1]
@@ -97,13 +98,14 @@ def test_what_is_written_is_what_was_found(bag, tmp_path):
             x1, y1, x2, y2 = truth.boxes_px[m]
             np.testing.assert_allclose(result["bbox"], [x1, y1, x2 - x1, y2 - y1], atol=1e-3)
             joints = skeletons[k]["people"][m]["joints"]
-            errors = [
+            errors_m += [
                 np.linalg.norm(np.array(joint["xyz_cam_m"]) - truth.xyz_cam_m[m, COCO17.index(name)])
                 for name, joint in joints.items()
                 if truth.visibility[m, COCO17.index(name)] == 2
             ]
-            assert not errors or np.median(errors) < 0.15
             assert all(j["sigma_m"] > 0 and j["source"] == "depth" for j in joints.values())
+    # Over all people: who stands at a border or behind a table shows few joints, beside other things.
+    assert len(errors_m) > 40 and np.median(errors_m) < 0.1
     tracks = [tuple(p["track_id"] for p in s["people"]) for s in skeletons]
     assert len(set(tracks[0])) == len(tracks[0]) and tracks[-1] == tracks[1]
     picture = cv2.imread(str(next((tmp_path / "overlays").iterdir())))
