@@ -225,7 +225,12 @@ def test_any_finite_maps_decode_to_valid_poses(seed, scale):
     rng = np.random.default_rng(seed)
     keypoint_maps = (rng.normal(size=(19, 12, 16)) * scale).astype(np.float32)
     paf_maps = (rng.normal(size=(38, 12, 16)) * scale).astype(np.float32)
-    found = decode_paf(keypoint_maps, paf_maps, SOURCE_HW, PafDecoderConfig(min_mean_score=0.0, max_peaks=8))
+    found = decode_paf(
+        keypoint_maps,
+        paf_maps,
+        SOURCE_HW,
+        PafDecoderConfig(min_mean_score=0.0, min_person_score=0.0, max_peaks=8),
+    )
     xy = found.xy_px[found.scores > 0]
     assert np.all((xy >= -5.5) & (xy <= [640 + 5, 480 + 5]))
 

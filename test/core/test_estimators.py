@@ -28,7 +28,12 @@ from orpose_core.types import Poses, RgbdFrame
 _NAME = "untrained:depthpose_64x48@0.0625"
 # Random weights answer weakly; with these thresholds their noise becomes people.
 _LOOSE = PafDecoderConfig(
-    keypoint_threshold=0.0, paf_threshold=0.0, min_sample_share=0.0, min_joints=1, min_mean_score=0.0
+    keypoint_threshold=0.0,
+    paf_threshold=0.0,
+    min_sample_share=0.0,
+    min_joints=1,
+    min_mean_score=0.0,
+    min_person_score=0.0,
 )
 _CONFIG = EstimatorConfig(device="cpu", half_precision=False, threads=1, decoder=_LOOSE)
 
