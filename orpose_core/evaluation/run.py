@@ -25,7 +25,6 @@ from orpose_core.image_ops import Resize, low_resolution_frame
 from orpose_core.types import Poses, RgbdFrame
 
 _LOG = logging.getLogger(__name__)
-SCALES = (1, 8, 10, 12)
 RECORDS = "images.jsonl"
 
 
