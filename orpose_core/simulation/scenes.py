@@ -65,9 +65,9 @@ def _wardrobe(room: Room, people: list[Person], dice: Dice) -> tuple[int, ...]:
     return tuple(first)
 
 
-def _general_group(dice: Dice) -> list[tuple[float, float]]:
+def _general_group(dice: Dice, crowd: int) -> list[tuple[float, float]]:
     """Draw places of people about the origin: alone, a row, a ring, or scattered."""
-    count = int(dice.pick({"1": 0.34, "2": 0.26, "3": 0.17, "4": 0.11, "5": 0.08, "6": 0.04}))
+    count = crowd + int(dice.pick({"1": 0.34, "2": 0.26, "3": 0.17, "4": 0.11, "5": 0.08, "6": 0.04}))
     kind = dice.pick({"row": 0.35, "ring": 0.2, "scatter": 0.45}) if count > 1 else "scatter"
     angle = dice.between(-math.pi, math.pi)
     places: list[tuple[float, float]] = []
@@ -92,11 +92,17 @@ def _general_group(dice: Dice) -> list[tuple[float, float]]:
     return places
 
 
-def general_scene(seed: int, sequence: int) -> Scene:
-    """Return a scene of the general domain: eye level, everyday clothes, 0.8 to 6 m."""
+def general_scene(seed: int, sequence: int, crowd: int = 0) -> Scene:
+    """Return a scene of the general domain: eye level, everyday clothes, 0.8 to 6 m.
+
+    Args:
+        seed: with sequence the key of the scene.
+        sequence: number of the sequence.
+        crowd: this many people more than usual.
+    """
     dice = Dice(seed, sequence, 1)
     room = Room.empty()
-    places = _general_group(dice)
+    places = _general_group(dice, crowd)
     shared_yaw = dice.between(-math.pi, math.pi)
     together = dice.chance(0.35)
     people = [casting.passer_by(dice) for _ in places]
@@ -160,7 +166,7 @@ def _or_place(dice: Dice, room: Room, role: str) -> tuple[float, float, float] |
 _AT_TABLE = ("work", "lean", "across", "imaging", "pass")
 
 
-def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
+def or_scene(seed: int, sequence: int, rig: str, camera_count: int, crowd: int = 0) -> Scene:
     """Return a scene of an operating room.
 
     Args:
@@ -168,6 +174,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
         sequence: number of the sequence.
         rig: "mvor" = MVOR's cameras with a little jitter, "any" = ceiling cameras anywhere, "mixed" = drawn.
         camera_count: 1 to 3.
+        crowd: this many clinicians more than usual; an empty room stays empty.
     """
     dice = Dice(seed, sequence, 2)
     like_mvor = rig == "mvor" or (rig == "mixed" and dice.chance(0.5))
@@ -202,7 +209,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int) -> Scene:
             or_equipment.patient_drape(room, dice, feet)
         actors.append(Actor("lie", tx, ty, head_first, dice.seed(), surface_m=surface + 0.01, tempo_s=4.0))
     count = int(dice.pick({"0": 0.05, "1": 0.24, "2": 0.34, "3": 0.22, "4": 0.10, "5": 0.05}))
-    for _ in range(count):
+    for _ in range(count + crowd if count else 0):
         activity = dice.pick(activities.OR_ACTIVITIES)
         role = "table" if activity in _AT_TABLE else "free"
         place = _or_place(dice, room, role)

@@ -47,6 +47,7 @@ class StreamConfig:
         sensor: False = the exact depth of the scene, without noise and holes.
         split: name of a benchmark split (see :func:`split_config`), whose frames no seed gives; None = none.
         min_area_px: people of whom less is seen (px at 640x480) are left out of the poses.
+        crowd: this many people more than a room usually has, so that a training meets more of them per image.
     """
 
     domain: str = "or"
@@ -60,6 +61,7 @@ class StreamConfig:
     sensor: bool = True
     split: str | None = None
     min_area_px: float = 150.0
+    crowd: int = 0
 
     def __post_init__(self) -> None:
         if self.domain not in DOMAINS:
@@ -81,6 +83,8 @@ class StreamConfig:
             )
         if not self.rate_hz > 0:
             raise ValueError(f"StreamConfig.rate_hz: expected a positive rate, got {self.rate_hz}")
+        if not 0 <= self.crowd <= 8:
+            raise ValueError(f"StreamConfig.crowd: expected 0 to 8, got {self.crowd}")
         if self.rig not in ("mvor", "any", "mixed"):
             raise ValueError(f"StreamConfig.rig: expected mvor, any or mixed, got {self.rig!r}")
         if self.split is not None and self.split not in SPLITS:
@@ -174,8 +178,8 @@ class SimulatedFrame:
 @lru_cache(maxsize=4)
 def _scene(config: StreamConfig, sequence: int) -> Scene:
     if config.domain == "general":
-        return general_scene(config.scene_seed, sequence)
-    return or_scene(config.scene_seed, sequence, config.rig, config.cameras)
+        return general_scene(config.scene_seed, sequence, config.crowd)
+    return or_scene(config.scene_seed, sequence, config.rig, config.cameras, config.crowd)
 
 
 def _room_key(config: StreamConfig) -> StreamConfig:

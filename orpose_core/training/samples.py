@@ -30,6 +30,7 @@ class DataConfig:
         domains: of the simulation, one drawn for each frame.
         domain_shares: how often each is drawn; empty = equally.
         render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
+        crowd: of the simulation, this many people more in a room than usual: more to learn from per image.
         shrink_methods: how a frame becomes low-resolution, one drawn for each frame: a network that has seen
             several does not care how the gateway shrinks.
         seed: of the simulation and of all random changes.
@@ -49,6 +50,7 @@ class DataConfig:
     domains: tuple[str, ...] = ("or", "general")
     domain_shares: tuple[float, ...] = ()
     render_hw: tuple[int, int] = (192, 256)
+    crowd: int = 0
     shrink_methods: tuple[str, ...] = SHRINK_METHODS
     seed: int = 1
     augment: AugmentConfig = field(default_factory=AugmentConfig)

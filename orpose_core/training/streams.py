@@ -30,7 +30,9 @@ class SimulatedSamples(Dataset[Sample]):
         shares = np.asarray(data.domain_shares or [1.0] * len(data.domains), np.float64)
         self.shares = shares / shares.sum()
         self.streams = [
-            StreamConfig(domain=domain, size_hw=data.render_hw, modality="depth", seed=data.seed)
+            StreamConfig(
+                domain=domain, size_hw=data.render_hw, modality="depth", seed=data.seed, crowd=data.crowd
+            )
             for domain in data.domains
         ]
 

@@ -334,12 +334,25 @@ def test_dark_glossy_grazing_and_far_surfaces_lose_their_return():
         ("rate_hz", 0.0),
         ("size_hw", (4, 4)),
         ("rig", "none"),
+        ("crowd", -1),
         ("split", "or-val-v9"),
     ],
 )
 def test_bad_configurations_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=rf"StreamConfig\.{field}: expected .*got"):
         StreamConfig(**{field: value})
+
+
+@pytest.mark.parametrize("domain", ["or", "general"])
+def test_a_crowd_is_more_people_and_never_fills_an_empty_room(domain):
+    usual = [scene_of(StreamConfig(domain, seed=5), i).people for i in range(60)]
+    crowd = [scene_of(StreamConfig(domain, seed=5, crowd=3), i).people for i in range(60)]
+    standing = [sum(p.role != "patient" for p in people) for people in usual]
+    more = [sum(p.role != "patient" for p in people) for people in crowd]
+    assert 1.5 < np.mean(more) - np.mean(standing) <= 3.0
+    assert max(more) > max(standing)
+    if domain == "or":
+        assert any(n == 0 for n in more)
 
 
 def test_general_rooms_have_one_camera_and_indices_are_not_negative():
