@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 FLOORS = (
     ("orpose_ros",),
     ("cli",),
+    ("commands",),
     ("benchmark", "demo"),
     ("training",),
     ("distillation",),

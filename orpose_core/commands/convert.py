@@ -1,0 +1,44 @@
+"""`orpose convert`: turn a published checkpoint into ours."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def _run(args: argparse.Namespace) -> int:
+    from orpose_core.models.published import convert_checkpoint
+
+    print(
+        convert_checkpoint(
+            args.source,
+            args.to,
+            args.name,
+            seed=args.seed,
+            depth_range_m=args.depth_range_m,
+            h36_statistics=args.h36_statistics,
+        )
+    )
+    return 0
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `convert` to the command line."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="turn a published checkpoint into ours",
+        description="Turn a published .pth checkpoint into a .safetensors file of orpose: DepthPose of "
+        "CAMMA-public/ORPose-Depth, RTPose (COCO) as initial values, a student of CAMMA-public/ORPose-Color. "
+        "No code in the file is run. See docs/checkpoints.md.",
+    )
+    parser.add_argument("source", metavar="SRC", help="the published file")
+    parser.add_argument("--to", required=True, metavar="OUT", help="the .safetensors file to write")
+    parser.add_argument("--as", required=True, dest="name", metavar="NAME", help="such as depthpose_64x48")
+    parser.add_argument("--seed", type=int, default=0, help="of what the file does not have (default: 0)")
+    parser.add_argument(
+        "--depth-range-m",
+        type=float,
+        default=8.0,
+        help="depth that is 1.0 at the input; the published files do not tell (default: %(default)s)",
+    )
+    parser.add_argument("--h36-statistics", metavar="FILE", help="h36stats.json, for a student")
+    parser.set_defaults(run=_run)

@@ -1,0 +1,37 @@
+"""`orpose report`: write a results table or a model card from what runs saved."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.what == "depthpose":
+        from orpose_core.training.report import write_report
+
+        text = write_report(args.sources, args.out or Path("docs/results_depthpose.md"), args.threads)
+    else:
+        from orpose_core.training.model_card import write_card
+
+        if len(args.sources) != 1:
+            raise ValueError(f"expected one weights file, got {len(args.sources)}")
+        text = f"{write_card(str(args.sources[0]), args.out, args.real)}\n"
+    print(text, end="")
+    return 0
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `report` to the command line."""
+    parser = subparsers.add_parser(
+        "report",
+        help="write a results table or a model card from what runs saved",
+        description="Write the paper's Table 1 from finished runs (depthpose RUN...), or the card of a "
+        "weights file (card FILE). The cost is measured, everything else read from what training wrote.",
+    )
+    parser.add_argument("what", choices=("depthpose", "card"), help="table of runs, card of weights")
+    parser.add_argument("sources", nargs="+", type=Path, help="folders of finished runs, or the weights file")
+    parser.add_argument("--out", type=Path, help="file to write; a card goes beside its weights")
+    parser.add_argument("--threads", type=int, default=2, help="PyTorch threads for the milliseconds")
+    parser.add_argument("--real", type=Path, help="card: scores that benchmarks/real_depth_people.py wrote")
+    parser.set_defaults(run=_run)
