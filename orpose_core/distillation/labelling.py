@@ -7,7 +7,7 @@ the student will see; the labels are in px of the image that is kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -127,7 +127,7 @@ def label_recordings(
         "recordings": names,
     }
     journal = Journal(out / JOURNAL, header)
-    _remove_unfinished(out)
+    remove_unfinished(out)
     done, finished = _progress_so_far(journal)
     counts = [
         done.get(i, 0) if i in finished else expected_frames(Path(source), options)
@@ -142,7 +142,7 @@ def label_recordings(
             if progress is not None:
                 progress(ahead + frames, ahead + max(counts[index], frames) + behind)
         counts[index] = run.frames
-    return _assemble(journal, out, teacher, names, options)
+    return assemble(journal, out, teacher, names, options)
 
 
 def _source_names(sources: Sequence[Path]) -> list[str]:
@@ -152,7 +152,7 @@ def _source_names(sources: Sequence[Path]) -> list[str]:
     return [f"{i:03d}_{stem}" if many else stem for i, stem in enumerate(stems)]
 
 
-def _remove_unfinished(out: Path) -> None:
+def remove_unfinished(out: Path) -> None:
     """Remove the files under temporary names that a kill left behind."""
     for file in [*out.glob(".*.tmp"), *out.rglob(".*.png")]:
         file.unlink()
@@ -184,7 +184,8 @@ class _SourceRun:
         journal: Journal,
     ) -> None:
         self._index, self._name, self._source = index, name, source
-        self._teacher, self._out, self._options, self._journal = teacher, out, options, journal
+        self._options, self._journal = options, journal
+        self._labeller = FrameLabeller(name, teacher, out, options)
         self._skipped: list[str] = []
         self.frames = 0
 
@@ -193,10 +194,10 @@ class _SourceRun:
         with ExitStack() as stack:
             recording = self._opened(stack)
             if recording is not None:
-                chosen = self._chosen(recording)
+                chosen = chosen_frames(self._until_it_breaks(recording.frames()), self._options)
                 self.frames = sum(1 for _ in islice(chosen, already))
                 while batch := list(islice(chosen, self._options.batch)):
-                    self._journal.add({"recording": self._index, "frames": self._labelled(batch)})
+                    self._journal.add({"recording": self._index, "frames": self._labeller.entries(batch)})
                     self.frames += len(batch)
                     yield self.frames
                 self._skipped += [self._anonymous(s) for s in recording.skipped.sentences()]
@@ -226,17 +227,30 @@ class _SourceRun:
         """Take the recording's folder out of a sentence: names of patients' folders are not written."""
         return sentence.replace(f"{self._source}/", "").replace(str(self._source), self._name)
 
-    def _chosen(self, recording: Recording) -> Iterator[RecordedFrame]:
-        options = self._options
-        frames: Iterator[RecordedFrame] = islice(
-            self._until_it_breaks(recording.frames()), 0, None, options.every
-        )
-        if options.rate_hz is not None:
-            frames = at_rate(frames, options.rate_hz)
-        return frames if options.limit is None else islice(frames, options.limit)
 
-    def _labelled(self, batch: Sequence[RecordedFrame]) -> list[dict[str, Any]]:
-        """Label a batch, write what is kept of its images and return its entries."""
+def chosen_frames(frames: Iterator[RecordedFrame], options: LabelOptions) -> Iterator[RecordedFrame]:
+    """Yield the frames of one recording that the options pick."""
+    frames = islice(frames, 0, None, options.every)
+    if options.rate_hz is not None:
+        frames = at_rate(frames, options.rate_hz)
+    return frames if options.limit is None else islice(frames, options.limit)
+
+
+class FrameLabeller:
+    """Labels frames of one recording and writes what is kept of their images.
+
+    Args:
+        name: of the recording, fit for a folder.
+        teacher: who labels.
+        out: folder of the run.
+        options: what is kept.
+    """
+
+    def __init__(self, name: str, teacher: Teacher, out: Path, options: LabelOptions) -> None:
+        self._name, self._teacher, self._out, self._options = name, teacher, out, options
+
+    def entries(self, batch: Sequence[RecordedFrame]) -> list[dict[str, Any]]:
+        """Label a batch, write what is kept of its images and return its entries for the journal."""
         pictures = [r.frame.rgb for r in batch if r.frame.rgb is not None]
         assert len(pictures) == len(batch)  # a color recording has color
         labels = self._teacher.label(pictures, range(len(batch)))
@@ -326,10 +340,27 @@ def write_depth(path: Path, frame: RgbdFrame) -> None:
     temporary.replace(path)
 
 
-def _assemble(
-    journal: Journal, out: Path, teacher: Teacher, names: Sequence[str], options: LabelOptions
+def assemble(
+    journal: Journal,
+    out: Path,
+    teacher: Teacher,
+    names: Sequence[str],
+    options: LabelOptions,
+    more: Mapping[str, Any] | None = None,
 ) -> LabelSummary:
-    """Write the labels and the report from the journal, one batch in memory at a time."""
+    """Write the labels and the report from the journal, one batch in memory at a time.
+
+    Args:
+        journal: of the run.
+        out: its folder.
+        teacher: who labelled.
+        names: of the recordings.
+        options: of the run.
+        more: what else the report tells; its ``skipped`` come after those of the journal.
+
+    Raises:
+        ValueError: not one frame was labelled; the files are written all the same.
+    """
     info = {
         "description": "pseudo labels of a teacher; nobody drew them",
         "teacher": teacher.description(),
@@ -358,7 +389,9 @@ def _assemble(
         skipped.append(f"{too_few} frames with fewer than {options.min_people} people")
     labelled = (one for e in journal.entries() for one in e.get("frames", ()) if "image" in one)
     write_label_sheet(out / SHEET, out, labelled, images)
-    report = {"frames": frames, "images": images, "people": people, "skipped": skipped}
+    told = dict(more or {})
+    skipped += told.pop("skipped", [])
+    report = {"frames": frames, "images": images, "people": people, "skipped": skipped} | told
     write_json(out / REPORT, report)
     if frames == 0:
         raise ValueError(f"expected frames to label, got none: {'; '.join(skipped) or 'they are empty'}")
