@@ -1,0 +1,98 @@
+"""Experiments: steps in order, those that are done left out, broken files refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orpose_core.commands.train import TRAINED
+from orpose_core.training.commands import parse
+from orpose_core.training.depthpose import DepthPoseRecipe
+from orpose_core.training.experiment import read_experiment, run_experiment, words_of
+
+REPOSITORY = Path(__file__).parents[2]
+
+TINY = {
+    "model.width": 0.0625, "model.sr_width": 0.0625, "model.refinement_stages": 1, "model.sr_image": False,
+    "loss.hr_weight": 0, "data.render_hw": [48, 64], "engine.steps": 2, "engine.batch": 2,
+    "engine.workers": 0, "engine.threads": 1, "engine.validate_steps": 0,
+    "validation.frames": 0, "validation.final_frames": 0,
+}  # fmt: skip
+
+
+def written(folder: Path, content: object) -> Path:
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_an_experiment_trains_and_goes_on_where_it_was(tmp_path: Path, capfd, monkeypatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    config = "training/depthpose_64x48_small.yaml"
+    second = {"init.weights": "{out}/first/weights.safetensors"}
+    path = written(tmp_path, {"set": TINY, "steps": [
+        {"name": "first", "train": "depthpose", "config": config},
+        {"name": "second", "train": "depthpose", "config": config, "set": second},
+        {"name": "card", "run": ["report", "card", "{out}/second/weights.safetensors"],
+         "makes": "second/weights.md"},
+    ]})  # fmt: skip
+    out = tmp_path / "runs"
+    run_experiment(path, out)
+    assert (out / "second/weights.safetensors").is_file() and (out / "second/weights.md").is_file()
+    asked = yaml.safe_load((out / "second/config.yaml").read_text())
+    assert asked["model"]["width"] == 0.0625 and asked["data"]["render_hw"] == [48, 64]
+    assert asked["init"]["weights"] == str(out / "first/weights.safetensors")
+
+    (out / "second/results.json").unlink()  # as if killed after its last checkpoint
+    (out / "second/weights.md").unlink()
+    capfd.readouterr()
+    run_experiment(path, out)
+    said = capfd.readouterr().out
+    assert "first: done before" in said and f"--resume {out / 'second'}" in said
+    assert (out / "second/results.json").is_file() and (out / "second/weights.md").is_file()
+
+
+def test_a_failing_step_is_named_and_ends_it(tmp_path: Path) -> None:
+    steps = [{"name": "card", "run": ["report", "card", "nowhere.safetensors"]},
+             {"name": "after", "run": ["simulate", "--help"], "makes": "never"}]  # fmt: skip
+    path = written(tmp_path, {"steps": steps})
+    with pytest.raises(ValueError, match="step 'card' ended with status 2"):
+        run_experiment(path, tmp_path)
+    with pytest.raises(ValueError, match=r"no step is called .'cart'.*card"):
+        run_experiment(path, tmp_path, only=["cart"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "expected a list of 'steps'"),
+        ({"steps": [], "set": {}}, "expected a list of 'steps'"),
+        ({"steps": [{"name": "a", "run": ["x"]}], "sets": {}}, "expected the keys steps and set"),
+        ({"steps": [{"name": "a"}]}, r"step 1 \(a\): expected either 'train' or 'run'"),
+        ({"steps": [{"name": "a", "train": "depthpose"}]}, r"step 1 \(a\): expected the 'config'"),
+        ({"steps": [{"run": ["x"]}]}, "step 1: expected 'name'"),
+        ({"steps": [{"name": "a", "run": ["x"], "needs": 1}]}, "step 1: expected 'name' and some of"),
+        ({"steps": [{"name": "a", "run": ["x"]}] * 2}, "a different name for every step"),
+    ],
+)
+def test_broken_files_are_refused_with_the_step(tmp_path: Path, content: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        read_experiment(written(tmp_path, content))
+    assert "experiment.yaml" in str(refused.value)
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("training/experiment_*.yaml")), ids=lambda p: p.stem)
+def test_shipped_experiments_are_valid(path: Path, monkeypatch) -> None:
+    """Every training is one that the command line takes, and its recipe accepts the values."""
+    monkeypatch.chdir(REPOSITORY)
+    for step in read_experiment(path):
+        if step.train:
+            assert step.train in TRAINED
+        if step.train == "depthpose":
+            words = words_of(step, Path("nowhere"))
+            recipe = parse("test", DepthPoseRecipe, words[2:]).recipe
+            assert recipe.row.lower().replace("+", "_") == step.name or step.name.startswith(
+                "super_resolution"
+            )
