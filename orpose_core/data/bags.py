@@ -9,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orpose_core.data.camera_streams import CameraStream, CameraTopics
 from orpose_core.data.damaged_mcap import RepairedMcap
-from orpose_core.data.image_messages import decode_color, decode_depth, intrinsics_of
 from orpose_core.data.recordings import Modality, RecordedFrame, SkipLog
-from orpose_core.types import FloatArray, Intrinsics, RgbdFrame
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +31,6 @@ _KIND_WORDS = re.compile(
     r"|compressedDepth|camera_info)$"
 )
 _NOT_WANTED = re.compile(r"(^|[/_])(ir|infra\d*|infrared|disparity|mask|confidence|theora|zstd)([/_]|$)")
-_JUMP_NS = 1_000_000_000
-_MOST_WAITING = 60
-
-
-@dataclass(frozen=True)
-class CameraTopics:
-    """The topics of one camera; None = it has none."""
-
-    name: str
-    color: str | None = None
-    depth: str | None = None
-    camera_info: str | None = None
 
 
 def looks_like_bag(path: Path) -> bool:
@@ -119,28 +104,6 @@ def _common_words(a: str, b: str) -> int:
     return count
 
 
-@dataclass
-class _Message:
-    """An undecoded message that waits for its partner."""
-
-    stamp_ns: int
-    content: Any
-
-
-@dataclass
-class _Stream:
-    """One camera while its bag is read; ``main`` is the image that makes a frame, ``partner`` may join it."""
-
-    topics: CameraTopics
-    main_topic: str
-    partner_topic: str | None
-    main: deque[_Message] = field(default_factory=deque)
-    partner: deque[_Message] = field(default_factory=deque)
-    newest_ns: dict[str, int] = field(default_factory=dict)
-    intrinsics: Intrinsics | None = None
-    frames: int = 0
-
-
 class BagRecording:
     """A bag as a recording.
 
@@ -200,22 +163,19 @@ class BagRecording:
 
     def frames(self) -> Iterator[RecordedFrame]:
         """Yield the frames of all cameras in the order of the recording."""
-        streams = [
-            _Stream(c, self._main_topic(c), None if self._modality == "depth" else c.depth)
-            for c in self.cameras
-        ]
+        streams = [CameraStream(c, self._modality, self._tolerance_ns, self.skipped) for c in self.cameras]
         for stream in streams:
-            stream.intrinsics = self._first_intrinsics(stream.topics)
-        by_topic: dict[str, list[_Stream]] = {}
+            self._read_first_intrinsics(stream)
+        by_topic: dict[str, list[CameraStream]] = {}
         for stream in streams:
             for topic in (stream.main_topic, stream.partner_topic, stream.topics.camera_info):
                 if topic is not None:
                     by_topic.setdefault(topic, []).append(stream)
         for topic, stamp_ns, content in self._messages(set(by_topic)):
             for stream in by_topic[topic]:
-                yield from self._take(stream, topic, stamp_ns, content)
+                yield from stream.take(topic, stamp_ns, content)
         for stream in streams:
-            yield from self._settle(stream, finished=True)
+            yield from stream.settle(finished=True)
             if stream.frames == 0:
                 self.skipped.add(stream.main_topic, "no frame came of it")
 
@@ -275,120 +235,14 @@ class BagRecording:
                 stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
                 yield connection.topic, stamp_ns or log_ns, content
 
-    def _first_intrinsics(self, camera: CameraTopics) -> Intrinsics | None:
-        """Return the first camera_info: it may be recorded after the first image."""
-        if camera.camera_info is None:
-            return None
-        for _, stamp_ns, content in self._messages({camera.camera_info}):
-            intrinsics = self._intrinsics_of(camera.camera_info, content, stamp_ns)
-            if intrinsics is not None:
-                return intrinsics
-        return None
-
-    def _intrinsics_of(self, topic: str, content: Any, stamp_ns: int) -> Intrinsics | None:
-        try:
-            return intrinsics_of(content)
-        except ValueError as error:
-            self.skipped.add(topic, str(error), stamp_ns)
-            return None
-
-    def _take(self, stream: _Stream, topic: str, stamp_ns: int, content: Any) -> Iterator[RecordedFrame]:
-        if topic == stream.topics.camera_info:
-            stream.intrinsics = self._intrinsics_of(topic, content, stamp_ns) or stream.intrinsics
+    def _read_first_intrinsics(self, stream: CameraStream) -> None:
+        """Give a stream its first camera_info: it may be recorded after the first image."""
+        if stream.topics.camera_info is None:
             return
-        before = stream.newest_ns.get(topic, stamp_ns)
-        if stamp_ns < before - _JUMP_NS:
-            self.skipped.add(topic, f"time jumps back by {(before - stamp_ns) / 1e9:.1f} s", stamp_ns)
-            yield from self._settle(stream, finished=True)
-            stream.partner.clear()
-            stream.newest_ns.clear()
-        stream.newest_ns[topic] = stamp_ns
-        if topic == stream.main_topic:
-            stream.main.append(_Message(stamp_ns, content))
-        else:
-            stream.partner.append(_Message(stamp_ns, content))
-            if len(stream.partner) > _MOST_WAITING:
-                stream.partner.popleft()
-        yield from self._settle(stream)
-
-    def _settle(self, stream: _Stream, finished: bool = False) -> Iterator[RecordedFrame]:
-        """Yield the frames whose partner can no longer change."""
-        while stream.main:
-            first = stream.main[0]
-            newest = stream.newest_ns.get(stream.partner_topic or "", -1)
-            waits = stream.partner_topic is not None and newest < first.stamp_ns
-            if waits and not finished and len(stream.main) <= _MOST_WAITING:
+        for _, stamp_ns, content in self._messages({stream.topics.camera_info}):
+            stream.take_camera_info(stamp_ns, content)
+            if stream.intrinsics is not None:
                 return
-            stream.main.popleft()
-            frame = self._frame(stream, first, self._partner_of(stream, first))
-            if frame is not None:
-                stream.frames += 1
-                name = f"{stream.topics.name.strip('/').replace('/', '_')}_{first.stamp_ns}".strip("_")
-                yield RecordedFrame(frame, name, stream.topics.name)
-
-    def _partner_of(self, stream: _Stream, first: _Message) -> _Message | None:
-        """Take the partner nearest in time out of those that wait, and forget those before it."""
-        if not stream.partner:
-            return None
-        best = min(stream.partner, key=lambda m: abs(m.stamp_ns - first.stamp_ns))
-        if abs(best.stamp_ns - first.stamp_ns) > self._tolerance_ns:
-            return None
-        while stream.partner.popleft() is not best:
-            pass
-        return best
-
-    def _frame(self, stream: _Stream, first: _Message, partner: _Message | None) -> RgbdFrame | None:
-        """Decode one frame; None, and a report, where that cannot be done."""
-        stamp_ns, topic = first.stamp_ns, stream.main_topic
-        if partner is None and stream.partner_topic is not None:
-            self.skipped.add(topic, f"no depth within {self._tolerance_ns / 1e9:g} s", stamp_ns)
-            if self._modality == "rgbd":
-                return None
-        rgb = depth_m = None
-        try:
-            if self._modality == "depth":
-                depth_m = decode_depth(first.content)
-            else:
-                rgb = decode_color(first.content)
-        except ValueError as error:
-            self.skipped.add(topic, str(error), stamp_ns)
-            return None
-        if partner is not None:
-            depth_m = self._partner_depth(stream, partner, (int(rgb.shape[0]), int(rgb.shape[1])))  # type: ignore[union-attr]
-            if depth_m is None and self._modality == "rgbd":
-                return None
-        image = depth_m if rgb is None else rgb
-        assert image is not None
-        intrinsics = self._fitting(stream, (int(image.shape[0]), int(image.shape[1])), stamp_ns)
-        return RgbdFrame(rgb, depth_m, intrinsics, str(first.content.header.frame_id), stamp_ns)
-
-    def _partner_depth(
-        self, stream: _Stream, partner: _Message, size_hw: tuple[int, int]
-    ) -> FloatArray | None:
-        assert stream.partner_topic is not None
-        try:
-            depth_m = decode_depth(partner.content)
-        except ValueError as error:
-            self.skipped.add(stream.partner_topic, str(error), partner.stamp_ns)
-            return None
-        if depth_m.shape != size_hw:
-            self.skipped.add(
-                stream.partner_topic,
-                f"depth is {depth_m.shape[1]}x{depth_m.shape[0]} and not registered to color, "
-                f"which is {size_hw[1]}x{size_hw[0]}",
-                partner.stamp_ns,
-            )
-            return None
-        return depth_m
-
-    def _fitting(self, stream: _Stream, size_hw: tuple[int, int], stamp_ns: int) -> Intrinsics | None:
-        k = stream.intrinsics
-        if k is None or (k.height, k.width) == size_hw:
-            return k
-        assert stream.topics.camera_info is not None
-        why = f"camera_info is for {k.width}x{k.height}, the image is {size_hw[1]}x{size_hw[0]}"
-        self.skipped.add(stream.topics.camera_info, why, stamp_ns)
-        return None
 
 
 def _open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> list[Any]:
