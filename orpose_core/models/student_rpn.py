@@ -67,6 +67,93 @@ class AnchorOutput(NamedTuple):
     level_counts: tuple[int, ...]
 
 
+def pyramid_anchors(
+    features: Sequence[Tensor], sizes_px: Sequence[float], ratios: Sequence[float]
+) -> list[Tensor]:
+    """Return the anchors (h w ratios, 4) of each level: centred on cell corners, sides not rounded.
+
+    Args:
+        features: p2 to p6, each (B, c, h, w).
+        sizes_px: side of the square anchor of each level.
+        ratios: height over width.
+    """
+    levels = []
+    for x, stride, side in zip(features, PYRAMID_STRIDES, sizes_px, strict=True):
+        widths = [math.sqrt(side**2 / ratio) for ratio in ratios]
+        halves = [(-w / 2, -r * w / 2, w / 2, r * w / 2) for w, r in zip(widths, ratios, strict=True)]
+        cell = torch.tensor(halves, dtype=torch.float32, device=x.device)  # (ratios, 4)
+        y = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32) * stride
+        x_ = torch.arange(x.shape[-1], device=x.device, dtype=torch.float32) * stride
+        y, x_ = torch.meshgrid(y, x_, indexing="ij")
+        corner = torch.stack([x_, y, x_, y], dim=-1)[:, :, None]  # (h, w, 1, 4)
+        levels.append((corner + cell).view(-1, 4))
+    return levels
+
+
+def judge_anchors(
+    features: Sequence[Tensor],
+    layers: tuple[nn.Module, nn.Module, nn.Module],
+    sizes_px: Sequence[float],
+    ratios: Sequence[float],
+) -> AnchorOutput:
+    """Return what the layers say of every anchor, in float32.
+
+    Args:
+        features: p2 to p6, each (B, c, h, w).
+        layers: the shared 3x3 convolution, and the 1x1 ones for logits and deltas.
+        sizes_px: see :func:`pyramid_anchors`.
+        ratios: the same.
+    """
+    conv, to_logits, to_deltas = layers
+    logits, deltas = [], []
+    for x in features:
+        t = functional.relu(conv(x))
+        with in_float32(t):  # a box needs more digits than a bfloat16 has
+            logits.append(to_logits(t.float()).permute(0, 2, 3, 1).flatten(1))  # (B, h w ratios)
+            d = to_deltas(t.float())  # (B, ratios 4, h, w)
+        deltas.append(d.permute(0, 2, 3, 1).reshape(len(d), -1, 4))  # (B, h w ratios, 4)
+    anchors = pyramid_anchors(features, sizes_px, ratios)
+    return AnchorOutput(
+        torch.cat(anchors), torch.cat(logits, dim=1), torch.cat(deltas, dim=1), tuple(len(a) for a in anchors)
+    )
+
+
+@torch.no_grad()
+def select_proposals(
+    output: AnchorOutput, image_hw: tuple[int, int], per_level: int, most: int, nms_iou: float
+) -> list[Tensor]:
+    """Return the proposals (P, 4) of each image, best first.
+
+    The best of each level are suppressed within the level, and the best of all are kept. No gradient
+    flows through their coordinates, as in Faster R-CNN.
+
+    Args:
+        output: what the network says of the anchors.
+        image_hw: (height, width) that proposals are cut to.
+        per_level: anchors of a level that are looked at.
+        most: proposals kept.
+        nms_iou: boxes overlapping more than this are one proposal.
+    """
+    chosen, level = [], []
+    start = 0
+    for i, count in enumerate(output.level_counts):
+        top = output.logits[:, start : start + count].topk(min(count, per_level), dim=1).indices + start
+        chosen.append(top)  # (B, k)
+        level += [i] * top.shape[1]
+        start += count
+    levels = torch.tensor(level, device=output.logits.device)
+    index = torch.cat(chosen, dim=1)  # (B, K)
+    result = []
+    for logits, deltas, kept in zip(output.logits, output.deltas, index, strict=True):
+        boxes = clip_boxes(decode_boxes(deltas[kept], output.anchors[kept]), image_hw)
+        fine = torch.isfinite(boxes).all(dim=1) & torch.isfinite(logits[kept])
+        fine &= (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        boxes, scores, of_level = boxes[fine], logits[kept][fine], levels[fine]
+        best = batched_nms(boxes, scores, of_level, nms_iou)[:most]
+        result.append(boxes[best])
+    return result
+
+
 class RegionProposals(nn.Module):
     """Which of the anchors hold an object, and where exactly."""
 
@@ -82,65 +169,14 @@ class RegionProposals(nn.Module):
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
-    def anchors(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the anchors (h w ratios, 4) of each level: centred on cell corners, sides not rounded."""
-        levels = []
-        for x, stride, side in zip(features, PYRAMID_STRIDES, self.config.anchor_sizes_px, strict=True):
-            widths = [math.sqrt(side**2 / ratio) for ratio in self.config.anchor_ratios]
-            halves = [
-                (-w / 2, -r * w / 2, w / 2, r * w / 2)
-                for w, r in zip(widths, self.config.anchor_ratios, strict=True)
-            ]
-            cell = torch.tensor(halves, dtype=torch.float32, device=x.device)  # (ratios, 4)
-            y = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32) * stride
-            x_ = torch.arange(x.shape[-1], device=x.device, dtype=torch.float32) * stride
-            y, x_ = torch.meshgrid(y, x_, indexing="ij")
-            corner = torch.stack([x_, y, x_, y], dim=-1)[:, :, None]  # (h, w, 1, 4)
-            levels.append((corner + cell).view(-1, 4))
-        return levels
-
     def forward(self, features: Sequence[Tensor]) -> AnchorOutput:
         """Return logits and deltas in float32 for p2 to p6, each (B, c, h, w)."""
-        logits, deltas = [], []
-        for x in features:
-            t = functional.relu(self.conv(x))
-            with in_float32(t):  # a box needs more digits than a bfloat16 has
-                logits.append(self.logits(t.float()).permute(0, 2, 3, 1).flatten(1))  # (B, h w ratios)
-                d = self.deltas(t.float())  # (B, ratios 4, h, w)
-            deltas.append(d.permute(0, 2, 3, 1).reshape(len(d), -1, 4))  # (B, h w ratios, 4)
-        anchors = self.anchors(features)
-        return AnchorOutput(
-            torch.cat(anchors),
-            torch.cat(logits, dim=1),
-            torch.cat(deltas, dim=1),
-            tuple(len(a) for a in anchors),
-        )
+        layers = (self.conv, self.logits, self.deltas)
+        return judge_anchors(features, layers, self.config.anchor_sizes_px, self.config.anchor_ratios)
 
-    @torch.no_grad()
     def select(self, output: AnchorOutput, image_hw: tuple[int, int], training: bool) -> list[Tensor]:
-        """Return the proposals (P, 4) of each image, best first.
-
-        The best of each level are suppressed within the level, and the best of all are kept. No gradient
-        flows through their coordinates, as in Faster R-CNN.
-        """
+        """Return the proposals (P, 4) of each image, best first; see :func:`select_proposals`."""
         config = self.config
         per_level = config.train_proposals_per_level if training else config.proposals_per_level
         most = config.train_proposals if training else config.proposals
-        chosen, level = [], []
-        start = 0
-        for i, count in enumerate(output.level_counts):
-            top = output.logits[:, start : start + count].topk(min(count, per_level), dim=1).indices + start
-            chosen.append(top)  # (B, k)
-            level += [i] * top.shape[1]
-            start += count
-        levels = torch.tensor(level, device=output.logits.device)
-        index = torch.cat(chosen, dim=1)  # (B, K)
-        result = []
-        for logits, deltas, kept in zip(output.logits, output.deltas, index, strict=True):
-            boxes = clip_boxes(decode_boxes(deltas[kept], output.anchors[kept]), image_hw)
-            fine = torch.isfinite(boxes).all(dim=1) & torch.isfinite(logits[kept])
-            fine &= (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-            boxes, scores, of_level = boxes[fine], logits[kept][fine], levels[fine]
-            best = batched_nms(boxes, scores, of_level, config.proposal_nms_iou)[:most]
-            result.append(boxes[best])
-        return result
+        return select_proposals(output, image_hw, per_level, most, config.proposal_nms_iou)
