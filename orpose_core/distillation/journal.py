@@ -2,56 +2,109 @@
 
 One JSON line per batch and one at the end of each recording; a line that a kill cut short is taken off. The
 networks see the same batches again after a kill, hence the same numbers come out, to the last bit.
+
+Several processes each write a file of their own (``journal.jsonl``, ``journal.1.jsonl``, ...). In the end one
+of them puts the lines in order into the first, which is then the file of a run on one process.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+
+@dataclass
+class Done:
+    """What is done of one recording.
+
+    Attributes:
+        batches: numbers of the labelled ones.
+        frames: how many are in them.
+        total: how many batches there are; None as long as nobody has read the recording to its end.
+    """
+
+    batches: set[int] = field(default_factory=set)
+    frames: int = 0
+    total: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.total is not None and self.batches >= set(range(self.total))
 
 
 class Journal:
-    """An append-only record of one run.
+    """An append-only record of one run; as a context manager it keeps other processes from writing it.
 
     Args:
-        path: the file; made where it is missing.
+        path: the file of the process of rank 0; the names of the others follow from it.
         header: what the run depends on; a file of another run is refused.
+        rank: of this process.
 
     Raises:
         ValueError: the file is of a run with other settings, teacher or recordings, or no journal.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], rank: int = 0) -> None:
         self.path = path
-        line = json.dumps(header, sort_keys=True)
-        whole = self._cut_to_whole_lines()
-        if whole == 0:
-            self._append(line)
-        else:
-            with path.open(encoding="utf-8") as file:
-                first = file.readline().rstrip("\n")
-            if first != line:
-                raise ValueError(
-                    f"{path}: of a run with other settings ({_difference(first, header)}); choose another "
-                    f"folder, or remove this one"
-                )
+        self._own = path if rank == 0 else path.with_name(f"{path.stem}.{rank}{path.suffix}")
+        self._header = header
+        self._lock: BinaryIO | None = None
+        self._own.touch()
+        with self._locked():
+            empty = self._cut_to_whole_lines() == 0
+        if empty:
+            self._append(json.dumps(header, sort_keys=True))
+        for file in self._files():
+            self._check_header(file)
+
+    def __enter__(self) -> Journal:
+        self._lock = self._locked()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def _locked(self) -> BinaryIO:
+        """Return the file, locked until it is closed or this process ends."""
+        file = self._own.open("rb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ValueError(f"{self._own}: another process is labelling into this folder") from None
+        return file
+
+    def _files(self) -> list[Path]:
+        """Return the files of all processes there ever were, rank 0's first."""
+        others = self.path.parent.glob(f"{self.path.stem}.*{self.path.suffix}")
+        return [self.path, *sorted(others)] if self.path.exists() else sorted(others)
+
+    def _check_header(self, file: Path) -> None:
+        with file.open(encoding="utf-8") as lines:
+            first = lines.readline()
+        # A line without an end is of a process that was killed, or is just beginning.
+        if first.endswith("\n") and first.rstrip("\n") != json.dumps(self._header, sort_keys=True):
+            raise ValueError(
+                f"{file}: of a run with other settings ({_difference(first, self._header)}); choose another "
+                f"folder, or remove this one"
+            )
 
     def _cut_to_whole_lines(self) -> int:
         """Take an unfinished last line off and return how many bytes stay."""
-        if not self.path.exists():
-            return 0
-        with self.path.open("r+b") as file:
-            end = 0
-            for line in file:
-                if line.endswith(b"\n"):
-                    end += len(line)
+        with self._own.open("r+b") as file:
+            end = sum(len(line) for line in file if line.endswith(b"\n"))
             file.truncate(end)
         return end
 
     def _append(self, line: str) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
+        with self._own.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def add(self, entry: dict[str, Any]) -> None:
@@ -60,16 +113,64 @@ class Journal:
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the entries, one in memory at a time; ValueError names the line that is damaged."""
-        with self.path.open(encoding="utf-8") as file:
-            next(file)
-            for number, line in enumerate(file, start=2):
-                yield self._entry(line, number)
+        for _, _, entry in _lines(self.path):
+            yield entry
 
-    def _entry(self, line: str, number: int) -> dict[str, Any]:
-        try:
-            return json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{self.path}: line {number} is damaged: {error}") from None
+    def done(self) -> dict[int, Done]:
+        """Return what all processes have done, by recording."""
+        done: dict[int, Done] = {}
+        for file in self._files():
+            for _, _, entry in _lines(file):
+                one = done.setdefault(entry["recording"], Done())
+                if entry.get("finished"):
+                    one.total = entry["batches"]
+                elif entry["batch"] not in one.batches:
+                    one.batches.add(entry["batch"])
+                    one.frames += len(entry["frames"])
+        return done
+
+    def merge(self) -> None:
+        """Put the lines of all processes in the order in which one process would have written them.
+
+        The others must have stopped writing. All or nothing, and a second time it changes nothing.
+        """
+        files = self._files()
+        places: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+        for number, file in enumerate(files):
+            for start, length, entry in _lines(file):
+                last = int(bool(entry.get("finished")))
+                key = entry["recording"], last, 0 if last else entry["batch"]
+                places.setdefault(key, (number, start, length))
+        if len(files) == 1 and list(places) == sorted(places):
+            return
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        with ExitStack() as stack:
+            out = stack.enter_context(temporary.open("wb"))
+            opened = [stack.enter_context(file.open("rb")) for file in files]
+            out.write((json.dumps(self._header, sort_keys=True) + "\n").encode())
+            for key in sorted(places):
+                number, start, length = places[key]
+                opened[number].seek(start)
+                out.write(opened[number].read(length))
+        temporary.replace(self.path)
+        for file in files:
+            if file != self.path:
+                file.unlink()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Yield start and length in bytes and the entry of each whole line but the first."""
+    with path.open("rb") as file:
+        start = len(file.readline())
+        for number, line in enumerate(file, start=2):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                entry = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}: line {number} is damaged: {error}") from None
+            yield start, len(line), entry
+            start += len(line)
 
 
 def _difference(first: str, header: dict[str, Any]) -> str:

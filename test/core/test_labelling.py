@@ -14,9 +14,11 @@ from orpose_core.data.coco import read_coco
 from orpose_core.data.recordings import RecordedFrame
 from orpose_core.data.simulated_bags import write_bag
 from orpose_core.distillation.detector import DetectorConfig, random_detector
+from orpose_core.distillation.frame_picking import at_rate
 from orpose_core.distillation.keypoint_stage import KeypointStageConfig, TopDownKeypoints
 from orpose_core.distillation.label_files import read_label_file
-from orpose_core.distillation.labelling import LabelOptions, at_rate, label_recordings
+from orpose_core.distillation.label_options import LabelOptions
+from orpose_core.distillation.labelling import label_recordings
 from orpose_core.distillation.lifting import random_lifter
 from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher
 from orpose_core.models.hrnet import HRNetConfig

@@ -1,0 +1,53 @@
+"""The options of a labelling run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+_LEAST = {"every": 1, "limit": 1, "batch": 1, "min_people": 0, "motion_step": 0, "balance": 0}
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Which frames are labelled and what is kept of them.
+
+    Attributes:
+        keep: ``"lowres"`` writes images of at most ``low_resolution_hw``; ``"none"`` writes no image.
+        low_resolution_hw: (height, width).
+        every: take each k-th frame of a recording.
+        rate_hz: take at most so many frames a second of each camera; None = all.
+        motion: take a frame when at least this share of its px changed since the last one that was taken from
+            the same camera, in (0, 1]; None = all.
+        motion_step: a px has changed if it differs by more than so many of 255 levels.
+        limit: at most so many frames of each recording.
+        min_people: frames with fewer are left out of the labels.
+        balance: keep images of one, two, three, and four or more people equally often, at most so many of
+            each; 0 = as many as there are of the rarest; None = keep all.
+        batch: frames at once; part of what a result depends on, in its last bits.
+        tolerance_s: color and depth of one moment may be so far apart.
+    """
+
+    keep: Literal["lowres", "none"] = "lowres"
+    low_resolution_hw: tuple[int, int] = (60, 80)
+    every: int = 1
+    rate_hz: float | None = None
+    motion: float | None = None
+    motion_step: int = 12
+    limit: int | None = None
+    min_people: int = 0
+    balance: int | None = None
+    batch: int = 4
+    tolerance_s: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("lowres", "none"):
+            raise ValueError(f"keep: expected 'lowres' or 'none', got {self.keep!r}")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name}: expected {least} or more, got {value}")
+        if self.rate_hz is not None and not self.rate_hz > 0:
+            raise ValueError(f"rate_hz: expected a number above 0, got {self.rate_hz}")
+        if self.motion is not None and not 0 < self.motion <= 1:
+            raise ValueError(f"motion: expected a share above 0 and up to 1, got {self.motion}")

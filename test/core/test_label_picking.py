@@ -1,0 +1,312 @@
+"""Which frames `orpose label` takes and keeps, whoever labels them and wherever it was killed.
+
+The detector here reads the number of people off the first pixel, so that every count is known.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from orpose_core.data.recordings import RecordedFrame
+from orpose_core.distillation.frame_picking import Balance, chosen_frames, in_motion, moved_share
+from orpose_core.distillation.journal import Journal
+from orpose_core.distillation.label_options import LabelOptions
+from orpose_core.distillation.labelling import Group, label_recordings
+from orpose_core.distillation.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher
+from orpose_core.skeleton import COCO17
+from orpose_core.types import Poses, RgbdFrame
+
+SIZE_HW = (24, 32)
+COUNTS = [0, 1, 2, 2, 3, 1, 7, 1, 2, 0, 4, 1, 1, 2, 3, 5, 1, 9, 2, 2, 3, 1, 1]
+PICKED = LabelOptions(batch=3, low_resolution_hw=(12, 16), motion=0.01, balance=0)
+
+
+class CountReader:
+    """A detector that finds as many people as the first pixel says, one beside the other."""
+
+    info = StageInfo("count_reader", "0" * 64, False)
+
+    def detect(self, images: Sequence[Picture]) -> list[PersonBoxes]:
+        found = []
+        for image in images:
+            left = np.arange(int(image[0, 0, 0]), dtype=np.float64) * 3
+            boxes = np.stack([left, left * 0 + 4, left + 3, left * 0 + 20], axis=1)
+            found.append(PersonBoxes(boxes, np.ones(len(left))))
+        return found
+
+
+class MiddleOfBox:
+    """Puts all joints into the middle of the box."""
+
+    info = StageInfo("middle_of_box", "1" * 64, False)
+
+    def keypoints(self, images: Sequence[Picture], people: Sequence[PersonBoxes]) -> list[Poses]:
+        return [self._poses(p) for p in people]
+
+    def _poses(self, people: PersonBoxes) -> Poses:
+        middle = people.boxes.reshape(-1, 2, 2).mean(axis=1)
+        xy = np.repeat(middle[:, None], len(COCO17), axis=1).astype(np.float32)
+        boxes = people.boxes.astype(np.float32)
+        return Poses(COCO17, xy, np.ones(xy.shape[:2], np.float32), people.scores.astype(np.float32), boxes)
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Teacher:
+    return Teacher(CountReader(), MiddleOfBox(), None, PseudoLabelConfig())
+
+
+def write_images(root: Path, counts: Sequence[int]) -> Path:
+    """Write an image per count: a block that wanders; each fourth image shows what the one before it did."""
+    root.mkdir()
+    rng = np.random.default_rng(3)
+    for k, count in enumerate(counts):
+        image = rng.integers(90, 94, (*SIZE_HW, 3)).astype(np.uint8)
+        place = 4 + (k - (k % 4 == 3)) % 10
+        image[8:16, place : place + 8] = 200
+        image[0, 0] = count
+        cv2.imwrite(str(root / f"{k:03d}.png"), image)
+    return root
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("pictures")
+    first, second = write_images(root / "one", COUNTS), write_images(root / "two", COUNTS[::-1])
+    (second / "005.png").write_bytes(b"no image")
+    return [first, root / "missing", second]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+@pytest.fixture(scope="module")
+def unbroken(
+    sources: list[Path], teacher: Teacher, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("unbroken")
+    label_recordings(sources, teacher, out, PICKED)
+    return files(out)
+
+
+def test_images_of_each_number_of_people_are_kept_equally_often(
+    sources: list[Path], teacher: Teacher, tmp_path: Path
+) -> None:
+    summary = label_recordings(sources[:1], teacher, tmp_path, replace(PICKED, motion=None))
+    content = json.loads((tmp_path / "labels.json").read_text())
+    people = [sum(a["image_id"] == i["id"] for a in content["annotations"]) for i in content["images"]]
+    # 9 of one, 6 of two, 3 of three, 4 of four or more
+    assert sorted(min(p, 4) for p in people) == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+    assert summary.frames == len(COUNTS)
+    assert any("found 8 of one person, 6 of two, 3 of three, 4 of four or more" in s for s in summary.skipped)
+    kept = {i["file_name"] for i in content["images"]}
+    assert {f"images/{f.relative_to(tmp_path / 'images')}" for f in tmp_path.rglob("images/*/*.png")} == kept
+
+
+def test_a_balance_spreads_evenly_and_can_have_a_limit() -> None:
+    people = [1] * 100 + [2] * 7 + [0] * 5 + [11] * 10
+    kept = np.flatnonzero(list(Balance(people).kept(people)))
+    of_one = kept[kept < 100]
+    assert len(of_one) == 7 and set(np.diff(of_one)) <= {14, 15}
+    assert list(kept[(kept >= 100) & (kept < 107)]) == list(range(100, 107))
+    assert not set(kept) & set(range(107, 112)) and (kept >= 112).sum() == 7
+    limited = Balance(people, most=3)
+    assert limited.quota == 3 and sum(limited.kept(people)) == 9
+    nobody = Balance([0, 0])
+    assert list(nobody.kept([0, 0])) == [False, False]
+
+
+def _frame(image: np.ndarray, name: str = "0", camera: str = "") -> RecordedFrame:
+    return RecordedFrame(RgbdFrame(image.astype(np.uint8), None, None, stamp_ns=int(name) + 1), name, camera)
+
+
+def _scene(noise: int, light: int = 0, moved: int = 0) -> np.ndarray:
+    """Return noise about grey, light, and a bright block of 12 x 6 px that may have moved."""
+    image = 90 + np.random.default_rng(noise).integers(-6, 7, (60, 80, 3))
+    image[20:32, 10 + moved : 16 + moved] = 180
+    return np.clip(image + light, 0, 255)
+
+
+def test_noise_and_light_are_no_motion() -> None:
+    still, noisy, brighter, moved = (_scene(*a).astype(np.uint8) for a in ((1,), (2,), (3, 30), (4, 0, 6)))
+    assert moved_share(still, noisy, 12) == 0
+    assert moved_share(still, brighter, 12) < 0.001
+    assert moved_share(still, moved, 12) == pytest.approx(2 * 72 / 4800, abs=1e-3)
+
+
+def test_motion_is_measured_from_the_last_frame_taken_of_each_camera() -> None:
+    """Someone who creeps is seen at last; cameras do not disturb each other."""
+    frames = [_frame(_scene(k, moved=k), str(k), f"cam{k % 2}") for k in range(12)]
+    taken = [f.name for f in in_motion(iter(frames), 0.02, 12, (60, 80))]
+    # A block of 12 rows that creeps 2 px a frame has changed 96 of 4800 px after two frames.
+    assert taken == ["0", "1", "4", "5", "8", "9"]
+    for_all = LabelOptions(motion=0.02, limit=3, every=2)
+    assert [f.name for f in chosen_frames(iter(frames), for_all)] == ["0", "4", "8"]
+
+
+def test_frames_that_change_size_are_taken() -> None:
+    frames = [_frame(np.zeros((h, 8, 3)), str(h)) for h in (8, 8, 6, 6)]
+    assert [f.name for f in in_motion(iter(frames), 0.5, 12, (60, 80))] == ["8", "6"]
+
+
+def test_wrong_options_are_refused() -> None:
+    for options, words in (({"motion": 0.0}, "share above 0"), ({"balance": -1}, "balance: expected 0")):
+        with pytest.raises(ValueError, match=words):
+            LabelOptions(**options)
+
+
+def test_killed_after_any_batch_it_comes_out_byte_for_byte(
+    sources: list[Path], teacher: Teacher, unbroken: dict[str, bytes], tmp_path: Path
+) -> None:
+    batches = sum(b'"batch"' in line for line in unbroken["journal.jsonl"].splitlines()[1:])
+    assert batches == 12 and sum(name.startswith("images") for name in unbroken) > 8
+    for killed_after in range(1, batches + 1):
+        out = tmp_path / str(killed_after)
+        calls: Iterator[int] = iter(range(killed_after - 1))
+
+        def kill(done: int, total: int, calls: Iterator[int] = calls) -> None:
+            if next(calls, None) is None:
+                raise _Killed
+
+        with pytest.raises(_Killed):
+            label_recordings(sources, teacher, out, PICKED, kill)
+        with (out / "journal.jsonl").open("a") as file:
+            file.write('{"recording": 0, "batch": 3, "fra')
+        label_recordings(sources, teacher, out, PICKED)
+        assert files(out) == unbroken, killed_after
+
+
+def test_killed_while_results_are_written_it_comes_out_byte_for_byte(
+    sources: list[Path], teacher: Teacher, unbroken: dict[str, bytes], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def killed(*args: object) -> None:
+        raise _Killed
+
+    for step in ("orpose_core.distillation.label_results.write_label_sheet", "pathlib.Path.unlink"):
+        with monkeypatch.context() as patch, pytest.raises(_Killed):
+            if step.endswith("unlink"):  # the images that balance leaves out are being removed
+                patch.setattr("orpose_core.distillation.labelling.remove_unlisted", killed)
+            else:
+                patch.setattr(step, killed)
+            label_recordings(sources, teacher, tmp_path, PICKED)
+    label_recordings(sources, teacher, tmp_path, PICKED)
+    assert files(tmp_path) == unbroken
+
+
+@dataclass(frozen=True)
+class Together:
+    """Threads as the processes of a group."""
+
+    rank: int
+    world: int
+    barrier: threading.Barrier
+
+    def wait_for_all(self) -> None:
+        self.barrier.wait(timeout=60)
+
+
+@dataclass(frozen=True)
+class NeverWaits:
+    """One of several processes whose fellows are slow and soon killed."""
+
+    rank: int
+    world: int
+
+    def wait_for_all(self) -> None:
+        pass
+
+
+def label_together(world: int, sources: list[Path], teacher: Teacher, out: Path) -> list[object]:
+    """Label with a thread per rank and return their summaries."""
+    barrier = threading.Barrier(world)
+    summaries: list[object] = [None] * world
+
+    def work(rank: int) -> None:
+        try:
+            group: Group = Together(rank, world, barrier)
+            summaries[rank] = label_recordings(sources, teacher, out, PICKED, None, group)
+        except BaseException:
+            barrier.abort()
+            raise
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return summaries
+
+
+def batches_by_rank(out: Path) -> list[int]:
+    """How many batches each journal has, rank 0's first."""
+    found = [out / "journal.jsonl", *sorted(out.glob("journal.*.jsonl"))]
+    return [f.read_text().count('"batch"') - 1 for f in found]  # the header has the word too
+
+
+@pytest.mark.parametrize("world", [2, 5])
+def test_several_ranks_write_the_files_of_one(
+    sources: list[Path], teacher: Teacher, unbroken: dict[str, bytes], tmp_path: Path, world: int
+) -> None:
+    summaries = label_together(world, sources, teacher, tmp_path)
+    assert files(tmp_path) == unbroken
+    assert summaries[0] is not None and all(s == summaries[0] for s in summaries)
+
+
+def test_after_killed_ranks_another_number_goes_on(
+    sources: list[Path], teacher: Teacher, unbroken: dict[str, bytes], tmp_path: Path
+) -> None:
+    calls = iter(range(2))
+
+    def kill(done: int, total: int) -> None:
+        if next(calls, None) is None:
+            raise _Killed
+
+    # Rank 0 of 3 dies after its third batch, rank 2 comes to its end, rank 1 never began.
+    with pytest.raises(_Killed):
+        label_recordings(sources, teacher, tmp_path, PICKED, kill, NeverWaits(0, 3))
+    with pytest.raises(ValueError, match="expected the report of rank 0, but it broke off"):
+        label_recordings(sources, teacher, tmp_path, PICKED, None, NeverWaits(2, 3))
+    assert batches_by_rank(tmp_path) == [3, 3]
+    with (tmp_path / "journal.2.jsonl").open("a") as file:
+        file.write('{"recording": 2, "ba')
+    label_together(2, sources, teacher, tmp_path)
+    assert files(tmp_path) == unbroken
+
+
+def test_after_killed_ranks_a_single_process_goes_on(
+    sources: list[Path], teacher: Teacher, unbroken: dict[str, bytes], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="the same frames in every process"):
+        label_recordings(sources, teacher, tmp_path, PICKED, None, NeverWaits(0, 2))
+    assert batches_by_rank(tmp_path) == [6]
+    label_recordings(sources, teacher, tmp_path, PICKED)
+    assert files(tmp_path) == unbroken
+
+
+def test_two_runs_do_not_write_into_one_folder(sources: list[Path], teacher: Teacher, tmp_path: Path) -> None:
+    def second(done: int, total: int) -> None:
+        label_recordings(sources, teacher, tmp_path, PICKED)
+
+    with pytest.raises(ValueError, match="another process is labelling into this folder"):
+        label_recordings(sources, teacher, tmp_path, PICKED, second)
+
+
+def test_a_journal_of_another_rank_and_other_settings_is_refused(tmp_path: Path) -> None:
+    Journal(tmp_path / "journal.jsonl", {"options": 1})
+    (tmp_path / "journal.3.jsonl").write_text('{"options": 2}\n')
+    with pytest.raises(ValueError, match=r"journal\.3\.jsonl: of a run with other settings \(options\)"):
+        Journal(tmp_path / "journal.jsonl", {"options": 1})
