@@ -148,10 +148,23 @@ def _labels(
     path: str, ids: Sequence[int], names: Sequence[str], by_image: dict[int, list[dict]], teacher: str
 ) -> Iterator[tuple[str, PseudoLabels]]:
     for image_id, name in zip(ids, names, strict=True):
-        people = by_image[image_id]
-        soft = soft_poses(people, path)
-        hard = _poses(people, "keypoints", "keypoints3d_hard", path, like=soft)
-        yield name, PseudoLabels(soft, hard, image_id, teacher)
+        yield name, pseudo_labels(by_image[image_id], image_id, teacher, path)
+
+
+def pseudo_labels(
+    annotations: Sequence[dict[str, Any]], image_id: int, teacher: str, path: str
+) -> PseudoLabels:
+    """Return both sets of one image's annotations, BODY24.
+
+    Args:
+        annotations: of the image.
+        image_id: of the image.
+        teacher: fingerprint.
+        path: for messages.
+    """
+    soft = soft_poses(annotations, path)
+    hard = _poses(annotations, "keypoints", "keypoints3d_hard", path, like=soft)
+    return PseudoLabels(soft, hard, image_id, teacher)
 
 
 def _numbers(people: Sequence[dict[str, Any]], key: str, width: int, path: str) -> NDArray[np.float32]:
