@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from orpose_core.distillation.label_options import LabelOptions
+
+
+_PATIENCE = timedelta(days=30)
+"""Nobody knows how long a share of a recording takes; a rank that dies is noticed at once."""
 
 
 def _run(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from orpose_core.distillation.label_command import teacher_of
-    from orpose_core.distillation.labelling import LabelOptions, label_recordings
-    from orpose_core.image_ops import parse_resolution
+    from orpose_core.distillation.labelling import label_recordings
+    from orpose_core.models.checkpoints import UNTRAINED
+    from orpose_core.training.distributed import chosen_device, processes
 
-    teacher = teacher_of(
-        args.detector,
-        args.detector_weights,
-        args.keypoints,
-        args.lifter,
-        min_score=args.min_box_score,
-        scales=args.scales,
-        decoding=args.decoding,
-        flip=not args.no_flip,
-        hard_score=args.hard_score,
-        device=args.device,
-    )
-    options = LabelOptions(
-        keep=args.keep,
-        low_resolution_hw=parse_resolution(args.low_resolution),
-        every=args.every,
-        rate_hz=args.rate,
-        limit=args.limit,
-        min_people=args.min_people,
-        batch=args.batch,
-        tolerance_s=args.tolerance,
-    )
-    with tqdm(unit=" frames", disable=args.quiet) as bar:
+    options = _options(args)
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    # They only wait for each other, which needs no GPU.
+    with processes("cpu", _PATIENCE) as group:
+        if local_rank == 0 and not args.detector.startswith(UNTRAINED):
+            _ready_files(args)
+        group.wait_for_all()
+        teacher = teacher_of(
+            args.detector,
+            args.detector_weights,
+            args.keypoints,
+            args.lifter,
+            min_score=args.min_box_score,
+            scales=args.scales,
+            decoding=args.decoding,
+            flip=not args.no_flip,
+            hard_score=args.hard_score,
+            device=str(chosen_device(args.device, local_rank)),
+        )
+        if not group.leads:
+            label_recordings(args.sources, teacher, args.out, options, None, group)
+            return 0
+        with tqdm(unit=" frames", disable=args.quiet) as bar:
 
-        def show(done: int, total: int) -> None:
-            if not bar.n and done > options.batch:
-                bar.initial = bar.n = done - options.batch  # resumed: what was there does not count as speed
-            bar.total = total
-            bar.update(done - bar.n)
+            def show(done: int, total: int) -> None:
+                if not bar.n and done > options.batch * group.world:
+                    bar.initial = bar.n = done - options.batch  # what was there does not count as speed
+                bar.total = total
+                bar.update(done - bar.n)
 
-        summary = label_recordings(args.sources, teacher, args.out, options, show)
+            summary = label_recordings(args.sources, teacher, args.out, options, show, group)
     for line in summary.skipped:
         print(f"skipped: {line}", file=sys.stderr)
     if not teacher.trained:
@@ -52,30 +63,96 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _options(args: argparse.Namespace) -> LabelOptions:
+    from orpose_core.distillation.label_options import LabelOptions
+    from orpose_core.image_ops import parse_resolution
+
+    return LabelOptions(
+        keep=args.keep,
+        low_resolution_hw=parse_resolution(args.low_resolution),
+        every=args.every,
+        rate_hz=args.rate,
+        motion=args.motion,
+        motion_step=args.motion_step,
+        limit=args.limit,
+        min_people=args.min_people,
+        balance=args.balance,
+        batch=args.batch,
+        tolerance_s=args.tolerance,
+    )
+
+
+def _ready_files(args: argparse.Namespace) -> None:
+    """Say which weight files are missing, or fetch what may be fetched."""
+    from orpose_core.distillation.weight_downloads import check_keypoint_file, ready_detector_file
+
+    check_keypoint_file(args.keypoints)
+    with tqdm(unit="B", unit_scale=True, desc="detector's weights", disable=args.quiet, delay=1) as bar:
+
+        def show(came: int, length: int) -> None:
+            bar.total = length or None
+            bar.update(came - bar.n)
+
+        ready_detector_file(args.detector, args.detector_weights, args.download, show)
+
+
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `label` to the command line."""
     parser = subparsers.add_parser(
         "label",
         help="let a teacher label recordings: soft and hard pseudo labels",
-        description="Label rosbag2 recordings, ROS 1 bags or folders of images with a teacher: a person "
-        "detector of torchvision, HRNet or Simple Baselines, and if given a 2D-to-3D lifter. Writes a COCO "
-        "file, a contact sheet, and images no larger than the student will see. A killed run goes on where "
-        "it was. Weights are files on this machine; nothing is downloaded. See docs/labelling.md.",
+        description="Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: a "
+        "person detector (torchvision's, or detectron2's cascade), HRNet or Simple Baselines, and if given a "
+        "2D-to-3D lifter. Writes a COCO file, a contact sheet, and images no larger than the student "
+        "will see. A killed run goes on where it was; under torchrun several processes share the "
+        "work. Weights are files on this machine; nothing is downloaded without --download. See "
+        "docs/labelling.md.",
     )
-    parser.add_argument("sources", nargs="+", metavar="BAG|FOLDER|IMAGE")
+    parser.add_argument("sources", nargs="+", metavar="BAG|FOLDER|IMAGE|MVOR.json")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the labels are written")
     parser.add_argument(
         "--keypoints", required=True, metavar="FILE", help="such as pose_hrnet_w48_384x288.pth"
     )
-    parser.add_argument("--detector", default="fasterrcnn_resnet50_fpn_v2", help="default: %(default)s")
-    parser.add_argument("--detector-weights", metavar="FILE", help="its weights; required but for untrained:")
+    parser.add_argument(
+        "--detector",
+        default="fasterrcnn_resnet50_fpn_v2",
+        help="a model of torchvision, or cascade_mask_rcnn_X_152_32x8d_FPN_IN5k_gn_dconv "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--detector-weights", metavar="FILE", help="default: published name, in this folder")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch missing weights of torchvision's detectors"
+    )
     parser.add_argument("--lifter", metavar="FILE", help="2D-to-3D lifter; without it labels are in 2D")
     parser.add_argument("--keep", default="lowres", choices=("lowres", "none"), help="default: %(default)s")
     parser.add_argument("--low-resolution", default="80x60", metavar="WxH", help="default: %(default)s")
     parser.add_argument("--every", type=int, default=1, metavar="K", help="each K-th frame (default: 1)")
     parser.add_argument("--rate", type=float, metavar="HZ", help="at most so many frames a second")
+    parser.add_argument(
+        "--motion",
+        type=float,
+        nargs="?",
+        const=0.01,
+        metavar="SHARE",
+        help="only frames in which so much of the image changed since the last one (0.01 if not given)",
+    )
+    parser.add_argument(
+        "--motion-step",
+        type=int,
+        default=12,
+        metavar="LEVELS",
+        help="what is a change (default: %(default)s)",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="at most so many frames of each recording")
     parser.add_argument("--min-people", type=int, default=0, metavar="N", help="leave emptier frames out")
+    parser.add_argument(
+        "--balance",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="N",
+        help="keep images of one, two, three, four or more people equally often, at most N of each",
+    )
     parser.add_argument("--min-box-score", type=float, default=0.7, help="default: %(default)s")
     parser.add_argument("--hard-score", type=float, default=0.35, help="of joints (default: %(default)s)")
     parser.add_argument(

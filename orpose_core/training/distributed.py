@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed
@@ -39,9 +40,14 @@ class Processes:
         return float(shared)
 
     def wait_for_all(self) -> None:
-        """Return when every process has come here."""
+        """Return when every process has come here; ConnectionError if one broke off."""
         if self.world > 1:
-            distributed.barrier()
+            try:
+                distributed.barrier()
+            except RuntimeError as error:
+                raise ConnectionError(
+                    f"rank {self.rank} waited for {self.world - 1} others, but one broke off: {error}"
+                ) from error
 
 
 def chosen_device(name: str, local_rank: int = 0) -> torch.device:
@@ -52,8 +58,13 @@ def chosen_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 @contextmanager
-def processes(device: str) -> Iterator[Processes]:
-    """Join the group that ``torchrun`` started (gloo on CPUs, nccl on GPUs), or be a group of one."""
+def processes(device: str, patience: timedelta | None = None) -> Iterator[Processes]:
+    """Join the group that ``torchrun`` started (gloo on CPUs, nccl on GPUs), or be a group of one.
+
+    Args:
+        device: where this process computes, and over what the processes talk.
+        patience: how long they wait for each other; None = PyTorch's half an hour (CPU), ten minutes (GPU).
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 or not distributed.is_available():
         yield Processes(0, 1, chosen_device(device))
@@ -61,7 +72,7 @@ def processes(device: str) -> Iterator[Processes]:
     mine = chosen_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if mine.type == "cuda":
         torch.cuda.set_device(mine)
-    distributed.init_process_group("nccl" if mine.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if mine.type == "cuda" else "gloo", timeout=patience)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size(), mine)
     finally:

@@ -206,9 +206,10 @@ def test_frames_at_a_rate_are_spread_and_survive_clock_jumps() -> None:
         return [RecordedFrame(RgbdFrame(image, None, None, stamp_ns=s), str(s)) for s in stamps]
 
     second = 1_000_000_000
-    steady = frames([k * second // 30 for k in range(90)])
+    steady = frames([second + k * second // 30 for k in range(90)])
     assert len(list(at_rate(iter(steady), 5.0))) == 15
     assert len(list(at_rate(iter(steady), 100.0))) == 90
+    assert len(list(at_rate(iter(frames([0] * 7)), 5.0))) == 7  # images without a time
     jump = frames([100 * second, 100 * second + 1, 3 * second, 3 * second + 1, 4 * second])
     assert [f.frame.stamp_ns for f in at_rate(iter(jump), 1.0)] == [100 * second, 3 * second, 4 * second]
 
