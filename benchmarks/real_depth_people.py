@@ -27,7 +27,7 @@ from orpose_core.skeleton import MVOR10, OPENPOSE18
 from orpose_core.training.engine import computes_in_bf16
 from orpose_core.training.samples import network_input
 from orpose_core.training.validation import ValidationConfig, detect
-from orpose_core.types import FloatArray, Poses
+from orpose_core.types import FloatArray, Poses, boxes_of_xywh
 
 LABELS = "depth_people_labels.json"
 FAR_BEHIND_M = 1.0
@@ -72,8 +72,7 @@ def read_frames(folder: Path) -> list[RealFrame]:
         people = [a for a in content["annotations"] if a["image_id"] == image["id"]]
         keypoints = np.array([a["keypoints"] for a in people], np.float32).reshape(-1, len(MVOR10), 3)
         there = keypoints[..., 2] > 0
-        boxes = np.array([a["bbox"] for a in people], np.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
+        boxes = boxes_of_xywh(np.array([a["bbox"] for a in people], np.float32).reshape(-1, 4))
         truth = Poses(
             MVOR10,
             np.where(there[..., None], keypoints[..., :2], np.float32(np.nan)),

@@ -139,7 +139,7 @@ class Poses:
         xy_px: float32 (m, n, 2), px of the source image, integer = pixel centre, NaN = absent.
         scores: float32 (m, n) in [0, 1], 0 = absent.
         person_scores: float32 (m,).
-        boxes_px: float32 (m, 4), x1 y1 x2 y2.
+        boxes_px: float32 (m, 4), x1 y1 x2 y2, in the same px: the whole image is -0.5 -0.5 w-0.5 h-0.5.
         xyz_root_m: float32 (m, n, 3) or None, relative to the pelvis (mean of the hips), NaN = unknown.
         xyz_cam_m: float32 (m, n, 3) or None, in the camera's optical frame, NaN = unknown.
         visibility: uint8 (m, n) of :class:`Visibility`, or None where the source does not tell.
@@ -250,6 +250,23 @@ class Poses:
             source_3d=carried(self.source_3d, Source3D.NONE),
             track_ids=self.track_ids,
         )
+
+
+def boxes_of_xywh(xywh: NDArray) -> NDArray:
+    """Return :attr:`Poses.boxes_px` of COCO's boxes; inverse of :func:`xywh_of_boxes`.
+
+    In COCO's files pixel i covers [i, i + 1], ours has its centre at i: half a pixel lies between them.
+
+    Args:
+        xywh: float (m, 4), x, y, width, height, px.
+    """
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1) - xywh.dtype.type(0.5)
+
+
+def xywh_of_boxes(boxes_px: NDArray) -> NDArray:
+    """Return COCO's boxes, x, y, width, height, of :attr:`Poses.boxes_px`, float (m, 4)."""
+    corner = boxes_px[:, :2] + boxes_px.dtype.type(0.5)
+    return np.concatenate([corner, boxes_px[:, 2:] - boxes_px[:, :2]], axis=1)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ import argparse
 def _run(args: argparse.Namespace) -> int:
     from orpose_core.evaluation.command import evaluate_files_command, evaluate_model_command, protocol_of
 
-    protocol = protocol_of(args.strict, args.threshold, args.dataset)
     if args.dataset is None:
+        protocol = protocol_of(args.strict, args.threshold)
         text = evaluate_files_command(args.gt, args.dt, args.metric, protocol, args.json, args.plot)
     else:
         text = evaluate_model_command(
             args.dataset,
             args.model,
-            protocol,
+            strict=args.strict,
+            threshold=args.threshold,
             root=args.root,
             annotations=args.gt,
             metric=args.metric,

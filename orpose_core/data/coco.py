@@ -1,7 +1,7 @@
 """COCO keypoint annotations, checked as they are read, as arrays and as :class:`Poses`.
 
 Coordinates are taken as the file has them, in px of the image. A joint at x = y = 0 is not annotated. A box
-is x, y, width, height. Every complaint names the file and the annotation.
+is x, y, width, height, its pixel i covers [i, i + 1]. Every complaint names the file and the annotation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orpose_core.data.json_files import column, image_index, name_of, read_json,
 from orpose_core.data.json_files import write_json as write_json
 from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
-from orpose_core.types import Intrinsics, Poses
+from orpose_core.types import Intrinsics, Poses, boxes_of_xywh
 
 FILE_SKELETONS = (COCO17, MVOR10, BODY24)
 _PER_ANNOTATION = ("annotation_ids", "keypoints", "boxes_xywh", "areas_px2", "crowd", "person_ids")
@@ -135,13 +135,12 @@ class CocoTruth:
         self, rows: IndexArray, skeleton: Skeleton, keypoints: FloatArray, xyz: FloatArray | None
     ) -> Poses:
         there = ~missing(keypoints[..., :2])
-        xywh = self.boxes_xywh[rows]
         return Poses(
             skeleton,
             keypoints[..., :2].astype(np.float32),
             there.astype(np.float32),
             np.ones(len(rows), np.float32),
-            np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32),
+            boxes_of_xywh(self.boxes_xywh[rows]).astype(np.float32),
             xyz_root_m=None if xyz is None else _relative_to_hips(xyz, skeleton).astype(np.float32),
             xyz_cam_m=None if xyz is None else xyz.astype(np.float32),
             visibility=keypoints[..., 2].astype(np.uint8),

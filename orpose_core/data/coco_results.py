@@ -15,7 +15,7 @@ from orpose_core.data.coco import FILE_SKELETONS, present
 from orpose_core.data.json_files import column, image_index, read_json, rows_of
 from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
 from orpose_core.skeleton import COCO17
-from orpose_core.types import Poses
+from orpose_core.types import Poses, boxes_of_xywh, xywh_of_boxes
 
 _LOWEST_SCORE = 1e-6  # of a joint that a file gives coordinates but score 0: absent would lose it
 
@@ -71,8 +71,7 @@ def result_poses(results: Sequence[dict[str, Any]], image_ids: IndexArray, path:
     boxes = people.extents_px()
     for k, r in enumerate(results):
         if r.get("bbox"):
-            x, y, w, h = r["bbox"]
-            boxes[k] = x, y, x + w, y + h
+            boxes[k] = boxes_of_xywh(np.asarray(r["bbox"], np.float64).reshape(1, 4))[0]
     root, cam = (_points(results, name, n, path) for name in ("xyz_root_m", "xyz_cam_m"))
 
     def person_rows(rows: IndexArray) -> Poses:
@@ -99,17 +98,16 @@ def poses_as_results(poses: Poses, image_id: int) -> list[dict[str, Any]]:
     """
     if poses.skeleton not in FILE_SKELETONS:
         poses = poses.converted(COCO17)
-    results = []
+    results, xywh = [], xywh_of_boxes(poses.boxes_px.astype(np.float64))
     for m in range(len(poses)):
         keypoints = np.concatenate([np.nan_to_num(poses.xy_px[m], nan=0.0), poses.scores[m][:, None]], axis=1)
-        x1, y1, x2, y2 = poses.boxes_px[m].astype(float).tolist()
         result: dict[str, Any] = {
             "image_id": int(image_id),
             "category_id": 1,
             "skeleton": poses.skeleton.name,
             "keypoints": keypoints.astype(float).reshape(-1).tolist(),
             "score": float(poses.person_scores[m]),
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "bbox": xywh[m].tolist(),
         }
         for name in ("xyz_root_m", "xyz_cam_m"):
             xyz = getattr(poses, name)

@@ -34,7 +34,7 @@ from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17, MVOR10
-from orpose_core.types import Poses, Visibility
+from orpose_core.types import Poses, Visibility, xywh_of_boxes
 
 MANIFEST = "simulation.json"
 ANNOTATIONS = "annotations.json"
@@ -120,6 +120,12 @@ def _place(config: StreamConfig, index: int, kind: str) -> Path:
     sequence, moment = divmod(index // config.cameras, config.frames_per_sequence)
     suffix = ".json" if kind == "truth" else ".png"
     return Path(f"room{sequence + 1:05d}") / f"cam{camera + 1}" / kind / f"{moment:06d}{suffix}"
+
+
+def truth_place(image: str) -> Path:
+    """Return the truth file of an image, both relative to the folder."""
+    path = Path(image)
+    return path.parent.parent / "truth" / f"{path.stem}.json"
 
 
 def image_id(config: StreamConfig, index: int) -> int:
@@ -265,28 +271,26 @@ def _people_of(record: dict[str, Any], first_id: int) -> list[dict[str, Any]]:
     coco, mvor = _flat_2d(poses, COCO17.joints), _flat_2d(poses, MVOR10.joints)
     points = _flat_3d(poses, MVOR10.joints)
     body = _flat_3d(poses, poses.skeleton.joints)
-    out = []
-    for m in range(len(poses)):
-        x1, y1, x2, y2 = (float(value) for value in poses.boxes_px[m])
-        out.append(
-            {
-                "id": first_id + m,
-                "image_id": record["id"],
-                "category_id": 1,
-                "iscrowd": 0,
-                "person_id": int(poses.track_ids[m]),
-                "person_role": record["roles"][m],
-                "only_bbox": 0,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": float(record["areas_px"][m]),
-                "num_keypoints": int((np.array(coco[m][2::3]) > 0).sum()),
-                "keypoints": coco[m],
-                PLUS_2D_KEY: mvor[m],
-                PLUS_3D_KEY: points[m],
-                "body24_cam_m": body[m],
-            }
-        )
-    return out
+    xywh = xywh_of_boxes(poses.boxes_px.astype(np.float64))
+    return [
+        {
+            "id": first_id + m,
+            "image_id": record["id"],
+            "category_id": 1,
+            "iscrowd": 0,
+            "person_id": int(poses.track_ids[m]),
+            "person_role": record["roles"][m],
+            "only_bbox": 0,
+            "bbox": xywh[m].tolist(),
+            "area": float(record["areas_px"][m]),
+            "num_keypoints": int((np.array(coco[m][2::3]) > 0).sum()),
+            "keypoints": coco[m],
+            PLUS_2D_KEY: mvor[m],
+            PLUS_3D_KEY: points[m],
+            "body24_cam_m": body[m],
+        }
+        for m in range(len(poses))
+    ]
 
 
 def _flat_2d(poses: Poses, joints: tuple[str, ...]) -> list[list[float]]:

@@ -27,7 +27,7 @@ from orpose_core.data.coco import coco_truth
 from orpose_core.data.json_files import read_json
 from orpose_core.distillation.teacher import with_lifted
 from orpose_core.skeleton import BODY24, COCO17, H36M17, Skeleton
-from orpose_core.types import Poses, PseudoLabels, Visibility
+from orpose_core.types import Poses, PseudoLabels, Visibility, boxes_of_xywh, xywh_of_boxes
 
 CATEGORY = {
     "id": 1,
@@ -59,16 +59,16 @@ def _xy_score(poses: Poses, skeleton: Skeleton, m: int) -> list[Any]:
 def annotations_of(labels: PseudoLabels) -> list[dict[str, Any]]:
     """Return one annotation per person, without ids."""
     annotations = []
-    hard_coco = labels.hard.converted(COCO17)
+    hard_coco, xywh = labels.hard.converted(COCO17), xywh_of_boxes(labels.soft.boxes_px)
     for m in range(len(labels.soft)):
-        x1, y1, x2, y2 = _rounded(labels.soft.boxes_px[m], _PX_DIGITS)
+        x, y, w, h = _rounded(xywh[m], _PX_DIGITS)
         flags = np.where(hard_coco.scores[m] > 0, int(Visibility.VISIBLE), 0)
         keypoints = _xy_score(labels.hard, COCO17, m)
         keypoints[2::3] = flags.tolist()
         annotation: dict[str, Any] = {
             "category_id": 1,
-            "bbox": [x1, y1, round(x2 - x1, _PX_DIGITS), round(y2 - y1, _PX_DIGITS)],
-            "area": round((x2 - x1) * (y2 - y1), _PX_DIGITS),
+            "bbox": [x, y, w, h],
+            "area": round(w * h, _PX_DIGITS),
             "iscrowd": 0,
             "keypoints": keypoints,
             "num_keypoints": int((flags > 0).sum()),
@@ -192,13 +192,12 @@ def _poses(
     values = _numbers(people, key, 3 * len(COCO17), path).reshape(-1, len(COCO17), 3)
     there = values[..., 2] > 0
     scores = values[..., 2] if like is None else like.converted(COCO17).scores
-    xywh = _numbers(people, "bbox", 4, path)
     poses = Poses(
         COCO17,
         np.where(there[..., None], values[..., :2], np.nan).astype(np.float32),
         np.where(there, np.clip(scores, 0, 1), 0).astype(np.float32),
         np.array([a.get("score", 1.0) for a in people], np.float32),
-        np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32),
+        boxes_of_xywh(_numbers(people, "bbox", 4, path)),
     ).converted(BODY24)
     if not people or key_3d not in people[0]:
         return poses

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from orpose_core.data.json_files import write_json
 from orpose_core.evaluation.datasets import EvaluationSet, open_dataset
 from orpose_core.evaluation.run import evaluate_model
-from orpose_core.evaluation.scores import BENCHMARK, PUBLISHED, STRICT, Protocol, evaluate_files
+from orpose_core.evaluation.scores import PUBLISHED, STRICT, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report
 from orpose_core.image_ops import low_resolution_frame
-from orpose_core.simulation import SPLITS
 
 
-def protocol_of(strict: bool, threshold: float, dataset: str | None = None) -> Protocol:
-    """Return the strict protocol or the usual one of a data set, with a threshold of PCK."""
-    base = STRICT if strict else BENCHMARK if dataset in SPLITS else PUBLISHED
+def protocol_of(strict: bool, threshold: float, usual: Protocol = PUBLISHED) -> Protocol:
+    """Return the strict protocol or the usual one, with a threshold of PCK."""
+    base = STRICT if strict else usual
     return replace(base, pck=replace(base.pck, thresholds=(threshold,)))
 
 
@@ -50,8 +49,9 @@ def evaluate_files_command(
 def evaluate_model_command(
     dataset_name: str,
     model: str | None,
-    protocol: Protocol,
     *,
+    strict: bool = False,
+    threshold: float = 0.2,
     root: str | None = None,
     annotations: str | None = None,
     metric: str | None = None,
@@ -80,7 +80,7 @@ def evaluate_model_command(
         scale=scale,
         batch=batch,
         metrics=(metric,) if metric else None,
-        protocol=protocol,
+        protocol=protocol_of(strict, threshold, dataset.protocol),
         settings={"flip": flip},
     )
     scores = finished.evaluation.scores

@@ -13,8 +13,10 @@ import numpy as np
 
 from orpose_core.data.coco import CocoTruth
 from orpose_core.data.coco_results import poses_as_results
+from orpose_core.data.json_files import read_json
 from orpose_core.data.mvor import image_path, load_frame, read_mvor
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
+from orpose_core.data.simulated import ANNOTATIONS, MANIFEST, truth_place
 from orpose_core.evaluation.scores import (
     BENCHMARK,
     PUBLISHED,
@@ -33,7 +35,7 @@ DATASETS = ("mvor", "mvor+", "coco", "folder", *SPLITS)
 _ANNOTATIONS = {
     "mvor": ("annotations/camma_mvor_2018.json", "camma_mvor_2018.json"),
     "mvor+": ("annotations/camma_mvor_2019_color.json", "camma_mvor_2019_color.json"),
-    "folder": ("annotations.json",),
+    "folder": (ANNOTATIONS,),
     "coco": ("annotations/person_keypoints_val2017.json", "person_keypoints_val2017.json"),
 }
 _COCO_IMAGES = ("val2017", "images/val2017", "images", "")
@@ -46,10 +48,12 @@ class EvaluationSet(ABC):
     Attributes:
         name: of the data set.
         image_ids: int64 (i,), unique.
+        protocol: how its scores are usually computed.
     """
 
     name: str
     image_ids: np.ndarray
+    protocol: Protocol = PUBLISHED
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -68,7 +72,8 @@ class EvaluationSet(ABC):
     ) -> Evaluation:
         """Score the detections of all images; ``records`` is what :meth:`frame` said of each.
 
-        Without a protocol: the published one for annotation files, :data:`BENCHMARK` for synthetic splits.
+        Without a protocol: the data set's own, which is the published one for annotation files of others,
+        and :data:`BENCHMARK` for what was simulated.
         """
 
     @abstractmethod
@@ -81,7 +86,7 @@ class EvaluationSet(ABC):
 
 
 class AnnotatedSet(EvaluationSet):
-    """Images beside an annotation file: MVOR, MVOR+, COCO, a folder that `orpose simulate` wrote."""
+    """Images beside an annotation file: MVOR, MVOR+, COCO."""
 
     def __init__(self, name: str, truth: CocoTruth, root: Path, limit: int | None = None) -> None:
         self.name = name
@@ -124,7 +129,7 @@ class AnnotatedSet(EvaluationSet):
             for result in poses_as_results(poses, int(image_id))
         ]
         return evaluate_results(
-            self._truth.of_images(self._chosen), results, "detections", metrics, protocol or PUBLISHED
+            self._truth.of_images(self._chosen), results, "detections", metrics, protocol or self.protocol
         )
 
 
@@ -135,6 +140,8 @@ class SyntheticSet(EvaluationSet):
     clinicians of whose ten joints at least four are seen, and to others a box alone (770 of its 774
     patients).
     """
+
+    protocol = BENCHMARK
 
     def __init__(self, name: str, limit: int | None = None) -> None:
         self.name = name
@@ -164,7 +171,42 @@ class SyntheticSet(EvaluationSet):
         """Score against the exact ground truth."""
         gt = [self.truth_of(k, record) for k, record in enumerate(records)]
         posed = [as_mvor_annotates(p, r["roles"]) for p, r in zip(gt, records, strict=True)]
-        return score_poses(gt, detections, metrics, protocol or BENCHMARK, posed_gt=posed)
+        return score_poses(gt, detections, metrics, protocol or self.protocol, posed_gt=posed)
+
+
+class SimulatedFolder(AnnotatedSet):
+    """A folder that `orpose simulate` wrote, scored by the truth of each image, as :class:`SyntheticSet`."""
+
+    protocol = BENCHMARK
+
+    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
+        """Return everybody in an image."""
+        return self._record(index)[0]
+
+    def evaluate(
+        self,
+        detections: Sequence[Poses],
+        records: Sequence[dict[str, Any]],
+        metrics: Sequence[str] | None = None,
+        protocol: Protocol | None = None,
+    ) -> Evaluation:
+        """Score against the exact ground truth."""
+        truth = [self._record(k) for k in range(len(self))]
+        gt, posed = [poses for poses, _ in truth], [as_mvor_annotates(*both) for both in truth]
+        return score_poses(gt, detections, metrics, protocol or self.protocol, posed_gt=posed)
+
+    def _record(self, index: int) -> tuple[Poses, list[str]]:
+        """Return everybody in an image, and their roles."""
+        path = self._root / truth_place(self._truth.file_names[self._chosen[index]])
+        record = read_json(path)
+        image_id = int(self.image_ids[index])
+        if not isinstance(record, dict) or record.get("id") != image_id:
+            got = record.get("id") if isinstance(record, dict) else type(record).__name__
+            raise ValueError(f"{path}: expected the truth of image {image_id}, got that of {got}")
+        poses, roles = poses_from_json(record.get("poses", {}), str(path)), record.get("roles")
+        if not isinstance(roles, list) or len(roles) != len(poses):
+            raise ValueError(f"{path}: expected the roles of {len(poses)} people, got {roles}")
+        return poses, roles
 
 
 def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses:
@@ -217,7 +259,8 @@ def open_dataset(
         name: of :data:`DATASETS`.
         root: folder of the images (and of ``annotations/``); synthetic splits need none.
         limit: take so many images, spread evenly over the set.
-        annotations: the annotation file, where it is not at its usual place under ``root``.
+        annotations: the annotation file, where it is not at its usual place under ``root``. Another than a
+            simulated folder's own is scored as anybody's file is.
     """
     if name in SPLITS:
         return SyntheticSet(name, limit)
@@ -235,7 +278,9 @@ def open_dataset(
     images = folder
     if name == "coco":
         images = next((folder / f for f in _COCO_IMAGES if (folder / f).is_dir()), folder)
-    return AnnotatedSet(name, read_mvor(path), images, limit)
+    own = (folder / MANIFEST).is_file() and path.resolve() == (folder / ANNOTATIONS).resolve()
+    kind = SimulatedFolder if name == "folder" and own else AnnotatedSet
+    return kind(name, read_mvor(path), images, limit)
 
 
 def spread(count: int, limit: int | None) -> np.ndarray:

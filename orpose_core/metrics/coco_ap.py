@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from orpose_core.metrics.people import FloatArray
 from orpose_core.skeleton import COCO17, Skeleton
-from orpose_core.types import Poses, Visibility
+from orpose_core.types import Poses, Visibility, xywh_of_boxes
 
 Kind = Literal["box", "keypoint"]
 
@@ -157,8 +157,8 @@ def _flags(poses: Poses, skeleton: Skeleton) -> NDArray[np.int64]:
 
 def _entries(poses: Poses, image: int, skeleton: Skeleton) -> Iterator[dict[str, Any]]:
     poses = poses.converted(skeleton)
-    boxes = np.nan_to_num(poses.boxes_px.astype(np.float64))
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    xywh = np.nan_to_num(xywh_of_boxes(poses.boxes_px.astype(np.float64)))
+    xywh[:, 2:] = np.maximum(xywh[:, 2:], 0)
     keypoints = np.concatenate(
         [np.nan_to_num(poses.xy_px.astype(np.float64)), poses.scores[..., None].astype(np.float64)], axis=-1
     )
@@ -166,8 +166,8 @@ def _entries(poses: Poses, image: int, skeleton: Skeleton) -> Iterator[dict[str,
         yield {
             "image_id": image,
             "category_id": 1,
-            "bbox": [*boxes[m, :2].tolist(), *sides[m].tolist()],
-            "area": float(sides[m].prod()),
+            "bbox": xywh[m].tolist(),
+            "area": float(xywh[m, 2:].prod()),
             "iscrowd": 0,
             "keypoints": keypoints[m].reshape(-1).tolist(),
             "score": float(poses.person_scores[m]),

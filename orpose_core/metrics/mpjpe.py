@@ -242,7 +242,8 @@ def match_by_oks(
         truth.skeleton, truth.image, np.where(annotated[..., None], truth.xy_px, np.nan), truth.person_scores
     )
     gt_xy, dt_xy = hidden.converted(skeleton).xy_px, found.converted(skeleton).xy_px
-    boxes = np.concatenate([np.zeros((0, 4)), *[p.boxes_px.astype(np.float64) for p in gt]])
+    # As COCO's files have them: half a pixel off ours, and compared with the joints as they are.
+    boxes = np.concatenate([np.zeros((0, 4)), *[p.boxes_px.astype(np.float64) + 0.5 for p in gt]])
     g_index, d_index = same_image_pairs(truth.image, found.image)
     if wanted is not None:
         keep = wanted[g_index]

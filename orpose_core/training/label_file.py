@@ -11,7 +11,7 @@ import numpy as np
 from orpose_core.data.coco import read_json
 from orpose_core.skeleton import COCO17, SKELETONS, Skeleton
 from orpose_core.training.samples import LabelledFrame
-from orpose_core.types import FloatArray, Poses
+from orpose_core.types import FloatArray, Poses, boxes_of_xywh
 
 PEOPLE_GROUPS = 4
 """Images with one, two, three, and four or more people."""
@@ -90,8 +90,7 @@ class LabelFile:
             keypoints[:, 2] = keypoints[:, 2] > 0
         keypoints[:, 2] = np.clip(np.where(keypoints[:, 2] > self.joint_score, keypoints[:, 2], 0), 0, 1)
         good = score >= self.person_score and int((keypoints[:, 2] > 0).sum()) >= self.min_joints
-        corners = np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]], np.float32)
-        return keypoints, corners, good
+        return keypoints, boxes_of_xywh(box[None])[0], good
 
     def people_in(self, image: int) -> int:
         """Return how many people of an image are trained on."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from orpose_core.data.json_files import read_json
 from orpose_core.distillation.label_files import pseudo_labels
 from orpose_core.skeleton import BODY24, COCO17, H36M17
-from orpose_core.types import Poses, PseudoLabels
+from orpose_core.types import Poses, PseudoLabels, boxes_of_xywh
 
 EXACT = "exact"
 """What stands for the teacher where labels are the truth of a simulation."""
@@ -188,7 +188,7 @@ def _true_poses(annotations: list[dict[str, Any]]) -> Poses:
         np.where(there[..., None], keypoints[..., :2], np.float32(np.nan)),
         there.astype(np.float32),
         np.ones(m, np.float32),
-        np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
+        boxes_of_xywh(boxes),
     ).converted(BODY24)
     return Poses(
         BODY24, derived.xy_px, derived.scores, derived.person_scores, derived.boxes_px, xyz_root_m=xyz - root

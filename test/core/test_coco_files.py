@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from orpose_core.data.coco_results import poses_as_results, read_results, result
 from orpose_core.data.json_files import read_json, write_json
 from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY, image_path, load_frame, mvor_truth
 from orpose_core.evaluation import evaluate_model, evaluate_results
-from orpose_core.evaluation.datasets import open_dataset
+from orpose_core.evaluation.datasets import AnnotatedSet, SimulatedFolder, as_mvor_annotates, open_dataset
+from orpose_core.evaluation.scores import BENCHMARK, PUBLISHED, score_poses
 from orpose_core.skeleton import BODY24, COCO17, MVOR10
 from orpose_core.types import Poses
 
@@ -229,17 +231,17 @@ def test_written_files_appear_whole(tmp_path: Path) -> None:
 def test_a_simulated_folder_is_evaluated(tmp_path: Path) -> None:
     from orpose_core.data.simulated import write_dataset
     from orpose_core.estimators import EstimatorConfig, load_estimator
-    from orpose_core.simulation import StreamConfig
+    from orpose_core.simulation import StreamConfig, simulate_frame
 
-    # Of everybody in these images most joints are in view: who shows none cannot be matched by his joints.
-    config = StreamConfig(size_hw=(120, 160), seed=3, modality="depth")
+    config = StreamConfig(size_hw=(120, 160), seed=5, modality="depth")
     write_dataset(config, 3, tmp_path / "data")
     dataset = open_dataset("folder", tmp_path / "data")
-    assert len(dataset) == 3
+    assert isinstance(dataset, SimulatedFolder) and len(dataset) == 3
     frame, record = dataset.frame(0, "depth")
     assert frame.depth_m is not None and frame.intrinsics is not None
     truth = [dataset.truth_of(k, record) for k in range(3)]
-    assert sum(map(len, truth)) > 0 and all((p.scores > 0).sum(axis=1).min() >= 10 for p in truth)
+    in_view = np.concatenate([(p.scores > 0).sum(axis=1) for p in truth])
+    assert in_view.min() == 0, "somebody shows a part that has no joint: no pose is expected of him"
     estimator = load_estimator(
         "untrained:depthpose_64x48@0.125", EstimatorConfig(device="cpu", flip_test=False)
     )
@@ -250,4 +252,35 @@ def test_a_simulated_folder_is_evaluated(tmp_path: Path) -> None:
         for p in truth
     ]
     scores = dataset.evaluate(found, [{}] * 3).scores
-    assert scores["keypoint_ap"]["AP50"] > 0.9 and scores["mpjpe"]["MPJPE"] == pytest.approx(0.0, abs=1e-2)
+    assert scores["keypoint_ap"]["AP"] == pytest.approx(1.0) and scores["mpjpe"]["MPJPE"] < 1e-3
+    assert scores["box_ap"]["AP"] == pytest.approx(1.0) and scores["mpjpe"]["n_people"] < len(in_view)
+    frames = [simulate_frame(config, k) for k in range(3)]  # and what a synthetic split would say
+    posed = [as_mvor_annotates(f.poses, f.roles) for f in frames]
+    same = score_poses([f.poses for f in frames], found, protocol=BENCHMARK, posed_gt=posed).scores
+    assert json.dumps(scores) == json.dumps(same)  # NaN != NaN
+    path = tmp_path / "data" / "room00002" / "cam1" / "truth" / "000000.json"
+    write_json(path, read_json(path) | {"roles": []})
+    with pytest.raises(ValueError, match=r"000000\.json: expected the roles of \d people, got \[\]"):
+        dataset.truth_of(1, {})
+
+
+def test_another_file_of_a_simulated_folder_is_scored_as_anybodys(tmp_path: Path) -> None:
+    for name in ("annotations.json", "labels.json"):
+        write_json(tmp_path / name, plus_content())
+    foreign = open_dataset("folder", tmp_path)
+    assert type(foreign) is AnnotatedSet and foreign.protocol is PUBLISHED
+    write_json(tmp_path / "simulation.json", {})
+    assert open_dataset("folder", tmp_path).protocol is BENCHMARK
+    assert open_dataset("folder", tmp_path, annotations=tmp_path / "labels.json").protocol is PUBLISHED
+
+
+def test_boxes_are_edges_in_files_and_pixel_centres_in_memory() -> None:
+    content = plus_content()
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [0, 3, 640, 7]
+    truth = mvor_truth(content, "plus.json")
+    for poses in truth.poses():
+        assert (poses.boxes_px == [-0.5, 2.5, 639.5, 9.5]).all()  # the whole image is as wide as that
+        for result in poses_as_results(poses, int(IDS[0])):
+            assert result["bbox"] == [0, 3, 640, 7]
+            assert (result_poses([result], IDS, "dt")[0].boxes_px == poses.boxes_px[:1]).all()

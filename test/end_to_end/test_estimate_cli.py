@@ -96,7 +96,7 @@ def test_what_is_written_is_what_was_found(bag, tmp_path):
             np.testing.assert_allclose(keypoints[present, :2], truth.xy_px[m, present], atol=1e-3)
             assert (keypoints[~present] == 0).all()
             x1, y1, x2, y2 = truth.boxes_px[m]
-            np.testing.assert_allclose(result["bbox"], [x1, y1, x2 - x1, y2 - y1], atol=1e-3)
+            np.testing.assert_allclose(result["bbox"], [x1 + 0.5, y1 + 0.5, x2 - x1, y2 - y1], atol=1e-3)
             joints = skeletons[k]["people"][m]["joints"]
             errors_m += [
                 np.linalg.norm(np.array(joint["xyz_cam_m"]) - truth.xyz_cam_m[m, COCO17.index(name)])
