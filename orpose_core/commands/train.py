@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 
-TRAINED = ("depthpose",)
+TRAINED = ("depthpose", "detector", "keypoints", "lifter", "student")
 
 
 def _run(args: argparse.Namespace) -> int:
     # OpenMP reads this once, when PyTorch is loaded. Threads that wait by spinning lose most of their time as
     # soon as another process wants a core; the one that prepares the data does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if args.what == "depthpose":
-        from orpose_core.training.commands import train_depthpose
+    from orpose_core.training import commands
 
-        return train_depthpose(args.options)
+    if args.what in TRAINED:
+        return getattr(commands, f"train_{args.what}")(args.options)
     raise ValueError(f"expected one of {', '.join(TRAINED)}, got {args.what!r}")
 
 

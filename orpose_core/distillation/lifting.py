@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_safetensors_bytes
-from torch import nn
+from torch import Tensor, nn
 
 from orpose_core.decoding.roi import LIFTER_INPUT, LIFTER_OUTPUT
 from orpose_core.distillation.stages import StageInfo
-from orpose_core.models.checkpoints import fill_model
+from orpose_core.models.checkpoints import (
+    fill_model,
+    find_weights,
+    read_safetensors,
+    storable,
+    weights_names,
+    write_safetensors,
+)
 from orpose_core.models.lifter import Lifter, LiftingStatistics
 from orpose_core.skeleton import H36M17
 from orpose_core.types import FloatArray, Poses
@@ -24,15 +30,33 @@ _INPUT = [H36M17.index(j) for j in LIFTER_INPUT]
 _OUTPUT = [H36M17.index(j) for j in LIFTER_OUTPUT]
 
 
-class _LifterWithStatistics(nn.Module):
-    """The network and what standardises its joints, as one checkpoint has them."""
+class LiftingModel(nn.Module):
+    """The network and what standardises its joints, as one checkpoint has them.
 
-    def __init__(self, width: int, stages: int, image_hw: tuple[int, int]) -> None:
+    Args:
+        width: of the network.
+        stages: of the network.
+        image_hw: (height, width) of the image in whose px 2D joints are given.
+        dropout: while it trains.
+    """
+
+    def __init__(self, width: int, stages: int, image_hw: tuple[int, int], dropout: float = 0.5) -> None:
         super().__init__()
-        self.lifter = Lifter(len(LIFTER_INPUT), width, stages)
+        self.lifter = Lifter(len(LIFTER_INPUT), width, stages, dropout)
         self.statistics = LiftingStatistics(len(LIFTER_INPUT), image_hw)
         self.image_hw = image_hw
         self.settings = {"width": width, "stages": stages, "image_hw": list(image_hw)}
+
+    def forward(self, xy_px: Tensor) -> Tensor:
+        """Return the standardised root-relative joints (R, 16, 3) of continuous px (R, 16, 2), NaN = absent.
+
+        An absent joint enters as the mean pose has it.
+        """
+        return self.lifter(torch.nan_to_num(self.statistics.standardise_2d(xy_px), nan=0.0))
+
+    def metres(self, xy_px: Tensor) -> Tensor:
+        """Return the joints in metres relative to the pelvis."""
+        return self.statistics.metres(self(xy_px))
 
 
 class ResidualLifter:
@@ -50,7 +74,7 @@ class ResidualLifter:
     """
 
     def __init__(
-        self, model: _LifterWithStatistics, name: str, sha256: str, trained: bool, least_joints: int = 8
+        self, model: LiftingModel, name: str, sha256: str, trained: bool, least_joints: int = 8
     ) -> None:
         self._model = model.eval()
         self._least_joints = least_joints
@@ -71,8 +95,7 @@ class ResidualLifter:
         height, width = self._model.image_hw
         scale = np.array([width / image_hw[1], height / image_hw[0]], np.float32)
         xy = torch.from_numpy((h36m.xy_px[:, _INPUT] + np.float32(0.5)) * scale)  # continuous px
-        standard = torch.nan_to_num(self._model.statistics.standardise_2d(xy), nan=0.0)
-        xyz[:, _OUTPUT] = self._model.statistics.metres(self._model.lifter(standard)).numpy()
+        xyz[:, _OUTPUT] = self._model.metres(xy).numpy()
         xyz[:, H36M17.index("pelvis")] = 0.0
         enough = (h36m.scores[:, _INPUT] > 0).sum(axis=1) >= self._least_joints
         known = (h36m.scores > 0) & enough[:, None]
@@ -81,44 +104,54 @@ class ResidualLifter:
 
 def save_lifter(path: str | Path, lifter: ResidualLifter) -> str:
     """Write a lifter's weights and statistics, all or nothing, and return the file's sha256."""
-    path = Path(path)
-    tensors = {k: v.contiguous().clone() for k, v in lifter._model.state_dict().items()}
-    header = {
-        "format": _FORMAT,
-        "config": json.dumps(lifter._model.settings, sort_keys=True),
-        "trained": "yes" if lifter.info.trained else "no",
-    }
-    content = to_safetensors_bytes(tensors, header)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-    return hashlib.sha256(content).hexdigest()
+    return save_lifting_model(path, lifter._model, {"trained": "yes" if lifter.info.trained else "no"})
 
 
-def load_lifter(path: str | Path) -> ResidualLifter:
-    """Load a file of :func:`save_lifter`; ValueError names the file and what is wrong with it."""
+def save_lifting_model(
+    path: str | Path, model: LiftingModel, metadata: Mapping[str, str] | None = None, half: bool = False
+) -> str:
+    """Write a network and its statistics, all or nothing, and return the file's sha256.
+
+    Args:
+        path: of the file.
+        model: the network.
+        metadata: strings for the header: licence, training; ``"trained"`` is "yes" unless it says "no".
+        half: store float16.
+    """
+    header = {"trained": "yes", **(metadata or {}), "format": _FORMAT}
+    header["config"] = json.dumps(model.settings, sort_keys=True)
+    return write_safetensors(Path(path), storable(Path(path), model, half), header)
+
+
+def read_lifting_model(path: str | Path) -> tuple[LiftingModel, dict[str, str], str]:
+    """Read the network of a file, its header and the file's sha256; ValueError names what is wrong."""
     path = Path(path)
+    if not path.is_file() and str(path) in weights_names():
+        path = find_weights(path)
     if not path.is_file():
         raise ValueError(f"{path}: no lifter there; nothing is downloaded")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = dict(file.metadata() or {})
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no iterator)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a readable safetensors file, damaged or cut short ({error})") from None
+    tensors, header, sha256 = read_safetensors(path)
     if header.get("format") != _FORMAT:
         raise ValueError(f"{path}: expected a lifter (format {_FORMAT}), got format {header.get('format')!r}")
     try:
         values = json.loads(header["config"])
         height, width = values["image_hw"]
         with torch.device("meta"):
-            model = _LifterWithStatistics(int(values["width"]), int(values["stages"]), (height, width))
+            model = LiftingModel(int(values["width"]), int(values["stages"]), (height, width))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its header holds no config of a lifter: {error!r}") from None
     fill_model(model, tensors, str(path))
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ResidualLifter(model, path.stem, sha256, header.get("trained") == "yes")
+    return model.eval(), header, sha256
+
+
+def load_lifter(path: str | Path) -> ResidualLifter:
+    """Load a file of :func:`save_lifter`, or weights that are shipped, by name.
+
+    Raises:
+        ValueError: names the file and what is wrong with it.
+    """
+    model, header, sha256 = read_lifting_model(path)
+    return ResidualLifter(model, Path(path).stem, sha256, header.get("trained") == "yes")
 
 
 def random_lifter(
@@ -127,7 +160,7 @@ def random_lifter(
     """Return a lifter with seeded random weights: for tests and for measuring time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _LifterWithStatistics(width, stages, image_hw)
+        model = LiftingModel(width, stages, image_hw)
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode() + value.numpy().tobytes())

@@ -71,6 +71,14 @@ def save_checkpoint(
     path = Path(path)
     if path.suffix != SUFFIX:
         raise ValueError(f"{path}: expected a name that ends in {SUFFIX}")
+    tensors = storable(path, model, half)
+    header = {"trained": "yes", **(metadata or {})}
+    header |= {"format": _FORMAT, "config": json.dumps(asdict(config_of(model)), sort_keys=True)}
+    return write_safetensors(path, tensors, header)
+
+
+def storable(path: Path, model: nn.Module, half: bool) -> dict[str, Tensor]:
+    """Return a model's tensors as a file has them; ValueError names ``path`` if one is not finite."""
     tensors: dict[str, Tensor] = {}
     for key, value in model.state_dict().items():
         # clone: safetensors refuses views, and channels_last weights are stored in the usual order.
@@ -79,8 +87,11 @@ def save_checkpoint(
         tensors[key] = tensor.clone(memory_format=torch.contiguous_format)
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{path}: not written, {key} holds values that are not finite")
-    header = {"trained": "yes", **(metadata or {})}
-    header |= {"format": _FORMAT, "config": json.dumps(asdict(config_of(model)), sort_keys=True)}
+    return tensors
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+    """Write tensors and strings to ``path``, all or nothing, the same bytes each time; return the sha256."""
     content = _sorted_header(to_safetensors_bytes(tensors, header))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
@@ -126,7 +137,7 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
             f"{path}: expected a {SUFFIX} file of orpose, got {path.suffix or 'no ending'}; "
             "`orpose convert` turns published .pth checkpoints into one"
         )
-    tensors, header, sha256 = _read(path)
+    tensors, header, sha256 = read_safetensors(path)
     config = _config(path, header)
     try:
         with torch.device("meta"):  # no initial values are drawn, and a false config cannot ask for memory
@@ -176,8 +187,8 @@ def fill_model(model: nn.Module, tensors: dict[str, Tensor], source: str) -> Non
     model.load_state_dict(state, assign=True)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
-    """Return tensors, header and sha256 of a safetensors file."""
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
+    """Return tensors, header and sha256 of a safetensors file; ValueError if it is damaged."""
     try:
         with safe_open(str(path), framework="pt") as file:
             header = dict(file.metadata() or {})

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from orpose_core.models.checkpoints import fill_model
+from orpose_core.models.checkpoints import SUFFIX, fill_model, find_weights, weights_names
 from orpose_core.models.hrnet import HRNet, HRNetConfig
 from orpose_core.models.published import read_state_dict
 from orpose_core.models.simple_baselines import SimpleBaselines, SimpleBaselinesConfig
+from orpose_core.models.stage_files import read_stage, save_stage
 
 KeypointConfig = HRNetConfig | SimpleBaselinesConfig
 
@@ -81,19 +84,23 @@ def build_keypoint_network(config: KeypointConfig) -> HRNet | SimpleBaselines:
 
 
 def load_keypoint_network(path: str | Path, config: KeypointConfig | None = None) -> KeypointNetwork:
-    """Load a published file: every parameter in its place, none missing, none left over.
+    """Load a file: every parameter in its place, none missing, none left over.
 
-    ``module.`` (DataParallel) is taken off the names, and ``checkpoint.pth``, which holds the weights under
-    ``state_dict`` and ``best_state_dict``, is read too. No code in the file is run.
+    A ``.safetensors`` file, or the name of one that is shipped, holds what `orpose train keypoints` wrote;
+    any other is a published one. ``module.`` (DataParallel) is taken off the names, and ``checkpoint.pth``,
+    which holds the weights under ``state_dict`` and ``best_state_dict``, is read too. No code in the file is
+    run.
 
     Args:
         path: the file.
-        config: what it holds; None = as its name says.
+        config: what a published file holds; None = as its name says.
 
     Raises:
         ValueError: names the file, and what is missing, unexpected, of another shape or damaged.
     """
-    path = Path(path)
+    path = _weights_file(path)
+    if path.suffix == SUFFIX:
+        return _trained_here(path)
     config = config or keypoint_config(path.stem)
     tensors = read_state_dict(path)
     with torch.device("meta"):
@@ -105,6 +112,51 @@ def load_keypoint_network(path: str | Path, config: KeypointConfig | None = None
     fill_model(model, tensors, str(path))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return KeypointNetwork(model.eval(), config, path.stem, sha256, trained=True)
+
+
+def _weights_file(path: str | Path) -> Path:
+    """Return the file of a path, or of the bare name of weights that are shipped."""
+    return find_weights(path) if str(path) in weights_names() and not Path(path).is_file() else Path(path)
+
+
+def _trained_here(path: Path) -> KeypointNetwork:
+    """Load a file of :func:`save_keypoint_network`."""
+    stage = read_stage(path, "keypoints")
+    config = _config_of(stage.config, path)
+    with torch.device("meta"):
+        model = build_keypoint_network(config)
+    fill_model(model, stage.tensors, str(path))
+    return KeypointNetwork(model.eval(), config, path.stem, stage.sha256, trained=True)
+
+
+def _config_of(values: Mapping[str, Any], path: Path) -> KeypointConfig:
+    """Return the config that a file's header holds."""
+    rest = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "network"}
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in (HRNetConfig, SimpleBaselinesConfig)}
+    try:
+        return kinds[values["network"]](**rest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: its header holds no config of a keypoint network: {error!r}") from None
+
+
+def save_keypoint_network(
+    path: str | Path,
+    model: nn.Module,
+    config: KeypointConfig,
+    metadata: Mapping[str, str] | None = None,
+    half: bool = False,
+) -> str:
+    """Write a network that was trained here, all or nothing, and return the file's sha256.
+
+    Args:
+        path: ends in ``.safetensors``.
+        model: of :func:`build_keypoint_network`.
+        config: what it was built from.
+        metadata: strings for the header.
+        half: store float16.
+    """
+    values = {"network": type(config).__name__, **asdict(config)}
+    return save_stage(path, model, "keypoints", values, metadata, half)
 
 
 def random_keypoint_network(config: KeypointConfig, seed: int = 0) -> KeypointNetwork:

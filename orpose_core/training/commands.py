@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
 from orpose_core.training.processor import prepare_processor
 from orpose_core.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from orpose_core.training.recipe_run import TrainedKind
 
 
 @dataclass(frozen=True)
@@ -106,3 +109,48 @@ def train_depthpose(argv: Sequence[str]) -> int:
     run = train(command.recipe, command.out, command.resume)
     print(f"{run.weights}\n{run.results}")
     return 0
+
+
+def _train_kind(kind: TrainedKind, recipe: type, argv: Sequence[str]) -> int:
+    """Train, go on with, or export one of the kinds that share :mod:`orpose_core.training.recipe_run`."""
+    from orpose_core.training.recipe_run import export_recipe, train_recipe
+
+    prepare_processor()
+    command = parse(f"orpose train {kind.name}", recipe, argv)
+    if command.export is not None:
+        facts = export_recipe(kind, command.out, command.recipe, command.export)
+        print(
+            f"{command.export}: {facts['steps']} steps, {facts['images']} images, {facts['minutes']} minutes"
+        )
+        return 0
+    run = train_recipe(kind, command.recipe, command.out, command.resume)
+    print(f"{run.weights}\n{run.results}")
+    return 0
+
+
+def train_detector(argv: Sequence[str]) -> int:
+    """`orpose train detector`: the teacher's first stage."""
+    from orpose_core.training.detector import DETECTOR, DetectorRecipe
+
+    return _train_kind(DETECTOR, DetectorRecipe, argv)
+
+
+def train_keypoints(argv: Sequence[str]) -> int:
+    """`orpose train keypoints`: the teacher's second stage."""
+    from orpose_core.training.keypoints import KEYPOINTS, KeypointsRecipe
+
+    return _train_kind(KEYPOINTS, KeypointsRecipe, argv)
+
+
+def train_lifter(argv: Sequence[str]) -> int:
+    """`orpose train lifter`: the teacher's third stage."""
+    from orpose_core.training.lifter import LIFTER, LifterRecipe
+
+    return _train_kind(LIFTER, LifterRecipe, argv)
+
+
+def train_student(argv: Sequence[str]) -> int:
+    """`orpose train student`: the student of ORPose, from a teacher's labels or exact ones."""
+    from orpose_core.training.student import STUDENT, StudentRecipe
+
+    return _train_kind(STUDENT, StudentRecipe, argv)

@@ -73,7 +73,7 @@ def test_names_tell_the_network() -> None:
     with pytest.raises(ValueError, match=r"best: expected the name .* such as pose_hrnet"):
         keypoint_config("best")
     with pytest.raises(ValueError, match="50, 101, 152"):
-        keypoint_config("pose_resnet_34_256x192")
+        keypoint_config("pose_resnet_33_256x192")
     with pytest.raises(ValueError, match="multiples of 32"):
         keypoint_config("pose_hrnet_w32_250x192")
 

@@ -1,0 +1,255 @@
+"""The teacher's person detector, trained on synthetic color images: data, losses, scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from orpose_core.distillation.detector import PERSON, DetectorConfig, TorchvisionDetector
+from orpose_core.distillation.stages import PersonBoxes
+from orpose_core.evaluation.datasets import spread
+from orpose_core.metrics.coco_ap import ap_of_poses
+from orpose_core.models.small_detectors import SMALL_DETECTORS
+from orpose_core.models.stage_files import save_stage
+from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
+from orpose_core.skeleton import COCO17
+from orpose_core.training.color_augmentation import ColorAugmentConfig, random_affine, random_colors
+from orpose_core.training.config import EngineConfig, OptimConfig
+from orpose_core.training.distributed import Processes
+from orpose_core.training.engine import Trainer
+from orpose_core.training.recipe_run import TrainedKind
+from orpose_core.training.run_folder import RunFolder
+from orpose_core.types import Poses
+
+View = tuple[NDArray[np.uint8], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class DetectorDataConfig:
+    """What the detector is trained on.
+
+    Attributes:
+        domain: of the synthetic room. The teacher's setting is ``"general"``: it never sees the rooms that it
+            will label.
+        render_hw: size of the images, rendered and trained on.
+        crowd: this many people more than usual in each image.
+        seed: of the simulation and of all random changes.
+        views: changed images that each rendered one gives; rendering costs as much as learning does.
+        min_area_px: people of whom fewer pixels are seen in the changed image are no people.
+        augment: the random changes.
+    """
+
+    domain: str = "general"
+    render_hw: tuple[int, int] = (240, 320)
+    crowd: int = 1
+    seed: int = 1
+    views: int = 2
+    min_area_px: int = 40
+    augment: ColorAugmentConfig = field(default_factory=ColorAugmentConfig)
+
+    def __post_init__(self) -> None:
+        if self.views < 1:
+            raise ValueError(f"data.views: expected 1 or more, got {self.views}")
+        self.stream()
+
+    def stream(self) -> StreamConfig:
+        """Return the synthetic recording that is trained on."""
+        return StreamConfig(self.domain, self.render_hw, "color", self.seed, crowd=self.crowd)
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """On what a stage of the teacher is scored while it trains and at its end.
+
+    Attributes:
+        split: name of the simulated benchmark; that of the domain trained on, since the other is judged once.
+        frames: how many of its frames, spread evenly, during training; 0 = none.
+        final_frames: how many at the end.
+        size_hw: size at which they are rendered.
+    """
+
+    split: str = "general-val-v1"
+    frames: int = 60
+    final_frames: int = 150
+    size_hw: tuple[int, int] = (240, 320)
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"validation.split: expected one of {sorted(SPLITS)}, got {self.split!r}")
+        if min(self.frames, self.final_frames) < 0:
+            raise ValueError("validation: frames and final_frames must not be negative")
+
+    def pictures(self, frames: int) -> tuple[list[NDArray[np.uint8]], list[Poses]]:
+        """Return so many images of the split and their true people (BODY24)."""
+        stream = split_config(self.split, self.size_hw, "color")
+        images, truth = [], []
+        for index in spread(SPLITS[self.split].frames, frames):
+            simulated = simulate_frame(stream, int(index))
+            assert simulated.frame.rgb is not None
+            images.append(simulated.frame.rgb)
+            truth.append(simulated.poses)
+        return images, truth
+
+
+@dataclass(frozen=True)
+class DetectorRecipe:
+    """A whole training of the person detector.
+
+    Attributes:
+        network: one of ``models.small_detectors.SMALL_DETECTORS``.
+        data: what it is trained on.
+        optim: the optimiser.
+        engine: how the run is carried out; ``batch`` counts rendered images, each seen ``data.views`` times.
+        validation: what is scored.
+    """
+
+    network: str = "fcos_small"
+    data: DetectorDataConfig = field(default_factory=DetectorDataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    validation: SplitConfig = field(default_factory=SplitConfig)
+
+    def __post_init__(self) -> None:
+        if self.network not in SMALL_DETECTORS:
+            raise ValueError(f"network: expected one of {sorted(SMALL_DETECTORS)}, got {self.network!r}")
+
+
+def seen_boxes_of(people: NDArray[np.int16], min_area_px: int) -> NDArray[np.float32]:
+    """Return the boxes of what is seen of each person, float32 (k, 4), continuous px.
+
+    Args:
+        people: int16 (H, W), number of the person that each pixel shows, -1 = nobody.
+        min_area_px: people of fewer pixels are left out.
+    """
+    boxes = []
+    for number in range(int(people.max(initial=-1)) + 1):
+        rows, columns = np.nonzero(people == number)
+        if len(rows) >= max(min_area_px, 1):
+            boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+class DetectorSamples(Dataset[list[View]]):
+    """Sample ``i``: a rendered image, changed at random ``views`` times, with its people's boxes."""
+
+    def __init__(self, data: DetectorDataConfig) -> None:
+        self.data, self.stream = data, data.stream()
+
+    def __getitem__(self, index: int) -> list[View]:
+        simulated = simulate_frame(self.stream, index)
+        assert simulated.frame.rgb is not None
+        rng = np.random.default_rng([self.data.seed, index])
+        return [self._changed(simulated.frame.rgb, simulated.people, rng) for _ in range(self.data.views)]
+
+    def _changed(self, rgb: NDArray[np.uint8], people: NDArray[np.int16], rng: np.random.Generator) -> View:
+        height, width = self.data.render_hw
+        matrix, _ = random_affine(rng, self.data.augment, (height, width))
+        moved = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        labels = cv2.warpAffine(
+            people, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
+            borderValue=-1,
+        )  # fmt: skip
+        boxes = seen_boxes_of(np.asarray(labels, np.int16), self.data.min_area_px)
+        return random_colors(np.asarray(moved, np.uint8), rng, self.data.augment), boxes
+
+
+def collate_views(samples: Sequence[Sequence[View]]) -> dict[str, Any]:
+    """Make a batch: ``images`` uint8 (B, 3, H, W) and ``targets``, one of boxes and labels per image."""
+    views = [view for sample in samples for view in sample]
+    images = torch.from_numpy(np.stack([image for image, _ in views])).permute(0, 3, 1, 2)
+    targets = [
+        {"boxes": torch.from_numpy(boxes), "labels": torch.full((len(boxes),), PERSON, dtype=torch.int64)}
+        for _, boxes in views
+    ]
+    return {"images": images.contiguous(), "targets": targets}
+
+
+class DetectorTask:
+    """The network's own losses; box AP on a split."""
+
+    def __init__(self, recipe: DetectorRecipe) -> None:
+        self.recipe = recipe
+        self.pictures: tuple[list[NDArray[np.uint8]], list[Poses]] | None = None
+
+    def losses(self, model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return the parts of torchvision's loss."""
+        images = batch["images"].float() / 255.0
+        return dict(model(list(images), batch["targets"]))
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Return box AP on the fixed frames of the split."""
+        frames = self.recipe.validation.frames
+        if not frames:
+            return {}
+        if self.pictures is None:
+            self.pictures = self.recipe.validation.pictures(frames)
+        return detector_scores(model, *self.pictures)
+
+
+def detector_scores(
+    model: nn.Module, images: Sequence[NDArray[np.uint8]], truth: Sequence[Poses]
+) -> dict[str, float]:
+    """Return box AP of a detector that looks once at each image."""
+    device = str(next(model.parameters()).device)
+    look = DetectorConfig(min_score=0.05, flip=False)
+    detector = TorchvisionDetector(model, "in_training", "", False, look, device)
+    found = [boxes_as_poses(detector.detect([image])[0]) for image in images]
+    scores = ap_of_poses(truth, found, "box").summary()
+    return {f"box_{name}": float(scores[name]) for name in ("AP", "AP50", "AP75")}
+
+
+def boxes_as_poses(people: PersonBoxes) -> Poses:
+    """Return people of whom only the boxes are known."""
+    m, n = len(people), len(COCO17)
+    return Poses(
+        COCO17,
+        np.full((m, n, 2), np.nan, np.float32),
+        np.zeros((m, n), np.float32),
+        people.scores.astype(np.float32),
+        (people.boxes - 0.5).astype(np.float32),  # integer = pixel centre
+    )
+
+
+def _build(recipe: DetectorRecipe) -> nn.Module:
+    torch.manual_seed(recipe.engine.seed)
+    return SMALL_DETECTORS[recipe.network]()
+
+
+def _trainer(recipe: DetectorRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
+    data = DetectorSamples(recipe.data)
+    return Trainer(model, DetectorTask(recipe), data, recipe.optim, recipe.engine, run, mine, collate_views)
+
+
+def _score(recipe: DetectorRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+    frames = recipe.validation.final_frames
+    if not frames:
+        return {}
+    return {"frames": frames, **detector_scores(model, *recipe.validation.pictures(frames))}
+
+
+def _write(model: nn.Module, recipe: DetectorRecipe, facts: Mapping[str, Any], path: Path) -> None:
+    metadata = {"training": json.dumps(facts), "licence": "Apache-2.0"}
+    save_stage(path, model, "detector", {"network": recipe.network, "num_classes": 2}, metadata, half=True)
+
+
+def _facts(recipe: DetectorRecipe) -> dict[str, Any]:
+    return {
+        "network": recipe.network,
+        "domains": [recipe.data.domain],
+        "views": recipe.data.views,
+        "split": recipe.validation.split,
+    }
+
+
+DETECTOR = TrainedKind("detector", _build, _trainer, _score, _write, _facts)
+"""What `orpose train detector` trains."""
