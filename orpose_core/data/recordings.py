@@ -105,7 +105,7 @@ def open_recording(
     topics: dict[str, str] | None = None,
     tolerance_s: float = 0.05,
 ) -> Recording:
-    """Return the recording at a path: a rosbag2 (folder or file), a ROS 1 bag, an image folder, or an image.
+    """Return the recording at a path: a rosbag2, a ROS 1 bag, image folder, image, or MVOR's list of images.
 
     Args:
         path: what to read.
@@ -118,10 +118,13 @@ def open_recording(
     """
     from orpose_core.data.bags import BagRecording, looks_like_bag
     from orpose_core.data.image_folders import ImageRecording
+    from orpose_core.data.mvor_recordings import MvorRecording
 
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path}: expected a bag, a folder of images or an image, but nothing is there")
     if looks_like_bag(path):
         return BagRecording(path, modality, topics=topics, tolerance_s=tolerance_s)
+    if path.suffix == ".json":
+        return MvorRecording(path, modality)
     return ImageRecording(path, modality)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from orpose_core.data.recordings import RecordedFrame, Recording, open_recording
 from orpose_core.distillation.frame_labeller import FrameLabeller
-from orpose_core.distillation.frame_picking import chosen_frames
+from orpose_core.distillation.frame_picking import chosen_frames, uniquely_named
 from orpose_core.distillation.journal import Done, Journal
 from orpose_core.distillation.label_options import LabelOptions
 from orpose_core.distillation.label_results import LabelSummary, assemble, read_summary, remove_unlisted
@@ -199,7 +199,8 @@ class _SourceRun:
             recording = self._opened(stack)
             if recording is None:
                 return
-            chosen = chosen_frames(self._until_it_breaks(recording.frames()), self._options)
+            frames = uniquely_named(self._until_it_breaks(recording.frames()))
+            chosen = chosen_frames(frames, self._options)
             while batch := list(islice(chosen, self._options.batch)):
                 number = self._batches
                 self._batches, self.frames = number + 1, self.frames + len(batch)
@@ -240,7 +241,11 @@ class _SourceRun:
 
     def _anonymous(self, sentence: str) -> str:
         """Take the recording's folder out of a sentence: names of patients' folders are not written."""
-        return sentence.replace(f"{self._source}/", "").replace(str(self._source), self._name)
+        sentence = sentence.replace(f"{self._source}/", "").replace(str(self._source), self._name)
+        for above in (self._source.resolve().parent, self._source.parent):
+            if above.name:
+                sentence = sentence.replace(f"{above}/", "")
+        return sentence
 
 
 def _expected(source: Path, options: LabelOptions, done: Done) -> int:

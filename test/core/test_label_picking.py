@@ -16,7 +16,13 @@ import numpy as np
 import pytest
 
 from orpose_core.data.recordings import RecordedFrame
-from orpose_core.distillation.frame_picking import Balance, chosen_frames, in_motion, moved_share
+from orpose_core.distillation.frame_picking import (
+    Balance,
+    chosen_frames,
+    in_motion,
+    moved_share,
+    uniquely_named,
+)
 from orpose_core.distillation.journal import Journal
 from orpose_core.distillation.label_options import LabelOptions
 from orpose_core.distillation.labelling import Group, label_recordings
@@ -160,6 +166,30 @@ def test_motion_is_measured_from_the_last_frame_taken_of_each_camera() -> None:
 def test_frames_that_change_size_are_taken() -> None:
     frames = [_frame(np.zeros((h, 8, 3)), str(h)) for h in (8, 8, 6, 6)]
     assert [f.name for f in in_motion(iter(frames), 0.5, 12, (60, 80))] == ["8", "6"]
+
+
+def test_a_moment_that_comes_twice_keeps_both_names() -> None:
+    def at(stamp: int, camera: str) -> RecordedFrame:
+        return RecordedFrame(
+            RgbdFrame(np.zeros((2, 2, 3), np.uint8), None, None, "", stamp), str(stamp), camera
+        )
+
+    frames = [at(s, "a") for s in (5, 6, 6, 7, 5)] + [at(0, "b"), at(0, "b"), at(5, "c")]
+    names = [(f.camera, f.name) for f in uniquely_named(iter(frames))]
+    assert [n for _, n in names] == ["5", "6", "6_1", "7_1", "5_2", "0", "0", "5"]
+
+
+def test_a_list_of_images_is_labelled_and_its_folder_is_not_written(teacher: Teacher, tmp_path: Path) -> None:
+    ward = write_images(tmp_path / "ward", [2, 1])
+    images = [{"id": k, "file_name": f"ward/{k:03d}.png", "height": 24, "width": 32} for k in range(3)]
+    (ward / "001.png").write_bytes(b"no image")
+    people = {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}
+    (tmp_path / "list.json").write_text(json.dumps({"images": images, "categories": [people]}))
+    summary = label_recordings([tmp_path / "list.json"], teacher, tmp_path / "out")
+    assert (summary.frames, summary.people) == (1, 2)
+    assert any("001.png" in s and "cannot be decoded" in s for s in summary.skipped)
+    for file in (tmp_path / "out").glob("*.json*"):
+        assert str(tmp_path) not in file.read_text(), file
 
 
 def test_wrong_options_are_refused() -> None:
