@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -10,8 +13,12 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.dataset is None:
         protocol = protocol_of(args.strict, args.threshold)
-        text = evaluate_files_command(args.gt, args.dt, args.metric, protocol, args.json, args.plot)
-    else:
+        print(evaluate_files_command(args.gt, args.dt, args.metric, protocol, args.json, args.plot))
+        return 0
+    several = len(args.scale) > 1
+    if several and (args.json or args.plot):
+        raise ValueError("--json and --plot: expected one --scale with them; --out gets a folder for each")
+    for scale in args.scale:
         text = evaluate_model_command(
             args.dataset,
             args.model,
@@ -20,17 +27,27 @@ def _run(args: argparse.Namespace) -> int:
             root=args.root,
             annotations=args.gt,
             metric=args.metric,
-            scale=args.scale,
+            scale=scale,
             flip=args.flip,
             limit=args.limit,
             batch=args.batch,
             device=args.device,
-            out=args.out,
+            out=str(Path(args.out) / f"{scale}x") if args.out and several else args.out,
             json_path=args.json,
             plot_folder=args.plot,
+            load=_loader(args.model),
         )
-    print(text)
+        print(text)
     return 0
+
+
+def _loader(model: str | None) -> Callable[[str, str], Any] | None:
+    """Return what loads a teacher, where one is asked for; None = weights, which load by themselves."""
+    if not (model or "").startswith("teacher:"):
+        return None
+    from orpose_core.distillation.teacher_estimator import teacher_estimator
+
+    return teacher_estimator
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -53,8 +70,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--dataset", choices=("mvor", "mvor+", "coco", "folder", "or-val-v1", "general-val-v1")
     )
     parser.add_argument("--root", metavar="DIR", help="folder of the data set's images")
-    parser.add_argument("--model", metavar="NAME|FILE", help="a model of weights/, or a checkpoint")
-    parser.add_argument("--scale", type=int, default=1, choices=(1, 8, 10, 12), help="shrink images first")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FILE",
+        help="a model of weights/, a checkpoint, or teacher:detector=NAME,detector_weights=FILE,"
+        "keypoints=FILE,lifter=FILE",
+    )
+    parser.add_argument(
+        "--scale",
+        type=int,
+        nargs="+",
+        default=[1],
+        choices=(1, 8, 10, 12),
+        help="shrink images so many times first; several are scored one after the other",
+    )
     parser.add_argument("--flip", action="store_true", help="flip test: average with the mirrored image")
     parser.add_argument("--limit", type=int, metavar="N", help="so many images, spread over the data set")
     parser.add_argument("--batch", type=int, default=8, help="images at once (default: %(default)s)")

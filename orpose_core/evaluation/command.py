@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from orpose_core.data.json_files import write_json
 from orpose_core.evaluation.datasets import EvaluationSet, open_dataset
-from orpose_core.evaluation.run import evaluate_model
+from orpose_core.evaluation.run import Estimator, evaluate_model
 from orpose_core.evaluation.scores import PUBLISHED, STRICT, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report
 from orpose_core.image_ops import low_resolution_frame
@@ -63,14 +63,21 @@ def evaluate_model_command(
     out: str | None = None,
     json_path: str | None = None,
     plot_folder: str | None = None,
+    load: Callable[[str, str], Estimator] | None = None,
 ) -> str:
-    """Run a model over a data set and score it; return the tables."""
+    """Run a model over a data set and score it; return the tables.
+
+    ``load`` makes an estimator of a model's name and a device; without it, weights are loaded.
+    """
     if not model:
         raise ValueError("expected --model NAME or FILE beside --dataset")
     dataset = open_dataset(dataset_name, root, limit, annotations)
-    from orpose_core.estimators import EstimatorConfig, load_estimator  # torch takes seconds to import
+    if load is None:
+        from orpose_core.estimators import EstimatorConfig, load_estimator  # torch takes seconds to import
 
-    estimator = load_estimator(model, EstimatorConfig(device=device, flip_test=flip))
+        estimator: Estimator = load_estimator(model, EstimatorConfig(device=device, flip_test=flip))
+    else:
+        estimator = load(model, device)
     variant = f"{dataset_name}-{Path(model).stem.replace(':', '-')}-{scale}x{'-flip' if flip else ''}"
     folder = Path(out) if out else Path("runs") / "evaluation" / variant
     finished = evaluate_model(

@@ -34,7 +34,8 @@ class StudentDataConfig:
 
     Attributes:
         source: ``"labels"`` reads a label file and the images beside it: those of `orpose label`, or the
-            exact ones of `orpose simulate`; ``"simulation"`` streams frames of the synthetic room without files.
+            exact ones of `orpose simulate`; ``"simulation"`` streams frames of the synthetic room, without
+            files.
         labels: for ``"labels"``: the file.
         folder: for ``"labels"``: where its ``file_name`` start; None = beside the file.
         images: for ``"labels"``: use the first so many images that have people; 0 = all.
