@@ -70,6 +70,7 @@ def annotations_of(labels: PseudoLabels) -> list[dict[str, Any]]:
             "bbox": [x, y, w, h],
             "area": round(w * h, _PX_DIGITS),
             "iscrowd": 0,
+            "segmentation": [],  # nobody drew one, but CVAT's importer insists
             "keypoints": keypoints,
             "num_keypoints": int((flags > 0).sum()),
             "score": round(float(labels.soft.person_scores[m]), _SCORE_DIGITS),

@@ -122,6 +122,19 @@ def test_images_of_each_number_of_people_are_kept_equally_often(
     assert {f"images/{f.relative_to(tmp_path / 'images')}" for f in tmp_path.rglob("images/*/*.png")} == kept
 
 
+def test_the_labels_have_what_the_importer_of_cvat_insists_on(unbroken: dict[str, bytes]) -> None:
+    """Its COCO reader (a fork of datumaro) refuses annotations without one of these, or of another type."""
+    content = json.loads(unbroken["labels.json"])
+    (category,) = content["categories"]
+    joints = range(1, len(category["keypoints"]) + 1)
+    assert category["name"] == "person" and {j for edge in category["skeleton"] for j in edge} == set(joints)
+    kinds = {"id": int, "iscrowd": int, "keypoints": list, "segmentation": list, "bbox": list, "score": float}
+    assert content["annotations"]
+    for annotation in content["annotations"]:
+        assert all(isinstance(annotation[key], kind) for key, kind in kinds.items())
+        assert annotation["category_id"] == category["id"]
+
+
 def test_a_balance_spreads_evenly_and_can_have_a_limit() -> None:
     people = [1] * 100 + [2] * 7 + [0] * 5 + [11] * 10
     kept = np.flatnonzero(list(Balance(people).kept(people)))
