@@ -1,4 +1,4 @@
-"""The teacher's first stage: any detection model of torchvision, at several scales and mirrored.
+"""The teacher's first stage: a detection model of torchvision or ORPose's cascade, scaled and mirrored.
 
 Weights are a file on this machine. Where it is missing, the error says which one to fetch.
 """
@@ -21,8 +21,12 @@ from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.ops import box_iou, nms
 
 from orpose_core.distillation.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.models.cascade_config import CASCADE_URLS, CASCADES
+from orpose_core.models.cascade_rcnn import CascadeRcnn
 from orpose_core.models.checkpoints import fill_model
+from orpose_core.models.detectron_files import load_cascade
 from orpose_core.models.published import read_state_dict
+from orpose_core.models.small_detectors import SMALL_DETECTORS, load_small_detector, small_detector_file
 
 PERSON = 1
 """COCO's number of a person in torchvision's models."""
@@ -59,7 +63,7 @@ class DetectorConfig:
 
 
 class TorchvisionDetector:
-    """Finds people with a detection model of torchvision.
+    """Finds people with a detection model of torchvision, or one that is called as those are.
 
     Args:
         model: takes a list of float (3, H, W) in [0, 1], gives boxes, labels and scores.
@@ -166,18 +170,18 @@ def merged_boxes(views: Sequence[PersonBoxes], iou: float) -> PersonBoxes:
 
 
 def detector_names() -> list[str]:
-    """Return the detection models that torchvision has."""
-    return list_models(module=detection_models)
+    """Return the detection models that torchvision has, and the cascades of :mod:`models.cascade_rcnn`."""
+    return [*list_models(module=detection_models), *SMALL_DETECTORS, *CASCADES]
 
 
 def load_detector(
-    name: str, weights: str | Path, config: DetectorConfig | None = None, device: str = "cpu"
+    name: str, weights: str | Path | None = None, config: DetectorConfig | None = None, device: str = "cpu"
 ) -> TorchvisionDetector:
-    """Return a detection model of torchvision with weights from a file; nothing is downloaded.
+    """Return a detection model with weights from a file; nothing is downloaded.
 
     Args:
-        name: such as ``fasterrcnn_resnet50_fpn_v2``.
-        weights: the file.
+        name: such as ``fasterrcnn_resnet50_fpn_v2``; see :func:`detector_names`. Also that of shipped weights.
+        weights: the file; None = the published one, in the current folder.
         config: how it looks.
         device: where it computes.
 
@@ -185,14 +189,23 @@ def load_detector(
         ValueError: an unknown model; no such file (says which to fetch); a damaged file, or one that does not
             fit.
     """
+    trained_here = small_detector_file(name, weights)
+    if trained_here is not None:
+        small, sha256 = load_small_detector(trained_here, name)
+        return TorchvisionDetector(small, trained_here.stem, sha256, True, config, device)
     _check_name(name)
-    path = Path(weights)
-    published = get_model_weights(name)["DEFAULT"]
+    url = CASCADE_URLS.get(name) if name in CASCADES else get_model_weights(name)["DEFAULT"].url
+    path = Path(url.rsplit("/", 1)[-1] if url and weights is None else weights or f"{name}.pkl")
     if not path.is_file():
-        raise ValueError(
-            f"{path}: no weights of {name} there, and nothing is downloaded unasked: fetch {published.url} "
-            f"on a machine with a network and put it at {path.absolute()}"
+        advice = (
+            f"fetch {url} on a machine with a network and put it at {path.absolute()}"
+            if url
+            else "none are published; it is for tests"
         )
+        raise ValueError(f"{path}: no weights of {name} there, and nothing is downloaded unasked: {advice}")
+    if name in CASCADES:
+        cascade, sha256 = load_cascade(name, path)
+        return TorchvisionDetector(cascade, name, sha256, True, config, device)
     tensors = read_state_dict(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     promised = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
@@ -213,7 +226,13 @@ def random_detector(
     _check_name(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = get_model(name, weights=None, weights_backbone=None, num_classes=2)
+        model: nn.Module = (
+            CascadeRcnn(CASCADES[name])
+            if name in CASCADES
+            else SMALL_DETECTORS[name]()
+            if name in SMALL_DETECTORS
+            else get_model(name, weights=None, weights_backbone=None, num_classes=2)
+        )
     digest = hashlib.sha256(name.encode())
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode() + value.numpy().tobytes())
@@ -222,7 +241,10 @@ def random_detector(
 
 def _check_name(name: str) -> None:
     if name not in detector_names():
-        raise ValueError(f"{name}: expected a detection model of torchvision: {', '.join(detector_names())}")
+        known = ", ".join(detector_names()[: -len(CASCADES)])
+        raise ValueError(
+            f"{name}: expected a detection model of torchvision: {known}; or a cascade: {', '.join(CASCADES)}"
+        )
 
 
 def _classes(tensors: dict[str, torch.Tensor]) -> int:

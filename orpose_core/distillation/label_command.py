@@ -36,8 +36,8 @@ def teacher_of(
     """Return a teacher; each of the three may be ``untrained:NAME``, which is random, to try the way out.
 
     Args:
-        detector: a detection model of torchvision.
-        detector_weights: its file.
+        detector: one of :func:`detector.detector_names`.
+        detector_weights: its file; None = the published one, in the current folder.
         keypoints: file whose name tells the network.
         lifter: file; None = 2D alone.
         min_score: of the detector.
@@ -54,9 +54,6 @@ def teacher_of(
     look = DetectorConfig(min_score=min_score, scales=tuple(scales), flip=flip)
     if detector.startswith(UNTRAINED):
         first = random_detector(detector.removeprefix(UNTRAINED), look, device=device)
-    elif detector_weights is None:
-        # load_detector says which file to fetch
-        first = load_detector(detector, f"{detector}.pth", look, device)
     else:
         first = load_detector(detector, detector_weights, look, device)
     if keypoints.startswith(UNTRAINED):

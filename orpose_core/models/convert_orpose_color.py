@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from orpose_core.models.checkpoints import fill_model, save_checkpoint, untrained_student_config
+from orpose_core.models.detectron_files import BESIDE_PARAMETERS
 from orpose_core.models.student import Student
 from orpose_core.models.student_config import StudentConfig
-
-_IGNORED = re.compile(r"pixel_(mean|std)|proposal_generator\.anchor_generator\.cell_anchors\.\d")
-"""What detectron2 0.2 stored beside the parameters; our config has these numbers."""
 
 _MM_PER_M = 1000.0
 
@@ -82,7 +80,11 @@ def student_from_orpose_color(
     Raises:
         ValueError: names the tensors that are unknown, missing or of another shape.
     """
-    named = {student_key(key, source): value for key, value in tensors.items() if not _IGNORED.fullmatch(key)}
+    named = {
+        student_key(key, source): value
+        for key, value in tensors.items()
+        if not BESIDE_PARAMETERS.fullmatch(key)
+    }
     with torch.device("meta"):
         model = Student(config or StudentConfig())
     named |= {f"statistics.{name}": value for name, value in statistics.items()}
