@@ -5,6 +5,9 @@ takes what waits, so that latency stays bounded when frames arrive faster than t
 
     [camera/]lowres/depth/image_raw or lowres/color/image_raw, lowres/camera_info
         -> [camera/]skeletons_2d, [camera/]skeletons_3d; skeleton_info and model_info (latched)
+        -> [camera/]skeletons_3d_root_relative, of a model that lifts joints into space by itself
+
+skeletons_3d is METRIC where there is depth, and for a model that lifts ROOT_RELATIVE where there is none.
 """
 
 from __future__ import annotations
@@ -72,6 +75,14 @@ class _Camera:
         self.skeletons_3d: LifecyclePublisher = node.create_lifecycle_publisher(
             Skeleton3DArray, self.topic("skeletons_3d"), copy(RELIABLE), qos_overriding_options=options
         )
+        self.relative: LifecyclePublisher | None = None
+        if node.lifts:
+            self.relative = node.create_lifecycle_publisher(
+                Skeleton3DArray,
+                self.topic("skeletons_3d_root_relative"),
+                copy(RELIABLE),
+                qos_overriding_options=options,
+            )
 
     def topic(self, *parts: str) -> str:
         """Return the relative name of a topic of this camera."""
@@ -104,6 +115,11 @@ class PoseNode(SelfStartingNode):
             ),
             post_callback=self._clock_jumped,
         )
+
+    @property
+    def lifts(self) -> bool:
+        """Whether the model gives joints relative to the root without any depth."""
+        return self.estimator is not None and self.estimator.info.architecture == "student"
 
     def configure(self) -> None:
         """Load and warm up the model, then make publishers, diagnostics and subscriptions."""
@@ -151,6 +167,8 @@ class PoseNode(SelfStartingNode):
         for camera in self._cameras.values():
             self.destroy_lifecycle_publisher(camera.skeletons_2d)
             self.destroy_lifecycle_publisher(camera.skeletons_3d)
+            if camera.relative is not None:
+                self.destroy_lifecycle_publisher(camera.relative)
         for publisher, _ in self._infos:
             self.destroy_lifecycle_publisher(publisher)
         self._cameras.clear()
@@ -302,6 +320,8 @@ class PoseNode(SelfStartingNode):
             )
         )
         camera.skeletons_3d.publish(to_skeletons_3d(poses, RCLPY_TYPES, **source))
+        if camera.relative is not None:
+            camera.relative.publish(to_skeletons_3d(poses, RCLPY_TYPES, relative=True, **source))
 
     # Of both threads.
 

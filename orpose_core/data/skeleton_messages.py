@@ -195,24 +195,31 @@ def to_skeletons_2d(
     )
 
 
-def to_skeletons_3d(poses: Poses, types: MessageTypes, *, stamp_ns: int, frame_id: str) -> Any:
+def to_skeletons_3d(
+    poses: Poses, types: MessageTypes, *, stamp_ns: int, frame_id: str, relative: bool | None = None
+) -> Any:
     """Return a ``Skeleton3DArray`` of the same people in the same order.
 
     METRIC where ``xyz_cam_m`` is there, else ROOT_RELATIVE where ``xyz_root_m`` is; where neither is, METRIC
-    with every joint unknown, so that there still is one message per frame. Where ``source_3d`` is None,
-    metric joints are said to come from DEPTH and relative ones to be LIFTED.
+    with every joint unknown, so that there still is one message per frame. ``relative`` decides instead.
+    Where ``source_3d`` is None, metric joints are said to come from DEPTH and relative ones to be LIFTED; the
+    relative position of a joint that was lifted and then placed by depth is LIFTED.
     """
     kind = types.Skeleton3DArray
-    relative = poses.xyz_cam_m is None and poses.xyz_root_m is not None
+    if relative is None:
+        relative = poses.xyz_cam_m is None and poses.xyz_root_m is not None
     shape = (*poses.scores.shape, 3)
     xyz = _or_nan(poses.xyz_root_m if relative else poses.xyz_cam_m, shape)
     known = np.asarray(~np.isnan(xyz).any(axis=-1))
     default = np.full(known.shape, Source3D.LIFTED if relative else Source3D.DEPTH, np.uint8)
-    source = np.where(known, default if poses.source_3d is None else poses.source_3d, Source3D.NONE).tolist()
+    told = default if poses.source_3d is None else poses.source_3d
+    if relative:
+        told = np.where(told == Source3D.FUSED, Source3D.LIFTED, told)
+    source = np.where(known, told, Source3D.NONE).tolist()
     scores = np.where(known, poses.scores, 0).tolist()
     sigma = np.where(known, _or_nan(poses.sigma_m, known.shape), np.nan).tolist()
     points = np.where(known[..., None], xyz, np.nan).tolist()
-    roots = _roots(poses).tolist()
+    roots = (np.full((len(poses), 3), np.nan) if relative else _roots(poses)).tolist()
     ids = _ids(poses)
     skeletons = [
         types.Skeleton3D(

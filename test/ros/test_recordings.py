@@ -9,14 +9,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rclpy.qos import QoSProfile
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from visualization_msgs.msg import MarkerArray
 
 from orpose_core.data import image_messages
 from orpose_core.data.skeleton_messages import from_skeletons, rosbags_types, stamp_ns_of
+from orpose_core.skeleton import BODY24
 from orpose_ros.bag_replay import BagReplay
 from orpose_ros.lowres_gateway import LowresGateway
+from orpose_ros.msg import Skeleton3DArray
 from orpose_ros.skeleton_markers import SkeletonMarkers
 
 STEP_NS = 33_333_333
@@ -88,8 +91,9 @@ def or_color_bag(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], P
     return make
 
 
+@pytest.mark.parametrize("model", ["untrained:depthpose_color_53x40@0.0625", "untrained:student_small"])
 def test_480_real_or_frames(
-    pose_bench: MakeBench, graph: Any, realdata: Path, or_color_bag: Callable[[Path], Path]
+    pose_bench: MakeBench, graph: Any, realdata: Path, or_color_bag: Callable[[Path], Path], model: str
 ) -> None:
     bag = or_color_bag(realdata / "or_color_53x40")
     topic = "/lowres/color/image_raw"
@@ -97,7 +101,8 @@ def test_480_real_or_frames(
         f"qos_overrides.{topic}.subscription.reliability": "reliable",
         f"qos_overrides.{topic}.subscription.depth": 500,
     }
-    bench = pose_bench(model="untrained:depthpose_color_53x40@0.0625", max_people=1, start=False, **reliable)
+    bench = pose_bench(model=model, max_people=1, start=False, **reliable)
+    relative = graph.collect(Skeleton3DArray, "skeletons_3d_root_relative", QoSProfile(depth=500))
     assert bench.node.start()
     replay = graph.make(BagReplay, start=False, bag=str(bag), rate=2.0)
     replay.start()
@@ -112,6 +117,15 @@ def test_480_real_or_frames(
     assert stamps[-1] == max(source), "the newest always wins"
     assert {m.header.frame_id for m in flat} == {"or_camera_optical"}
     assert {(m.image_width, m.image_height, m.modality) for m in flat} == {(53, 40, "color")}
+    people = [from_skeletons(*both) for both in zip(flat, space, strict=True)]  # refuses other track ids
+    assert sum(map(len, people)) > 0
+    if "student" in model:
+        graph.until(lambda: len(relative) == len(flat), "root-relative 3D of every processed frame")
+        assert {m.kind for m in [*space, *relative]} == {Skeleton3DArray.KIND_ROOT_RELATIVE}
+        torso = [BODY24.index(j) for j in ("left_hip", "right_hip", "left_shoulder", "right_shoulder")]
+        for two, three, poses in zip(flat, relative, people, strict=True):
+            assert poses.xyz_root_m is not None and np.isfinite(poses.xyz_root_m[:, torso]).all()
+            np.testing.assert_array_equal(from_skeletons(two, three).xyz_root_m, poses.xyz_root_m)
 
 
 def test_skeletons_are_recorded_in_a_bag_and_read_back(
