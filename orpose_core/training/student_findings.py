@@ -1,0 +1,99 @@
+"""What ORPose found, held against what our runs show: each claim with its numbers and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SCALES = (1, 8, 10, 12)
+
+Scores = Mapping[str, float]
+"""``box_ap``, ``keypoint_ap`` and ``pck`` in percent, ``mpjpe_mm``."""
+
+LEAST_GAIN = {1: 5.0, 8: 0.0, 10: 0.0, 12: 10.0}
+"""Points of keypoint AP that distillation must gain at each scale to count as the paper's finding."""
+
+NEAR_FIXED = 1.5
+"""Points of keypoint AP that ORPose_all may lose against a model of one scale."""
+
+NOT_WORSE_MM = 1.0
+"""MPJPE that two branches may lose against the best single one and still count as not worse."""
+
+ABLATION = ("single_hard", "single_soft", "single_hard_soft")
+
+Table = Mapping[str, Mapping[int, Scores]]
+"""Row to scale to scores."""
+
+
+def findings(table: Table) -> list[str]:
+    """Return one Markdown bullet per claim of the paper that the rows allow to check."""
+    return [
+        line
+        for line in (_distillation(table), _all_against_fixed(table), _teacher(table), _branches(table))
+        if line
+    ]
+
+
+def _verdict(good: bool, part: bool = False) -> str:
+    return "**shows**" if good else "**shows in part**" if part else "**does not show**"
+
+
+def _distillation(table: Table) -> str:
+    before, after = table.get("undistilled", {}), table.get("all", {})
+    scales = [s for s in SCALES if s in before and s in after]
+    if not scales:
+        return ""
+    gains = {s: after[s]["keypoint_ap"] - before[s]["keypoint_ap"] for s in scales}
+    enough = [gains[s] > LEAST_GAIN[s] for s in scales]
+    listed = ", ".join(f"{gains[s]:+.1f} at {s}x" for s in scales)
+    return (
+        f"- {_verdict(all(enough), all(g > 0 for g in gains.values()))}: the distilled student (`all`) is "
+        f"above the undistilled one at every scale, by at least {LEAST_GAIN[1]:g} points of keypoint AP at "
+        f"1x and {LEAST_GAIN[12]:g} at 12x: {listed}."
+    )
+
+
+def _all_against_fixed(table: Table) -> str:
+    ours = table.get("all", {})
+    lost = {
+        s: table[f"fixed_{s}x"][s]["keypoint_ap"] - ours[s]["keypoint_ap"]
+        for s in SCALES
+        if s in ours and s in table.get(f"fixed_{s}x", {})
+    }
+    if not lost:
+        return ""
+    near = [value <= NEAR_FIXED for value in lost.values()]
+    listed = ", ".join(f"{-value:+.1f} at {s}x" for s, value in lost.items())
+    return (
+        f"- {_verdict(all(near), any(near))}: `all` loses at most {NEAR_FIXED:g} points of keypoint AP "
+        f"against the model of each single scale (here what it gains): {listed}."
+    )
+
+
+def _teacher(table: Table) -> str:
+    teacher, student = table.get("teacher", {}), table.get("all", {})
+    if 12 not in teacher or 12 not in student:
+        return ""
+    mine, theirs = student[12]["keypoint_ap"], teacher[12]["keypoint_ap"]
+    line = (
+        f"- {_verdict(mine > theirs)}: at 12x the student (`all`) is above its teacher: "
+        f"{mine:.1f} against {theirs:.1f} keypoint AP"
+    )
+    if 1 in teacher and 1 in student:
+        line += f" (at 1x {student[1]['keypoint_ap']:.1f} against {teacher[1]['keypoint_ap']:.1f})"
+    return line + "."
+
+
+def _branches(table: Table) -> str:
+    two = table.get("all", {}).get(1)
+    singles = {row: table[row][1] for row in ABLATION if 1 in table.get(row, {})}
+    if two is None or not singles:
+        return ""
+    best = max(singles, key=lambda row: singles[row]["keypoint_ap"])
+    nearest = min(singles, key=lambda row: singles[row]["mpjpe_mm"])
+    ap, mm = singles[best]["keypoint_ap"], singles[nearest]["mpjpe_mm"]
+    good_2d, good_3d = two["keypoint_ap"] >= ap, two["mpjpe_mm"] <= mm + NOT_WORSE_MM
+    return (
+        f"- {_verdict(good_2d and good_3d, good_2d or good_3d)}: at 1x two branches are at least as good as "
+        f"the best single one in 2D ({two['keypoint_ap']:.1f} against {ap:.1f} keypoint AP of `{best}`) and "
+        f"not worse in 3D ({two['mpjpe_mm']:.0f} against {mm:.0f} mm of `{nearest}`)."
+    )
