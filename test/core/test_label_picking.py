@@ -14,8 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
+from orpose_core.data.image_messages import encode_color
 from orpose_core.data.recordings import RecordedFrame
+from orpose_core.data.skeleton_messages import rosbags_types
 from orpose_core.distillation.frame_picking import (
     Balance,
     chosen_frames,
@@ -74,17 +78,37 @@ def teacher() -> Teacher:
     return Teacher(CountReader(), MiddleOfBox(), None, PseudoLabelConfig())
 
 
-def write_images(root: Path, counts: Sequence[int]) -> Path:
-    """Write an image per count: a block that wanders; each fourth image shows what the one before it did."""
-    root.mkdir()
+def pictures(counts: Sequence[int]) -> Iterator[Picture]:
+    """Yield an image per count: a block that wanders; each fourth image shows what the one before it did."""
     rng = np.random.default_rng(3)
     for k, count in enumerate(counts):
         image = rng.integers(90, 94, (*SIZE_HW, 3)).astype(np.uint8)
         place = 4 + (k - (k % 4 == 3)) % 10
         image[8:16, place : place + 8] = 200
         image[0, 0] = count
+        yield image
+
+
+def write_images(root: Path, counts: Sequence[int]) -> Path:
+    root.mkdir()
+    for k, image in enumerate(pictures(counts)):
         cv2.imwrite(str(root / f"{k:03d}.png"), image)
     return root
+
+
+def write_troubled_bag(path: Path) -> Path:
+    """Write 10 color images: the clock jumps back onto stamps it had, and one has an unknown encoding."""
+    typestore = get_typestore(Stores.ROS2_JAZZY)
+    types = rosbags_types(typestore)
+    kind = types.lookup("sensor_msgs/msg/Image")
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        topic = bag.add_connection("/ward/color/image_raw", kind.__msgtype__, typestore=typestore)
+        for k, image in enumerate(pictures([1, 2, 2, 3, 1, 1, 2, 4, 1, 1])):
+            content = encode_color(image) | ({"encoding": "nonsense"} if k == 4 else {})
+            stamp_ns = (100 + 10 * (k % 6)) * 1_000_000_000
+            message = kind(header=types.header(stamp_ns, "ward"), **content)
+            bag.write(topic, 10**9 * (k + 1), typestore.serialize_cdr(message, kind.__msgtype__))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +116,10 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("pictures")
     first, second = write_images(root / "one", COUNTS), write_images(root / "two", COUNTS[::-1])
     (second / "005.png").write_bytes(b"no image")
-    return [first, root / "missing", second]
+    bag = write_troubled_bag(root / "bag")
+    (whole,) = bag.glob("*.mcap")
+    (root / "cut.mcap").write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
+    return [first, root / "missing", second, bag, root / "cut.mcap"]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -106,6 +133,22 @@ def unbroken(
     out = tmp_path_factory.mktemp("unbroken")
     label_recordings(sources, teacher, out, PICKED)
     return files(out)
+
+
+def test_what_could_not_be_read_is_told(unbroken: dict[str, bytes]) -> None:
+    report = json.loads(unbroken["report.json"])
+    for recording, why in (
+        ("001_missing", "nothing is there"), ("002_two", "005.png"), ("003_bag", "nonsense"),
+        ("003_bag", "time jumps back by 50.0 s"), ("004_cut", "not read: "),
+    ):  # fmt: skip
+        assert any(s.startswith(recording) and why in s for s in report["skipped"]), (recording, why)
+    # Of the bag 9 frames can be read, of which the two that show nothing new are left out.
+    by_recording: dict[int, int] = {}
+    for line in unbroken["journal.jsonl"].splitlines()[1:]:
+        entry = json.loads(line)
+        for one in entry.get("frames", ()):
+            by_recording[entry["recording"]] = by_recording.get(entry["recording"], 0) + ("image" in one)
+    assert by_recording == {0: 18, 2: 17, 3: 7}
 
 
 def test_images_of_each_number_of_people_are_kept_equally_often(
@@ -215,7 +258,7 @@ def test_killed_after_any_batch_it_comes_out_byte_for_byte(
     sources: list[Path], teacher: Teacher, unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:
     batches = sum(b'"batch"' in line for line in unbroken["journal.jsonl"].splitlines()[1:])
-    assert batches == 12 and sum(name.startswith("images") for name in unbroken) > 8
+    assert batches == 15 and sum(name.startswith("images") for name in unbroken) > 8
     for killed_after in range(1, batches + 1):
         out = tmp_path / str(killed_after)
         calls: Iterator[int] = iter(range(killed_after - 1))
@@ -323,7 +366,7 @@ def test_after_killed_ranks_another_number_goes_on(
         label_recordings(sources, teacher, tmp_path, PICKED, kill, NeverWaits(0, 3))
     with pytest.raises(ValueError, match="expected the report of rank 0, but it broke off"):
         label_recordings(sources, teacher, tmp_path, PICKED, None, NeverWaits(2, 3))
-    assert batches_by_rank(tmp_path) == [3, 3]
+    assert batches_by_rank(tmp_path) == [3, 4]
     with (tmp_path / "journal.2.jsonl").open("a") as file:
         file.write('{"recording": 2, "ba')
     label_together(2, sources, teacher, tmp_path)
@@ -335,7 +378,7 @@ def test_after_killed_ranks_a_single_process_goes_on(
 ) -> None:
     with pytest.raises(ValueError, match="the same frames in every process"):
         label_recordings(sources, teacher, tmp_path, PICKED, None, NeverWaits(0, 2))
-    assert batches_by_rank(tmp_path) == [6]
+    assert batches_by_rank(tmp_path) == [8]
     label_recordings(sources, teacher, tmp_path, PICKED)
     assert files(tmp_path) == unbroken
 
