@@ -56,7 +56,7 @@ class TeacherEstimator:
         for frame in frames:
             if frame.rgb is None:
                 raise ValueError(f"{self.info.name} reads color, but a frame has depth alone")
-            pictures.append(enlarge(frame.rgb, self._size_hw))
+            pictures.append(enlarge(frame.rgb, self._size_hw).copy())  # Pillow's memory is read-only
         labels = self._teacher.label(pictures, range(len(pictures)))
         return [
             in_source_pixels(one.soft, Resize(frame.size_hw, self._size_hw))
