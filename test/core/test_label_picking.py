@@ -17,6 +17,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from orpose_core.cli import build_parser
 from orpose_core.data.image_messages import encode_color
 from orpose_core.data.recordings import RecordedFrame
 from orpose_core.data.skeleton_messages import rosbags_types
@@ -254,12 +255,19 @@ def test_wrong_options_are_refused() -> None:
             LabelOptions(**options)
 
 
+def test_the_command_line_has_defaults_for_both() -> None:
+    args = build_parser().parse_args(
+        ["label", "x", "--out", "y", "--keypoints", "z", "--balance", "--motion"]
+    )
+    assert (args.balance, args.motion, args.motion_step) == (0, 0.01, LabelOptions().motion_step)
+
+
 def test_killed_after_any_batch_it_comes_out_byte_for_byte(
     sources: list[Path], teacher: Teacher, unbroken: dict[str, bytes], tmp_path: Path
 ) -> None:
     batches = sum(b'"batch"' in line for line in unbroken["journal.jsonl"].splitlines()[1:])
     assert batches == 15 and sum(name.startswith("images") for name in unbroken) > 8
-    for killed_after in range(1, batches + 1):
+    for killed_after in (1, 2, 4, 6, 7, 9, 12, 14, 15):  # in each recording, and at its end
         out = tmp_path / str(killed_after)
         calls: Iterator[int] = iter(range(killed_after - 1))
 
