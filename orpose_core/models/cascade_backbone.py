@@ -21,6 +21,16 @@ _BRANCH_SCALE = 0.2
 """Of a random network's residual branches: with 1, 50 blocks would let the features grow beyond float32."""
 
 
+class FrozenNorm(FrozenBatchNorm2d):
+    """torchvision's frozen normalisation in one step, as detectron2 computes it without gradients."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` (B, c, h, w) with the stored mean, deviation, weight and bias applied."""
+        return functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
 class NormedConv(nn.Conv2d):
     """A convolution without bias, followed by its normalisation."""
 
@@ -39,7 +49,7 @@ class NormedDeformConv(DeformConv2d):
 
     def __init__(self, channels: int, stride: int, groups: int) -> None:
         super().__init__(channels, channels, 3, stride=stride, padding=1, groups=groups, bias=False)
-        self.norm = FrozenBatchNorm2d(channels)
+        self.norm = FrozenNorm(channels)
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:  # type: ignore[override]
@@ -65,9 +75,9 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.shortcut: NormedConv | None = None
         if in_channels != out_channels:
-            norm = FrozenBatchNorm2d(out_channels)
+            norm = FrozenNorm(out_channels)
             self.shortcut = NormedConv(in_channels, out_channels, 1, norm, stride=stride)
-        self.conv1 = NormedConv(in_channels, width, 1, FrozenBatchNorm2d(width))
+        self.conv1 = NormedConv(in_channels, width, 1, FrozenNorm(width))
         self.conv2_offset: nn.Conv2d | None = None
         self.conv2: nn.Module
         if deformable:
@@ -77,9 +87,9 @@ class Bottleneck(nn.Module):
             nn.init.zeros_(self.conv2_offset.bias)
             self.conv2 = NormedDeformConv(width, stride, groups)
         else:
-            norm = FrozenBatchNorm2d(width)
+            norm = FrozenNorm(width)
             self.conv2 = NormedConv(width, width, 3, norm, stride=stride, groups=groups)
-        last = FrozenBatchNorm2d(out_channels)
+        last = FrozenNorm(out_channels)
         nn.init.constant_(last.weight, _BRANCH_SCALE)
         self.conv3 = NormedConv(width, out_channels, 1, last)
 
@@ -96,7 +106,7 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = NormedConv(3, channels, 7, FrozenBatchNorm2d(channels), stride=2)
+        self.conv1 = NormedConv(3, channels, 7, FrozenNorm(channels), stride=2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, channels, H/4, W/4) of (B, 3, H, W)."""

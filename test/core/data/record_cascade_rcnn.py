@@ -32,7 +32,7 @@ RECORDED = {  # few proposals and small images: the tests run these
 }
 COMPARED = {  # and this is run here, on the spot
     "small, 1000 proposals": (SMALL, {"proposals": 1000, "proposals_per_level": 1000}, (150, 200)),
-    "X152": (X152, {"short_side_px": 240}, (480, 640)),
+    "X152, 300 proposals": (X152, {"proposals": 300, "short_side_px": 240}, (480, 640)),
 }
 
 
