@@ -1,10 +1,12 @@
 """Plays a rosbag2 into the graph, where `ros2 bag play` is not installed.
 
     ros2 run orpose_ros bag_replay BAG [--rate 2] [--loop] [--clock] [--paused] [--topics /a /b]
+                                    [--paced-by NODE]
 
 The recorded bytes are published as they are, with the stamps of the recording, at the pace of the recording.
 Topics are remapped as everywhere in ROS (``--ros-args -r /old:=/new``); the QoS is that of the recording, and
 ``qos_overrides./topic.publisher.*`` parameters change it. ``~/pause`` (std_srvs/SetBool) halts and resumes.
+With ``--paced-by`` nothing is sent before that node has room for it; see :mod:`orpose_ros.replay_pace`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from std_srvs.srv import SetBool
 from orpose_ros import conversions, parameters
 from orpose_ros.input_watch import overridable_qos
 from orpose_ros.parameters import parameter
+from orpose_ros.replay_pace import ReplayPace
 
 CLOCK_PERIOD_S = 0.025
 """/clock is published at least so often."""
@@ -55,6 +58,11 @@ class ReplayParameters:
     wait_s: float = parameter(
         5.0, "Wait at most so long for the first subscriber before playing, s.", low=0.0, high=600.0
     )
+    paced_by: str = parameter(
+        "",
+        "Node to wait for, such as label_node: send nothing that it has no room for, and at the end let it "
+        "finish.",
+    )
 
 
 class BagReplay(Node):
@@ -70,11 +78,17 @@ class BagReplay(Node):
         if not self.parameters.paused:
             self._running.set()
         self._reader = _open(self.parameters.bag)
+        self._by_topic: dict[str, Publisher] = {}
         self._outputs = self._make_publishers()
         self._clock_publisher = (
             self.create_publisher(ClockMessage, "/clock", 10) if self.parameters.clock else None
         )
         self.create_service(SetBool, "~/pause", self._pause)
+        self._pace = (
+            ReplayPace(self, self.parameters.paced_by, self._by_topic, self._stop)
+            if self.parameters.paced_by
+            else None
+        )
         self._thread = threading.Thread(target=self._play, name="bag_replay", daemon=True)
 
     def start(self) -> None:
@@ -98,7 +112,6 @@ class BagReplay(Node):
                 f"got {', '.join(sorted(there))}"
             )
         outputs: dict[int, Publisher] = {}
-        by_topic: dict[str, Publisher] = {}
         for connection in self._reader.connections:
             if wanted and connection.topic not in wanted:
                 continue
@@ -108,23 +121,30 @@ class BagReplay(Node):
                     f"{connection.topic} is left out: {connection.msgtype} is not installed here"
                 )
                 continue
-            if connection.topic not in by_topic:
-                by_topic[connection.topic] = self.create_publisher(
-                    kind, connection.topic, _qos(connection), qos_overriding_options=overridable_qos()
+            if connection.topic not in self._by_topic:
+                qos = _qos(connection)
+                if self.parameters.paced_by:
+                    qos.reliability = ReliabilityPolicy.RELIABLE
+                self._by_topic[connection.topic] = self.create_publisher(
+                    kind, connection.topic, qos, qos_overriding_options=overridable_qos()
                 )
-            outputs[connection.id] = by_topic[connection.topic]
+            outputs[connection.id] = self._by_topic[connection.topic]
         if not outputs:
             raise ValueError(f"{self.parameters.bag}: no topic of it can be played")
         return outputs
 
     def _play(self) -> None:
         settings, rounds = self.parameters, 0
-        self._wait_for_subscribers()
         try:
+            if self._pace is not None:
+                self._pace.wait_until_ready()
+            self._wait_for_subscribers()
             while not self._stop.is_set() and (rounds == 0 or settings.loop):
                 self._play_once()
                 rounds += 1
             self._let_arrive()
+            if self._pace is not None:
+                self._pace.finish()
         except ReaderError as error:
             self.get_logger().error(f"{settings.bag}: the bag is damaged: {error}")
         except Exception as error:
@@ -142,8 +162,15 @@ class BagReplay(Node):
             began_s += self._wait(due_s, stamp_ns)
             if self._stop.is_set():
                 return
+            publisher = self._outputs[connection.id]
+            if self._pace is not None:
+                began_s += self._pace.before(publisher, data)
+                if self._stop.is_set():
+                    return
             self._tell_time(stamp_ns)
-            self._outputs[connection.id].publish(data)
+            publisher.publish(data)
+            if self._pace is not None:
+                self._pace.after(publisher, data)
             self.published += 1
 
     def _messages(self) -> Iterator[tuple[Connection, int, bytes]]:
@@ -239,6 +266,7 @@ def _command_line(args: list[str]) -> list[Parameter]:
     parser.add_argument("--clock", action="store_true", default=None, help="publish /clock")
     parser.add_argument("--paused", action="store_true", default=None, help="begin paused; see ~/pause")
     parser.add_argument("--topics", nargs="+", help="play these topics alone")
+    parser.add_argument("--paced-by", metavar="NODE", help="send nothing that this node has no room for")
     given = vars(parser.parse_args(args))
     return [Parameter(name, value=value) for name, value in given.items() if value is not None]
 

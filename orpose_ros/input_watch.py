@@ -122,6 +122,11 @@ class InputWatch:
         """Return how many messages came on ``topic`` so far."""
         return self._inputs[self._node.resolve_topic_name(topic)].messages
 
+    def was_busy(self) -> None:
+        """Begin to listen for silence anew, after something kept the executor from hearing messages."""
+        for watched in self._inputs.values():
+            watched.last_s = time.monotonic()
+
     def complain(self, topic: str, sentence: str) -> None:
         """Log a warning about ``topic``; the same sentence again only after a while."""
         watched = self._inputs[self._node.resolve_topic_name(topic)]

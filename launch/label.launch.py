@@ -1,0 +1,122 @@
+"""From the topics of one or several RGB-D cameras, or a bag, to the files of `orpose label`.
+
+    ros2 launch orpose_ros label.launch.py out:=/labels/monday cameras:=ceiling_1,ceiling_2
+    keypoints:=pose_hrnet_w48_384x288.pth detector_weights:=fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth
+    ros2 launch orpose_ros label.launch.py out:=/labels/or_1 bag:=/recordings/or_1 cameras:=camera_1 ...
+
+A bag is replayed no faster than it is labelled, so that nothing is missed, and all ends with it. Started
+again, it skips what is labelled. With live cameras Ctrl-C ends it; the files are written then, or by
+calling ~/finish.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+# launch/ and config/ lie side by side, in the checkout as in the installed share folder.
+SHARE = Path(__file__).resolve().parent.parent
+
+SWITCH = ["true", "false"]
+TOPICS = ("color", "depth", "camera_info")
+
+# Those of the node, under its own names; empty = as the configuration says.
+TEXTS = {
+    "recording": "Name in the labels; empty with a bag = the bag's.",
+    "detector": "Detection model of torchvision, or untrained:NAME.",
+    "detector_weights": "Its file.",
+    "lifter": "File of the 2D-to-3D lifter; labels are in 2D without.",
+    "keep": "lowres or none: what is stored of the images.",
+    "low_resolution": "WxH: stored images are no larger, px.",
+    "device": "auto, cpu, cuda or cuda:N.",
+}
+NUMBERS = {
+    "min_box_score": (float, "Lowest score of a person's box."),
+    "rate": (float, "At most so many frames a second of each camera."),
+    "every": (int, "Take each so-many-th frame."),
+    "limit": (int, "At most so many frames."),
+    "batch": (int, "Frames that the networks look at together."),
+}
+
+# Name, default (None = must be given), what it does, and the only values allowed (None = any).
+ARGUMENTS: list[tuple[str, str | None, str, list[str] | None]] = [
+    ("out", None, "Folder into which the labels are written.", None),
+    ("keypoints", None, "File such as pose_hrnet_w48_384x288.pth, or untrained:NAME.", None),
+    ("cameras", "", "Namespaces of the cameras, with commas between; empty = one without any.", None),
+    ("depth", "true", "Keep registered depth beside color.", SWITCH),
+    *((name, "", description, None) for name, description in TEXTS.items()),
+    *((name, "", description, None) for name, (_, description) in NUMBERS.items()),
+    ("bag", "", "Folder of a rosbag2 to replay; empty = live topics, or `ros2 bag play`.", None),
+    ("speed", "1000.0", "Of the bag, at most; the labelling sets the pace.", None),
+    ("color_topic", "color/image_raw", "Where a camera's color is, relative to its namespace.", None),
+    ("depth_topic", "depth/image_raw", "Where its depth is.", None),
+    ("camera_info_topic", "camera_info", "Where its camera_info is.", None),
+    ("config", str(SHARE / "config" / "label_node.yaml"), "Parameters of the node; the above win.", None),
+]
+
+
+def _join(*parts: str) -> str:
+    """Return an absolute name of a topic."""
+    return "".join(f"/{part}" for part in parts if part)
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    """Return the label node, and with a bag the replay that waits for it."""
+
+    def given(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    bag, cameras = given("bag"), [name.strip().strip("/") for name in given("cameras").split(",")]
+    # A launch parameter would otherwise become whatever YAML takes it for.
+    texts = {name: given(name) for name in ("out", "keypoints", *TEXTS) if given(name)}
+    if bag:
+        texts.setdefault("recording", Path(bag).resolve().stem)
+    settings: dict[str, object] = {n: ParameterValue(text, value_type=str) for n, text in texts.items()}
+    settings |= {name: kind(given(name)) for name, (kind, _) in NUMBERS.items() if given(name)}
+    settings["depth"] = given("depth") == "true"
+    if any(cameras):  # an empty namespace is the node's default; as a launch parameter it would be no string
+        settings["cameras"] = cameras
+    remappings, reliable = [], {}
+    for camera in cameras:
+        for name in TOPICS:
+            ours = "camera_info" if name == "camera_info" else f"{name}/image_raw"
+            theirs = given(f"{name}_topic")
+            theirs = theirs if theirs.startswith("/") else _join("", camera, theirs)
+            remappings.append((_join(camera, ours).lstrip("/"), theirs))
+            reliable[f"qos_overrides.{theirs}.subscription.reliability"] = "reliable"
+    if bag:  # which can be reliable, other than a camera, and asks for the files at its end itself
+        settings |= reliable | {"finish_idle_s": 0.0}
+    package = {"package": "orpose_ros", "output": "screen"}
+    label = Node(
+        executable="label_node",
+        parameters=[given("config"), settings],
+        remappings=remappings,
+        sigterm_timeout="600",  # what waits is labelled before it ends
+        sigkill_timeout="60",
+        on_exit=Shutdown(reason="the label node has ended"),
+        **package,
+    )
+    if not bag:
+        return [label]
+    playing = {"bag": ParameterValue(bag, value_type=str), "rate": float(given("speed"))}
+    replay = Node(
+        executable="bag_replay",
+        parameters=[playing | {"paced_by": "label_node"}],
+        on_exit=Shutdown(reason="the bag has ended"),
+        **package,
+    )
+    return [label, replay]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the arguments and the nodes."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+        for name, default, description, choices in ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])

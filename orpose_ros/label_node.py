@@ -1,0 +1,304 @@
+"""The label node: color images of one or several cameras in, the files of `orpose label` out.
+
+A teacher labels what comes on live topics or out of a replay. A callback only stores the message; a worker
+brings color, depth and camera_info together and labels whole batches. Full-resolution pictures stay in
+memory. What is stored are labels and, if wanted, images no larger than ``low_resolution``; nothing with
+pixels is published.
+
+    [camera/]color/image_raw, depth/image_raw, camera_info -> files in the folder ``out``
+    ~/taken (std_msgs/Header, latched): stamp and topic of each message that is safely in, for a replay
+    ~/finish (std_srvs/Trigger): label what waits and write labels.json, report.json and the contact sheet
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from copy import copy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecyclePublisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from orpose_core.data.bags import discover_cameras
+from orpose_core.data.camera_streams import CameraTopics
+from orpose_core.distillation.label_results import LabelSummary
+from orpose_core.distillation.label_session import Heard, LabelSession
+from orpose_core.distillation.teacher import Teacher
+from orpose_ros import conversions, parameters
+from orpose_ros.backlog import Backlog, Request
+from orpose_ros.diagnostics import NodeDiagnostics
+from orpose_ros.input_watch import REMIND_S, InputWatch, overridable_qos
+from orpose_ros.label_parameters import LabelParameters
+from orpose_ros.lifecycle import SelfStartingNode, run
+from orpose_ros.replay_pace import TAKEN
+
+_INPUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+_IDLE_PERIOD_S = 0.5
+_MOST_ARRIVALS = 1000
+
+
+class LabelNode(SelfStartingNode):
+    """Labels what comes into a folder; see the module."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("label_node", **arguments)
+        self.parameters = parameters.declare(self, LabelParameters)
+        self.teacher: Teacher | None = None
+        self.session: LabelSession | None = None
+        self.watch: InputWatch | None = None
+        self.diagnostics: NodeDiagnostics | None = None
+        self.backlog = Backlog(self.parameters.queue, self._accepted, self._dropped)
+        self._cameras: list[CameraTopics] = []
+        self._taken: LifecyclePublisher | None = None
+        self._others: list[Any] = []  # the service and the timer
+        self._worker: threading.Thread | None = None
+        self._arrived_s: dict[tuple[str, int], float] = {}  # the worker's
+        self._heard_s: float | None = None  # when something came that is not written yet
+        self._problem = ""
+        self._said_s: dict[str, float] = {}
+
+    def configure(self) -> None:
+        """Load the teacher, open the folder, subscribe."""
+        settings = self.parameters
+        self.teacher = settings.make_teacher()
+        self._announce(self.teacher)
+        self._cameras = [self._topics_of(namespace) for namespace in settings.cameras]
+        self.session = LabelSession(
+            settings.recording,
+            self._cameras,
+            self.teacher,
+            Path(settings.out).expanduser(),
+            settings.options,
+            most_waiting=settings.queue,
+            skipped=self._skipped,
+        )
+        if self.session.frames:
+            self.get_logger().info(f"{self.session.frames} frames are labelled already; going on")
+        self._taken = self.create_lifecycle_publisher(
+            Header, "~/taken", copy(TAKEN), qos_overriding_options=overridable_qos()
+        )
+        self.watch = InputWatch(self, settings.silence_s)
+        self.diagnostics = NodeDiagnostics(self, settings.device, self._values, self._problems)
+        for namespace in settings.cameras:
+            self._subscribe(namespace)
+        idle = self.create_timer(_IDLE_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._others = [self.create_service(Trigger, "~/finish", self._finish), idle]
+
+    def activate(self) -> None:
+        """Start labelling, and say so to a replay that waits."""
+        self.backlog.open()
+        if self.session is not None and self.session.frames:
+            self._heard_s = time.monotonic()  # a session that was killed may lack its files
+        self._worker = threading.Thread(target=self._work, name="label", daemon=True)
+        self._worker.start()
+        self._accepted("", 0)
+
+    def deactivate(self) -> None:
+        """Label what waits and write the files."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            self.backlog.ask(close=True)
+            worker.join()
+
+    def clean_up(self) -> None:
+        """Finish, and destroy all that :meth:`configure` made."""
+        self.deactivate()
+        if self.session is not None:
+            self.session.close()
+        if self.watch is not None:
+            self.watch.close()
+        if self.diagnostics is not None:
+            self.diagnostics.close()
+        if self._taken is not None:
+            self.destroy_lifecycle_publisher(self._taken)
+        if self._others:
+            self.destroy_service(self._others[0])
+            self.destroy_timer(self._others[1])
+        self._others = []
+        self._cameras = []
+        self.teacher = self.session = self.watch = self.diagnostics = self._taken = None
+
+    def _announce(self, teacher: Teacher) -> None:
+        """Say once who labels; loudly where it is not trained."""
+        self.get_logger().info(f"teacher {teacher.fingerprint[:12]}")
+        if not teacher.trained:
+            self.get_logger().warning("UNTRAINED TEACHER: it has random weights, the labels mean nothing")
+
+    def _topics_of(self, namespace: str) -> CameraTopics:
+        def name(topic: str) -> str:
+            return self.resolve_topic_name("/".join(part for part in (namespace, topic) if part))
+
+        settings = self.parameters
+        color = name("color/image_raw/compressed" if settings.compressed_color else "color/image_raw")
+        found = discover_cameras([(color, "sensor_msgs/msg/Image")], "color")
+        camera = found[0].name if found else color  # as `orpose label` names it
+        depth = name("depth/image_raw") if settings.depth else None
+        return CameraTopics(camera, color, depth, name("camera_info"))
+
+    def _subscribe(self, namespace: str) -> None:
+        assert self.watch is not None
+        settings = self.parameters
+        color = "color/image_raw/compressed" if settings.compressed_color else "color/image_raw"
+        kinds = {color: CompressedImage if settings.compressed_color else Image, "camera_info": CameraInfo}
+        if settings.depth:
+            kinds["depth/image_raw"] = Image
+        for topic, kind in kinds.items():
+            name = "/".join(part for part in (namespace, topic) if part)
+            take = partial(self._take, self.resolve_topic_name(name))
+            self.watch.subscribe(kind, name, take, _INPUT)
+
+    def _take(self, topic: str, message: Any) -> None:
+        """Store one message; ValueError refuses it."""
+        stamp_ns = conversions.stamp_ns(message.header)
+        if stamp_ns <= 0:
+            self._refused()
+            self._accepted(topic, stamp_ns)
+            raise ValueError("expected a stamp, by which frames are known, got 0")
+        self._heard_s = time.monotonic()
+        self.backlog.put(topic, stamp_ns, message)
+
+    def _finish(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Answer ~/finish once the files are written; what comes meanwhile waits in the middleware."""
+        if self._worker is None or self.watch is None:
+            response.message = "not active"
+            return response
+        try:
+            summary: LabelSummary = self.backlog.ask().result()
+        except Exception as error:  # whatever kept the worker from writing; it has said so
+            response.message = f"{type(error).__name__}: {error}"
+            return response
+        finally:
+            self.watch.was_busy()
+        response.success = True
+        response.message = f"{summary.images} of {summary.frames} frames, {summary.people} people"
+        return response
+
+    def _look(self) -> None:
+        """Write the files where nothing came for a while."""
+        idle_s, heard_s = self.parameters.finish_idle_s, self._heard_s
+        if not idle_s or heard_s is None or self._worker is None or self.backlog.waiting:
+            return
+        if time.monotonic() - heard_s > idle_s:
+            self._heard_s = None
+            self.backlog.ask()
+
+    # Below: the worker's thread.
+
+    def _work(self) -> None:
+        """Label until a request comes, answer it with the files written, and so on until the queue closes."""
+        assert self.session is not None
+        while True:
+            asked: list[Request] = []
+            while not asked:
+                self._label_until(asked)
+            self._answer(asked[0])
+            if asked[0].last:
+                return
+
+    def _label_until(self, asked: list[Request]) -> None:
+        assert self.session is not None
+        try:
+            for batch in self.session.run(self._events(asked)):
+                self._count(batch)
+        except Exception as error:  # a full disk, say; one bad batch must not end the node
+            self._failed(error)
+
+    def _events(self, asked: list[Request]) -> Iterator[Heard]:
+        colors = {camera.color for camera in self._cameras}
+        for waiting in self.backlog.until_asked(asked):
+            if waiting.topic in colors and waiting.message is not None:
+                if len(self._arrived_s) >= _MOST_ARRIVALS:  # of frames that the options leave out
+                    self._arrived_s.clear()
+                self._arrived_s[waiting.topic, waiting.stamp_ns] = waiting.at_s
+            yield Heard(waiting.topic, waiting.stamp_ns, waiting.message)
+
+    def _count(self, batch: list[Any]) -> None:
+        assert self.diagnostics is not None  # lives as long as the worker runs
+        now, colors = time.monotonic(), {camera.name: camera.color for camera in self._cameras}
+        for recorded in batch:
+            at_s = self._arrived_s.pop((colors[recorded.camera] or "", recorded.frame.stamp_ns), now)
+            self.diagnostics.frame(now - at_s)
+
+    def _answer(self, request: Request) -> None:
+        assert self.session is not None
+        new = not self.session.is_written
+        try:
+            summary = self.session.write()
+        except Exception as error:  # a full disk, or not one frame
+            self._problem = str(error)
+            self._say(self._problem)
+            request.answer.set_exception(error)
+            return
+        self._problem = ""
+        missed = sum(count for kinds in self.session.missed.values() for count in kinds.values())
+        if new:
+            found = f"{summary.images} of {summary.frames} frames, {summary.people} people"
+            self.get_logger().info(f"written: {found}; {missed} missed")
+        request.answer.set_result(summary)
+
+    # Of both threads.
+
+    def _accepted(self, topic: str, stamp_ns: int) -> None:
+        if self._taken is not None and rclpy.ok(context=self.context):
+            self._taken.publish(Header(stamp=conversions.stamp_of(stamp_ns), frame_id=topic))
+
+    def _dropped(self, topic: str) -> None:
+        if self.diagnostics is not None and topic in {camera.color for camera in self._cameras}:
+            self.diagnostics.drop()
+
+    def _skipped(self, source: str, why: str) -> None:
+        self._refused()
+        self._say(f"{source}: left out: {why}")
+
+    def _refused(self) -> None:
+        if self.diagnostics is not None:
+            self.diagnostics.refuse()
+
+    def _failed(self, error: Exception) -> None:
+        self._refused()
+        self._say(f"frames lost: {type(error).__name__}: {error}")
+
+    def _say(self, sentence: str) -> None:
+        """Warn, the same thing not more often than every so many seconds."""
+        now = time.monotonic()
+        if now - self._said_s.get(sentence, -REMIND_S) >= REMIND_S:
+            if len(self._said_s) > 20:  # sentences that name changing numbers must not pile up
+                self._said_s.clear()
+            self._said_s[sentence] = now
+            self.get_logger().warning(sentence)
+
+    def _values(self) -> dict[str, object]:
+        if self.session is None or self.teacher is None:
+            return {}
+        return {
+            "teacher": self.teacher.fingerprint[:12],
+            "trained": self.teacher.trained,
+            "labelled, earlier sessions included": self.session.frames,
+            "never came": self.session.never_came,
+            "waiting": self.backlog.waiting,
+            "limit (px)": self.parameters.max_pixels,
+        }
+
+    def _problems(self) -> list[str]:
+        assert self.watch is not None and self.teacher is not None
+        problems = [] if self.teacher.trained else ["untrained teacher: the labels mean nothing"]
+        problems += [f"{topic}: {reason}" for topic, reason in self.watch.silent.items()]
+        return problems + ([self._problem] if self._problem else [])
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the label node."""
+    run(LabelNode, args)
+
+
+if __name__ == "__main__":
+    main()

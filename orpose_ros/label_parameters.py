@@ -1,0 +1,136 @@
+"""What the label node can be told: the options of `orpose label` under their own names, and its topics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orpose_core.distillation.label_command import teacher_of
+from orpose_core.distillation.label_options import LabelOptions
+from orpose_core.distillation.teacher import Teacher
+from orpose_core.image_ops import parse_resolution
+from orpose_ros.input_watch import SILENCE_S
+from orpose_ros.parameters import parameter
+
+# The defaults of the core hold here too.
+_OPTIONS = LabelOptions()
+
+
+@dataclass(frozen=True)
+class LabelParameters:
+    """Of the label node; all are read once, before it starts."""
+
+    out: str = parameter("", "Folder into which the labels are written. Must be given.")
+    recording: str = parameter("live", "Name of what is recorded, in the labels and as a folder of images.")
+    cameras: tuple[str, ...] = parameter(
+        ("",), "Namespaces of the cameras; empty = the node's own namespace."
+    )
+    compressed_color: bool = parameter(False, "Take color/image_raw/compressed.")
+    depth: bool = parameter(True, "Keep registered depth beside color, where some is near in time.")
+    detector: str = parameter(
+        "fasterrcnn_resnet50_fpn_v2", "Detection model of torchvision, or untrained:NAME for random weights."
+    )
+    detector_weights: str = parameter("", "File of its weights; required but for untrained:.")
+    keypoints: str = parameter(
+        "", "File such as pose_hrnet_w48_384x288.pth, or untrained:NAME. Must be given."
+    )
+    lifter: str = parameter("", "File of the 2D-to-3D lifter, or untrained:; empty = labels in 2D.")
+    min_box_score: float = parameter(0.7, "Lowest score of a person's box.", low=0.0, high=1.0)
+    hard_score: float = parameter(0.35, "Joints above it are in the hard set.", low=0.0, high=1.0)
+    scales: tuple[int, ...] = parameter(
+        (), "Image sides that the detector looks at, px; empty = its own.", low=32, high=10_000
+    )
+    decoding: str = parameter("quarter", "Of the keypoint maps.", choices=("quarter", "dark"))
+    no_flip: bool = parameter(False, "Without mirrored images: twice as quick.")
+    device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
+    keep: str = parameter(
+        _OPTIONS.keep, "Store low-resolution images, or labels alone.", choices=("lowres", "none")
+    )
+    low_resolution: str = parameter("80x60", "WxH: stored images are no larger, px.")
+    max_pixels: int = parameter(
+        4800,
+        "Strict upper limit of width times height of a stored image, px.",
+        low=1,
+        high=100_000_000,
+    )
+    every: int = parameter(_OPTIONS.every, "Take each so-many-th frame.", low=1, high=1_000_000)
+    rate: float = parameter(
+        0.0, "At most so many frames a second of each camera; 0 = all.", low=0.0, high=1000.0
+    )
+    motion: float = parameter(
+        0.0, "Take a frame when this share of its px has changed; 0 = all.", low=0.0, high=1.0
+    )
+    motion_step: int = parameter(
+        _OPTIONS.motion_step, "A px has changed if it differs by more levels.", low=0, high=255
+    )
+    limit: int = parameter(0, "At most so many frames; 0 = all.", low=0, high=1_000_000_000)
+    min_people: int = parameter(_OPTIONS.min_people, "Leave emptier frames out.", low=0, high=1000)
+    balance: int = parameter(
+        -1,
+        "Label images of 1, 2, 3, 4 and more people equally often, at most so many of each; "
+        "0 = as many as there are of the rarest; -1 = label all.",
+        low=-1,
+        high=1_000_000_000,
+    )
+    batch: int = parameter(
+        _OPTIONS.batch, "Frames that the networks look at together; they wait for it.", low=1, high=256
+    )
+    tolerance: float = parameter(
+        _OPTIONS.tolerance_s, "Color and depth of one moment may be so far apart, s.", low=0.0, high=1.0
+    )
+    queue: int = parameter(
+        16, "Messages of a topic that may wait; more are let go and counted.", low=8, high=10_000
+    )
+    finish_idle_s: float = parameter(
+        10.0,
+        "Write the files when nothing has come for so long, s; 0 = only when asked or at the end.",
+        low=0.0,
+        high=86_400.0,
+    )
+    silence_s: float = parameter(
+        SILENCE_S, "An input that is silent for so long is named, s.", low=0.5, high=600.0
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("out", "keypoints"):
+            if not getattr(self, name):
+                raise ValueError(f"parameter {name}: must be given")
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
+            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+        height, width = parse_resolution(self.low_resolution)
+        if height * width > self.max_pixels:
+            raise ValueError(
+                f"parameter low_resolution: expected at most max_pixels = {self.max_pixels} px, "
+                f"got {width}x{height} = {height * width}"
+            )
+
+    @property
+    def options(self) -> LabelOptions:
+        """The settings of the core."""
+        return LabelOptions(
+            keep="none" if self.keep == "none" else "lowres",
+            low_resolution_hw=parse_resolution(self.low_resolution),
+            every=self.every,
+            rate_hz=self.rate or None,
+            motion=self.motion or None,
+            motion_step=self.motion_step,
+            limit=self.limit or None,
+            min_people=self.min_people,
+            balance=None if self.balance < 0 else self.balance,
+            batch=self.batch,
+            tolerance_s=self.tolerance,
+        )
+
+    def make_teacher(self) -> Teacher:
+        """Return the teacher; ValueError where a file is missing or does not fit."""
+        return teacher_of(
+            self.detector,
+            self.detector_weights or None,
+            self.keypoints,
+            self.lifter or None,
+            min_score=self.min_box_score,
+            scales=self.scales,
+            decoding="dark" if self.decoding == "dark" else "quarter",
+            flip=not self.no_flip,
+            hard_score=self.hard_score,
+            device=self.device,
+        )

@@ -1,0 +1,378 @@
+"""The label node on real topics: labels what `orpose label` would, counts what it missed, survives a kill."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from orpose_core.data.simulated_bags import write_bag
+from orpose_core.distillation.label_sheet import write_label_sheet
+from orpose_core.distillation.labelling import label_recordings
+from orpose_core.distillation.teacher import Teacher
+from orpose_core.simulation import StreamConfig
+from orpose_core.types import Intrinsics
+from orpose_ros import conversions
+from orpose_ros.bag_replay import BagReplay
+from orpose_ros.label_node import LabelNode
+from orpose_ros.label_parameters import LabelParameters
+
+FRAMES = 7
+RANDOM: dict[str, Any] = {
+    "detector": "untrained:fasterrcnn_mobilenet_v3_large_320_fpn",
+    "keypoints": "untrained:pose_hrnet_w4_64x64",
+    "lifter": "untrained:",
+    "min_box_score": 0.02,
+    "hard_score": 0.02,
+    "no_flip": True,
+    "device": "cpu",
+    "batch": 2,
+    "finish_idle_s": 0.0,
+}
+BAG: dict[str, Any] = {"cameras": ["camera_1"], "recording": "theatre", "queue": 8}
+TOPICS = [f"/camera_1/{name}" for name in ("color/image_raw", "depth/image_raw", "camera_info")]
+RELIABLE = {f"qos_overrides.{topic}.subscription.reliability": "reliable" for topic in TOPICS}
+LIVE = QoSProfile(depth=100)
+PERIOD_NS = 100_000_000
+Make = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Teacher:
+    return LabelParameters(out="unused", **RANDOM).make_teacher()
+
+
+@pytest.fixture(autouse=True)
+def one_teacher(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All nodes of this process share one, so that it is loaded once."""
+    monkeypatch.setattr(LabelParameters, "make_teacher", lambda self: teacher)
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = StreamConfig(size_hw=(120, 160), modality="rgbd", frames_per_sequence=FRAMES, rate_hz=10.0)
+    return write_bag(config, FRAMES, tmp_path_factory.mktemp("bags") / "theatre")
+
+
+@pytest.fixture(scope="module")
+def labelled(bag: Path, teacher: Teacher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `orpose label` makes of the bag."""
+    out = tmp_path_factory.mktemp("labelled")
+    label_recordings([bag], teacher, out, LabelParameters(out="unused", **RANDOM).options)
+    return out
+
+
+@pytest.fixture
+def live(graph: Any, tmp_path: Path) -> Make:
+    """Make a node that hears color alone, and return it with a publisher that it hears."""
+
+    def make(**settings: Any) -> tuple[Any, Any]:
+        overrides = {"qos_overrides./color/image_raw.subscription.reliability": "reliable"}
+        overrides |= {"qos_overrides./color/image_raw.subscription.depth": 100}
+        node = graph.make(
+            LabelNode, **RANDOM | {"out": str(tmp_path / "out"), "depth": False} | overrides | settings
+        )
+        color, info = (
+            graph.publisher(kind, topic, LIVE)
+            for kind, topic in ((Image, "color/image_raw"), (CameraInfo, "camera_info"))
+        )
+        graph.connected(color, info)
+        camera = Intrinsics(70.0, 70.0, 31.5, 23.5, 64, 48)
+        info.publish(conversions.camera_info_message(camera, header(1)))
+        graph.until(lambda: node.watch.messages("camera_info"), "camera_info arrives")
+        return node, color
+
+    return make
+
+
+def header(stamp_ns: int) -> Header:
+    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id="ceiling")
+
+
+def picture(k: int, size_hw: tuple[int, int] = (48, 64)) -> Image:
+    rng = np.random.default_rng(k)
+    return conversions.color_message(rng.integers(0, 255, (*size_hw, 3)).astype(np.uint8), header(stamp(k)))
+
+
+def stamp(k: int) -> int:
+    return 10**12 + k * PERIOD_NS
+
+
+def finish(graph: Any, expect: bool = True) -> str:
+    client = graph.tester.create_client(Trigger, "/label_node/finish")
+    graph.until(client.service_is_ready, "the service is there")
+    answer = client.call_async(Trigger.Request())
+    graph.until(answer.done, "the service answers", timeout_s=60)
+    assert answer.result().success == expect, answer.result().message
+    return str(answer.result().message)
+
+
+def send_slowly(graph: Any, node: Any, color: Any, count: int) -> None:
+    before = node.watch.messages("color/image_raw")
+    for k in range(count):
+        color.publish(picture(k))
+        graph.until(lambda k=k: node.watch.messages("color/image_raw") == before + k + 1, "it arrives")
+        graph.until(lambda: node.backlog.waiting < 4, "there is room", timeout_s=30)
+
+
+def replay(graph: Any, bag: Path, **settings: Any) -> Any:
+    playing = graph.make(BagReplay, start=False, bag=str(bag), rate=1000.0, paced_by="label_node", **settings)
+    playing.start()
+    return playing
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def report(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report.json").read_text())
+
+
+def stamps_in(folder: Path) -> list[int]:
+    return [image["stamp_ns"] for image in json.loads((folder / "labels.json").read_text())["images"]]
+
+
+@pytest.mark.timeout(600)
+def test_a_paced_replay_gives_the_files_of_orpose_label_also_after_a_kill(
+    graph: Any, bag: Path, labelled: Path, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    node = graph.make(LabelNode, **RANDOM | BAG | RELIABLE, out=str(whole))
+    playing = replay(graph, bag)
+    graph.until(playing.finished.is_set, "the bag is labelled", timeout_s=120)
+    assert graph.said(f"/label_node has finished: {FRAMES} of {FRAMES} frames")
+    made, wanted = files(whole), files(labelled)
+    assert json.loads(made["labels.json"])["annotations"], "the test should see people"
+    for name in {*made, *wanted} - {"journal.jsonl", "report.json"}:
+        assert made[name] == wanted[name], name
+    nothing_missed = {"missed": {"/camera_1": {"dropped": 0, "never_came": 0}}}
+    assert report(whole) == report(labelled) | nothing_missed
+    assert node.diagnostics.counts() == {"frames": FRAMES, "dropped": 0, "refused": 0}
+    for gone in (playing, node):
+        gone.clean_up()
+        graph.executor.remove_node(gone)
+        graph.nodes.remove(gone)
+        gone.destroy_node()
+
+    # A process of its own is killed while it labels; then another node and the same replay, from the start.
+    given = [a for k, v in (RANDOM | BAG | RELIABLE).items() for a in ("-p", f"{k}:={json.dumps(v)}")]
+    wrapper = Path(__file__).parents[2] / "scripts" / "label_node"
+    command = [sys.executable, wrapper, "--ros-args", *given, "-p", f"out:={killed}"]
+    process = subprocess.Popen(command)
+    playing = replay(graph, bag)
+    journal = killed / "journal.jsonl"
+    graph.until(
+        lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "two batches", timeout_s=240
+    )
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    playing.clean_up()
+    assert not (killed / "labels.json").exists()
+    graph.executor.remove_node(playing)
+    graph.nodes.remove(playing)
+    playing.destroy_node()
+    node = graph.make(LabelNode, **RANDOM | BAG | RELIABLE, out=str(killed))
+    assert node.session.frames >= 4
+    playing = replay(graph, bag)
+    graph.until(playing.finished.is_set, "the bag is labelled", timeout_s=120)
+    assert node.diagnostics.counts()["frames"] < FRAMES, "what was done is not done again"
+    assert files(killed) == made
+
+
+def test_what_is_missed_is_counted_by_the_queue_and_by_the_stamps(
+    graph: Any, live: Make, tmp_path: Path
+) -> None:
+    node, color = live(queue=8)
+    sent, lost = 18, {10, 11, 14}
+    for k in range(sent):
+        if k not in lost:
+            color.publish(picture(k))
+    graph.until(lambda: node.watch.messages("color/image_raw") == sent - len(lost), "all that were sent")
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics", LIVE)
+    finish(graph)
+    told = report(tmp_path / "out")
+    assert told["missed"]["/"]["never_came"] == len(lost)
+    assert told["missed"]["/"]["dropped"] > 0
+    assert told["frames"] + sum(told["missed"]["/"].values()) == sent
+    assert len(stamps_in(tmp_path / "out")) == told["frames"] < sent - len(lost)
+    assert stamp(sent - 1) in stamps_in(tmp_path / "out"), "the newest is not let go"
+    status = graph.until(lambda: [s for m in diagnostics for s in m.status], "diagnostics")[-1]
+    values = {v.key: v.value for v in status.values}
+    assert values["dropped"] == str(told["missed"]["/"]["dropped"])
+    assert values["never came"] == str(len(lost)) and values["frames"] == str(told["frames"])
+
+    # Played again, slowly, what was missed is labelled and is no longer missed.
+    send_slowly(graph, node, color, sent)
+    finish(graph)
+    told = report(tmp_path / "out")
+    assert told["missed"]["/"] == {"dropped": 0, "never_came": 0} and told["frames"] == sent
+
+
+def test_bad_messages_are_told_and_survived(graph: Any, live: Make, tmp_path: Path) -> None:
+    node, color = live(depth=True)
+    depth = graph.publisher(Image, "depth/image_raw")
+    graph.connected(depth)
+    wrong, short, timeless = picture(1), picture(2), picture(3)
+    wrong.encoding = "yuv422"
+    short.data = short.data[:-50]
+    timeless.header.stamp = Time()
+    for message in (picture(0), wrong, short, timeless, picture(4)):
+        color.publish(message)
+    other = np.full((30, 40), 2.0, np.float32)
+    depth.publish(conversions.depth_message(other, header(stamp(4))))
+    graph.until(lambda: node.watch.messages("color/image_raw") == 5, "all arrive")
+    graph.until(lambda: node.watch.messages("depth/image_raw") == 1, "depth arrives")
+    assert finish(graph).startswith("2 of 2 frames")
+    skipped = " | ".join(report(tmp_path / "out")["skipped"])
+    assert "yuv422" in skipped and "bytes of data" in skipped
+    assert "depth is 40x30 and not registered to color, which is 64x48" in skipped
+    assert graph.until(lambda: graph.said("expected a stamp"), "the image without a time is refused")
+    assert stamps_in(tmp_path / "out") == [stamp(0), stamp(4)]
+    assert node.diagnostics.counts()["refused"] >= 4
+
+
+def test_a_batch_that_fails_does_not_end_the_node_nor_take_its_neighbours_along(
+    graph: Any, live: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: Teacher
+) -> None:
+    node, color = live()
+    label = teacher.label
+
+    def out_of_memory(images: Any, ids: Any) -> Any:
+        if any(image[0, 0, 0] == 7 for image in images):
+            raise RuntimeError("out of memory")
+        return label(images, ids)
+
+    monkeypatch.setattr(teacher, "label", out_of_memory)
+    for k in range(4):
+        message = picture(k)
+        message.data[0] = 7 if k == 1 else 8
+        color.publish(message)
+    graph.until(lambda: node.watch.messages("color/image_raw") == 4, "all arrive")
+    assert finish(graph).startswith("3 of 3 frames")
+    assert "not labelled: RuntimeError: out of memory" in report(tmp_path / "out")["skipped"][0]
+    assert stamps_in(tmp_path / "out") == [stamp(0), stamp(2), stamp(3)]
+
+
+def test_nothing_above_the_limit_is_stored_published_or_logged(
+    graph: Any, live: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    node, color = live(recording="monday")
+    for k in range(3):
+        color.publish(picture(k, (481, 643)))
+    graph.until(lambda: node.watch.messages("color/image_raw") == 3, "all arrive")
+    finish(graph)
+    out = tmp_path / "out"
+    stored = {f for f in tmp_path.rglob("*") if f.is_file()}
+    images = {f for f in stored if f.suffix == ".png" and f.name != "contact_sheet.png"}
+    texts = {out / name for name in ("journal.jsonl", "labels.json", "report.json")}
+    assert stored == images | texts | {out / "contact_sheet.png"} and len(images) == 3
+    for file in images:
+        pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert pixels.shape[0] * pixels.shape[1] <= 4800
+    # The sheet has nothing that is not in the small images and the labels.
+    entries = [e for line in (out / "journal.jsonl").read_text().splitlines()[1:]
+               for e in json.loads(line)["frames"]]  # fmt: skip
+    write_label_sheet(tmp_path / "again.png", out, entries, 3)
+    assert (tmp_path / "again.png").read_bytes() == (out / "contact_sheet.png").read_bytes()
+    published = dict(node.get_publisher_names_and_types_by_node("label_node", "/"))
+    kinds = {kind for kinds in published.values() for kind in kinds}
+    assert kinds <= {"std_msgs/msg/Header", "diagnostic_msgs/msg/DiagnosticArray", "rcl_interfaces/msg/Log",
+                     "rcl_interfaces/msg/ParameterEvent", "lifecycle_msgs/msg/TransitionEvent"}  # fmt: skip
+    assert max(len(line) for line in graph.said()) < 500, "no log line could hold a picture"
+    with pytest.raises(ValueError, match="at most max_pixels = 4800 px, got 160x120"):
+        graph.make(LabelNode, **RANDOM, out=str(tmp_path / "large"), low_resolution="160x120")
+    assert not (tmp_path / "large").exists()
+
+
+def test_the_files_are_written_when_it_ends_and_a_later_node_goes_on(
+    graph: Any, live: Make, tmp_path: Path
+) -> None:
+    node, color = live()
+    out = tmp_path / "out"
+    assert "expected frames to label, got none" in finish(graph, expect=False)
+    other = graph.make(LabelNode, start=False, **RANDOM, out=str(out), depth=False)
+    assert not other.start() and graph.until(lambda: graph.said("another process"), "it says why")
+    color.publish(picture(0))
+    graph.until(lambda: node.watch.messages("color/image_raw") == 1, "it arrives")
+    node.trigger_deactivate()
+    assert stamps_in(out) == [stamp(0)]
+    color.publish(picture(1))  # to a node that does not listen
+    graph.until(lambda: node.watch.messages("color/image_raw") == 2, "it arrives")
+    node.trigger_activate()
+    color.publish(picture(0))
+    color.publish(picture(2))
+    graph.until(lambda: node.watch.messages("color/image_raw") == 4, "both arrive")
+    rclpy.try_shutdown()  # as a signal does, before the node is cleaned up
+    node.clean_up()
+    assert stamps_in(out) == [stamp(0), stamp(2)]
+
+
+def test_a_folder_of_other_settings_is_refused(graph: Any, live: Make, tmp_path: Path) -> None:
+    live()[0].clean_up()
+    node = graph.make(LabelNode, start=False, **RANDOM, out=str(tmp_path / "out"), depth=False, every=2)
+    assert not node.start()
+    graph.until(lambda: graph.said("other settings (options)"), "it says what differs")
+
+
+def test_when_nothing_more_comes_the_files_are_written_and_silence_is_named(
+    graph: Any, live: Make, tmp_path: Path
+) -> None:
+    node, color = live(finish_idle_s=0.5, silence_s=0.5)
+    graph.until(lambda: graph.said("color/image_raw: nothing for 0.5 s"), "silence is named")
+    color.publish(picture(0))
+    graph.until((tmp_path / "out" / "contact_sheet.png").exists, "the files are written", timeout_s=30)
+    graph.until(lambda: node.diagnostics.counts()["frames"] == 1, "it is counted")
+
+
+def test_a_limit_and_every_second_frame(graph: Any, live: Make, tmp_path: Path) -> None:
+    node, color = live(every=2, limit=3)
+    send_slowly(graph, node, color, 10)
+    finish(graph)
+    told = report(tmp_path / "out")
+    assert stamps_in(tmp_path / "out") == [stamp(0), stamp(2), stamp(4)]
+    assert told["missed"]["/"] == {"dropped": 0, "never_came": 0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"keypoints": ""}, "parameter keypoints: must be given"),
+        ({"queue": 4}, "parameter queue"),
+        ({"recording": "a/b"}, "expected a name fit for a folder"),
+        ({"keep": "all"}, "out of lowres, none"),
+    ],
+)
+def test_wrong_parameters_are_refused(graph: Any, tmp_path: Path, setting: dict, words: str) -> None:
+    settings = RANDOM | {"out": str(tmp_path / "out")} | setting
+    if "recording" in setting:  # known once it is configured
+        assert not graph.make(LabelNode, start=False, **settings).start()
+        graph.until(lambda: graph.said(words), "it says why")
+        return
+    with pytest.raises(ValueError, match=words):
+        graph.make(LabelNode, start=False, **settings)
+
+
+def test_a_replay_refuses_to_be_paced_by_one_who_may_lose_messages(graph: Any, bag: Path) -> None:
+    node = graph.make(LabelNode, **RANDOM | BAG, out=str(bag.parent / "best_effort"))
+    playing = replay(graph, bag)
+    graph.until(playing.finished.is_set, "it ends", timeout_s=30)
+    assert graph.until(lambda: graph.said("asks for best effort"), "it says why")
+    assert playing.published == 0 and node.session.frames == 0
