@@ -8,7 +8,7 @@ on nothing else. So neither a kill nor the number of processes changes the resul
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -25,14 +25,46 @@ MOST_COUNTED = 4
 """Images of so many people and of more are one category (DepthPose Sect. 3)."""
 
 
-def chosen_frames(frames: Iterator[RecordedFrame], options: LabelOptions) -> Iterator[RecordedFrame]:
-    """Yield the frames of one recording that the options pick, before anybody has looked for people."""
-    frames = islice(frames, 0, None, options.every)
-    if options.rate_hz is not None:
-        frames = at_rate(frames, options.rate_hz)
-    if options.motion is not None:
-        frames = in_motion(frames, options.motion, options.motion_step, options.low_resolution_hw)
+def chosen_frames(
+    frames: Iterator[RecordedFrame], options: LabelOptions, left_out: dict[str, int] | None = None
+) -> Iterator[RecordedFrame]:
+    """Yield the frames of one recording that the options pick, before anybody has looked for people.
+
+    Args:
+        frames: in order.
+        options: which.
+        left_out: takes how many were left out so far, by reason.
+    """
+    left_out = {} if left_out is None else left_out
+    if options.every > 1:
+        frames = _noted(frames, lambda all_: islice(all_, 0, None, options.every), left_out, "between others")
+    if (rate_hz := options.rate_hz) is not None:
+        frames = _noted(frames, lambda all_: at_rate(all_, rate_hz), left_out, f"beyond {rate_hz:g} a second")
+    if (share := options.motion) is not None:
+        step, size_hw = options.motion_step, options.low_resolution_hw
+        frames = _noted(
+            frames, lambda all_: in_motion(all_, share, step, size_hw), left_out, "in which nothing moved"
+        )
     return frames if options.limit is None else islice(frames, options.limit)
+
+
+def _noted(
+    frames: Iterator[RecordedFrame],
+    pick: Callable[[Iterator[RecordedFrame]], Iterator[RecordedFrame]],
+    left_out: dict[str, int],
+    why: str,
+) -> Iterator[RecordedFrame]:
+    """Yield what ``pick`` picks and keep count of what it does not."""
+    left_out[why] = 0
+
+    def counted() -> Iterator[RecordedFrame]:
+        for recorded in frames:
+            left_out[why] += 1
+            yield recorded
+
+    for recorded in pick(counted()):
+        left_out[why] -= 1
+        yield recorded
 
 
 def uniquely_named(frames: Iterator[RecordedFrame]) -> Iterator[RecordedFrame]:

@@ -184,6 +184,7 @@ class _SourceRun:
         self._index, self._name, self._source = index, name, source
         self._labeller, self._options = labeller, options
         self._skipped: list[str] = []
+        self._left_out: dict[str, int] = {}
         self._batches = 0
         self.frames = 0
 
@@ -200,7 +201,7 @@ class _SourceRun:
             if recording is None:
                 return
             frames = uniquely_named(self._until_it_breaks(recording.frames()))
-            chosen = chosen_frames(frames, self._options)
+            chosen = chosen_frames(frames, self._options, self._left_out)
             while batch := list(islice(chosen, self._options.batch)):
                 number = self._batches
                 self._batches, self.frames = number + 1, self.frames + len(batch)
@@ -212,11 +213,12 @@ class _SourceRun:
 
     def end(self) -> dict[str, Any]:
         """Return the journal's last entry of this recording."""
+        left_out = [f"{n} frames {why}" for why, n in self._left_out.items() if n]
         return {
             "recording": self._index,
             "finished": True,
             "batches": self._batches,
-            "skipped": self._skipped,
+            "skipped": self._skipped + left_out,
         }
 
     def _opened(self, stack: ExitStack) -> Recording | None:

@@ -141,6 +141,7 @@ def test_what_could_not_be_read_is_told(unbroken: dict[str, bytes]) -> None:
     for recording, why in (
         ("001_missing", "nothing is there"), ("002_two", "005.png"), ("003_bag", "nonsense"),
         ("003_bag", "time jumps back by 50.0 s"), ("004_cut", "not read: "),
+        ("000_one", "5 frames in which nothing moved"), ("003_bag", "2 frames in which nothing moved"),
     ):  # fmt: skip
         assert any(s.startswith(recording) and why in s for s in report["skipped"]), (recording, why)
     # Of the bag 9 frames can be read, of which the two that show nothing new are left out.
@@ -217,7 +218,9 @@ def test_motion_is_measured_from_the_last_frame_taken_of_each_camera() -> None:
     # A block of 12 rows that creeps 2 px a frame has changed 96 of 4800 px after two frames.
     assert taken == ["0", "1", "4", "5", "8", "9"]
     for_all = LabelOptions(motion=0.02, limit=3, every=2)
-    assert [f.name for f in chosen_frames(iter(frames), for_all)] == ["0", "4", "8"]
+    left_out: dict[str, int] = {}
+    assert [f.name for f in chosen_frames(iter(frames), for_all, left_out)] == ["0", "4", "8"]
+    assert left_out == {"between others": 4, "in which nothing moved": 2}
 
 
 def test_frames_that_change_size_are_taken() -> None:
