@@ -11,12 +11,16 @@ def _run(args: argparse.Namespace) -> int:
         from orpose_core.training.report import write_report
 
         text = write_report(args.sources, args.out or Path("docs/results_depthpose.md"), args.threads)
+    elif args.what == "student":
+        from orpose_core.training.student_report import write_student_report
+
+        text = write_student_report(args.sources, args.out or Path("docs/results_student.md"))
     else:
         from orpose_core.training.model_card import write_card
 
         if len(args.sources) != 1:
             raise ValueError(f"expected one weights file, got {len(args.sources)}")
-        text = f"{write_card(str(args.sources[0]), args.out, args.real)}\n"
+        text = f"{write_card(str(args.sources[0]), args.out, args.real, args.scores)}\n"
     print(text, end="")
     return 0
 
@@ -26,12 +30,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "report",
         help="write a results table or a model card from what runs saved",
-        description="Write the paper's Table 1 from finished runs (depthpose RUN...), or the card of a "
-        "weights file (card FILE). The cost is measured, everything else read from what training wrote.",
+        description="Write the paper's Table 1 from finished runs (depthpose RUN...), ORPose's Tables 1 to 3 "
+        "from scored runs (student RUN...), or the card of a weights file (card FILE). The cost is "
+        "measured, everything else read from what training wrote.",
     )
-    parser.add_argument("what", choices=("depthpose", "card"), help="table of runs, card of weights")
+    parser.add_argument("what", choices=("depthpose", "student", "card"), help="tables of runs, card of weights")
     parser.add_argument("sources", nargs="+", type=Path, help="folders of finished runs, or the weights file")
     parser.add_argument("--out", type=Path, help="file to write; a card goes beside its weights")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch threads for the milliseconds")
     parser.add_argument("--real", type=Path, help="card: scores that benchmarks/real_depth_people.py wrote")
+    parser.add_argument(
+        "--scores", type=Path, metavar="DIR", help="card of a student: what `orpose evaluate --scale` wrote"
+    )
     parser.set_defaults(run=_run)

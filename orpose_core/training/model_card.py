@@ -8,8 +8,10 @@ from typing import Any
 
 from orpose_core.models import ModelConfig
 from orpose_core.models.checkpoints import Checkpoint, load_checkpoint
+from orpose_core.models.student_config import StudentConfig
 from orpose_core.training.depthpose import gflops
 from orpose_core.training.run_folder import write_atomically
+from orpose_core.training.student_card import student_card
 
 LIMITS = """\
 ## Limits
@@ -102,10 +104,15 @@ def _real(real: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def write_card(name_or_path: str, out: Path | None = None, real: Path | None = None) -> Path:
+def write_card(
+    name_or_path: str, out: Path | None = None, real: Path | None = None, scores: Path | None = None
+) -> Path:
     """Write the card of a weights file, beside it by default; return where it is."""
     checkpoint = load_checkpoint(name_or_path)
     path = out or Path(name_or_path).with_suffix(".md")
-    scores = None if real is None else json.loads(real.read_text())
-    write_atomically(path, model_card(checkpoint, scores))
+    if isinstance(checkpoint.config, StudentConfig):
+        write_atomically(path, student_card(checkpoint, scores))
+        return path
+    found = None if real is None else json.loads(real.read_text())
+    write_atomically(path, model_card(checkpoint, found))
     return path

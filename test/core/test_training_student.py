@@ -24,6 +24,8 @@ from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import BODY24, COCO17
 from orpose_core.training.commands import parse, train_student
 from orpose_core.training.distributed import Processes
+from orpose_core.training.experiment import read_experiment, words_of
+from orpose_core.training.model_card import write_card
 from orpose_core.training.run_folder import RunFolder
 from orpose_core.training.student import STUDENT, StudentRecipe
 from orpose_core.training.student_augmentation import (
@@ -33,8 +35,10 @@ from orpose_core.training.student_augmentation import (
     mirrored_poses,
     seen_by_student,
 )
+from orpose_core.training.student_findings import findings
 from orpose_core.training.student_initialisation import StudentInitConfig, initialise_student
 from orpose_core.training.student_label_file import StudentLabelFile, exact_labels
+from orpose_core.training.student_report import write_student_report
 from orpose_core.training.student_samples import (
     StudentDataConfig,
     collate,
@@ -367,3 +371,65 @@ def test_several_scales_are_scored_in_one_go(tmp_path: Path) -> None:
     for scale in (8, 12):
         assert json.loads((out / f"{scale}x" / "scores.json").read_text())["scale"] == scale
     assert main([*words, "--scale", "8", "12", "--json", str(tmp_path / "x.json")]) == 2
+
+
+def numbers(ap: float, mm: float = 150.0) -> dict[str, float]:
+    return {"box_ap": ap, "keypoint_ap": ap, "pck": ap, "mpjpe_mm": mm, "matched_pct": 90.0}
+
+
+def test_findings_say_what_the_numbers_show() -> None:
+    table = {
+        "teacher": {1: numbers(40), 12: numbers(10)},
+        "undistilled": {1: numbers(20), 12: numbers(5)},
+        "all": {1: numbers(30, 100), 12: numbers(20)},
+        "fixed_1x": {1: numbers(31)},
+        "single_hard": {1: numbers(29, 99.5)},
+    }
+    assert [line.split("**")[1] for line in findings(table)] == ["shows"] * 4
+    worse = {**table, "all": {1: numbers(22, 103), 12: numbers(9)}}
+    assert [line.split("**")[1] for line in findings(worse)] == [
+        "shows in part", "does not show", "does not show", "does not show",
+    ]  # fmt: skip
+    assert "+2.0 at 1x, +4.0 at 12x" in findings(worse)[0] and "9.0 against 10.0" in findings(worse)[2]
+    assert findings({"teacher": table["teacher"]}) == []
+
+
+def test_report_and_card_from_scored_runs(recording: Path, tmp_path: Path) -> None:
+    """The way of the experiment: train, score, tables, card; scores of other weights are refused."""
+    config = tmp_path / "mini.yaml"
+    config.write_text(yaml.safe_dump(json.loads(json.dumps(MINIATURE))))
+    argv = ["--config", str(config), "--data.labels", str(recording), "--engine.steps=1"]
+    runs = [tmp_path / row for row in ("undistilled", "all")]
+    for run in runs:
+        assert train_student([*argv, "--row", run.name, "--out", str(run)]) == 0
+        words = ["evaluate", "--dataset", "or-val-v1", "--limit", "1", "--scale", "8", "12"]
+        model = str(run / "weights.safetensors")
+        assert main([*words, "--model", model, "--out", str(run / "scores")]) == 0
+    out = tmp_path / "results.md"
+    assert main(["report", "student", *map(str, tmp_path.iterdir()), "--out", str(out)]) == 0
+    text = out.read_text()
+    assert "| ORPose_all | 12x |" in text and "<sub>49.5</sub>" in text and "1 frames of" in text
+    assert "Not run: Teacher, ORPose_fixed_1x" in text and "2 images (1 steps of 2)" in text
+    card = write_card(str(runs[1] / "weights.safetensors"), None, None, runs[1] / "scores").read_text()
+    assert "| 12x |" in card and load_checkpoint(runs[1] / "weights.safetensors").sha256 in card
+    with pytest.raises(ValueError, match="other weights"):
+        write_card(str(runs[0] / "weights.safetensors"), None, None, runs[1] / "scores")
+    (runs[0] / "weights.safetensors").write_bytes((runs[1] / "weights.safetensors").read_bytes())
+    with pytest.raises(ValueError, match="scores are not those of"):
+        write_student_report(runs, out)
+    with pytest.raises(ValueError, match="at least one run with scores"):
+        write_student_report([tmp_path], out)
+
+
+def test_the_shipped_experiment_is_accepted_by_the_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RECIPES.parent)
+    steps = read_experiment(RECIPES / "experiment_student_small.yaml")
+    rows = {}
+    for step in steps:
+        if step.train == "student":
+            recipe = parse("x", StudentRecipe, words_of(step, Path("nowhere"))[2:]).recipe
+            assert recipe.row == step.name
+            rows[step.name] = recipe
+    distilled = [r for row, r in rows.items() if row != "undistilled"]
+    assert len(distilled) == 8 and len({(r.engine, r.optim, r.init) for r in distilled}) == 1
+    assert {s.name for s in steps} >= {f"score_{row}" for row in (*rows, "teacher")} | {"labels", "report"}
