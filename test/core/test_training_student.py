@@ -431,5 +431,5 @@ def test_the_shipped_experiment_is_accepted_by_the_recipes(monkeypatch: pytest.M
             assert recipe.row == step.name
             rows[step.name] = recipe
     distilled = [r for row, r in rows.items() if row != "undistilled"]
-    assert len(distilled) == 8 and len({(r.engine, r.optim, r.init) for r in distilled}) == 1
+    assert len(distilled) == 9 and len({(r.engine, r.optim, r.init) for r in distilled}) == 1
     assert {s.name for s in steps} >= {f"score_{row}" for row in (*rows, "teacher")} | {"labels", "report"}
