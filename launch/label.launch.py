@@ -96,8 +96,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         executable="label_node",
         parameters=[given("config"), settings],
         remappings=remappings,
-        sigterm_timeout="600",  # what waits is labelled before it ends
-        sigkill_timeout="60",
+        sigkill_timeout="600",  # what waits is labelled before it ends
         on_exit=Shutdown(reason="the label node has ended"),
         **package,
     )
