@@ -54,10 +54,12 @@ def test_colcon_build(tmp_path, options):
     assert built.returncode == 0, built.stdout + built.stderr
 
     install = tmp_path / "install" / "orpose_ros"
-    for node in ("lowres_gateway", "pose_node", "skeleton_markers", "bag_replay"):
+    for node in ("lowres_gateway", "pose_node", "skeleton_markers", "bag_replay", "label_node"):
         assert os.access(install / "lib" / "orpose_ros" / node, os.X_OK), node
     share = install / "share" / "orpose_ros"
-    for name in ("launch/or_pose.launch.py", "config/or_pose.yaml", "rviz/or_pose.rviz", "package.xml"):
+    shared = ("launch/or_pose.launch.py", "config/or_pose.yaml", "rviz/or_pose.rviz", "package.xml",
+              "launch/label.launch.py", "config/label_node.yaml")  # fmt: skip
+    for name in shared:
         assert (share / name).is_file(), name
 
     # As a user does: source it, in a folder from which the checkout is not to be seen.
