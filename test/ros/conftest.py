@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -122,6 +125,35 @@ else:
         made = Graph()
         yield made
         made.close()
+
+    @pytest.fixture
+    def launch() -> Callable[[str, list[str]], subprocess.Popen[bytes]]:
+        """Start a launch file of ours with these arguments; skip where launch is not installed."""
+        pytest.importorskip("launch.actions", reason="launch is not installed here")
+        pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed here")
+        prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
+        there = [p for p in (*prefixes, sys.prefix) if Path(p, "lib", "orpose_ros", "label_node").exists()]
+        if not there:
+            pytest.skip("the package is not installed here, neither by colcon nor by make")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = os.environ | {"AMENT_PREFIX_PATH": ":".join([*prefixes, there[0]]), "PATH": path}
+        program = (
+            "import sys; from launch import LaunchService, launch_description_sources as sources;"
+            "service = LaunchService(argv=sys.argv[2:]);"
+            "from launch.actions import IncludeLaunchDescription as Include;"
+            "source = sources.PythonLaunchDescriptionSource(sys.argv[1]);"
+            "given = [a.split(':=', 1) for a in sys.argv[2:]];"
+            "from launch import LaunchDescription;"
+            "service.include_launch_description("
+            "LaunchDescription([Include(source, launch_arguments=given)]));"
+            "sys.exit(service.run())"
+        )
+
+        def start(name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+            file = Path(__file__).parents[2] / "launch" / name
+            return subprocess.Popen([sys.executable, "-c", program, file, *arguments], env=environment)
+
+        return start
 
     class PoseBench:
         """A pose node with a tiny random network, publishers to it and what it sends, per camera.

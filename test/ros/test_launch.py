@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,23 +44,10 @@ def test_the_configuration_reaches_a_node_in_any_namespace(graph, tmp_path, name
     assert gateway.parameters.silence_s == 7.0 and not parameters.unknown(gateway)
 
 
-def _ros_launch() -> dict[str, str]:
-    """Skip where launch is not installed; return the environment in which it finds our nodes."""
-    pytest.importorskip("launch.actions", reason="launch is not installed here")
-    pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed here")
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
-    there = [p for p in (*prefixes, sys.prefix) if Path(p, "lib", "orpose_ros", "pose_node").exists()]
-    if not there:
-        pytest.skip("the package is not installed here, neither by colcon nor by make")
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return os.environ | {"AMENT_PREFIX_PATH": ":".join([*prefixes, there[0]]), "PATH": path}
-
-
 @pytest.mark.timeout(400)
-def test_launched_from_a_bag_skeletons_come_out(graph, realdata):
+def test_launched_from_a_bag_skeletons_come_out(graph, launch, realdata):
     from orpose_ros.msg import Skeleton2DArray
 
-    environment = _ros_launch()
     small = graph.collect(Image, "/lowres/depth/image_raw", 50)
     skeletons = graph.collect(Skeleton2DArray, "/skeletons_2d", 50)
     below = "/hero/head_rgbd_sensor"
@@ -71,19 +55,7 @@ def test_launched_from_a_bag_skeletons_come_out(graph, realdata):
     arguments = ["model:=untrained:depthpose_64x48@0.25", "device:=cpu", f"bag:={bag}", "loop:=true"]
     arguments += [f"depth_topic:={below}/depth_registered/image"]
     arguments += [f"camera_info_topic:={below}/rgb/camera_info"]
-    program = (
-        "import sys; from launch import LaunchService, launch_description_sources as sources;"
-        "service = LaunchService(argv=sys.argv[2:]);"
-        "from launch.actions import IncludeLaunchDescription as Include;"
-        "source = sources.PythonLaunchDescriptionSource(sys.argv[1]);"
-        "given = [a.split(':=', 1) for a in sys.argv[2:]];"
-        "from launch import LaunchDescription;"
-        "service.include_launch_description("
-        "LaunchDescription([Include(source, launch_arguments=given)]));"
-        "sys.exit(service.run())"
-    )
-    file = REPOSITORY / "launch" / "or_pose.launch.py"
-    process = subprocess.Popen([sys.executable, "-c", program, file, *arguments], env=environment)
+    process = launch("or_pose.launch.py", arguments)
     try:
         graph.until(lambda: small and skeletons, "low-resolution images and skeletons", timeout_s=240)
     finally:
