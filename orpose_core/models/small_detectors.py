@@ -7,6 +7,7 @@ its group-normalised heads learn from small batches, so it comes a long way from
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.resnet import BasicBlock
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from orpose_core.models.checkpoints import SUFFIX, fill_model, find_weights, weights_names
+from orpose_core.models.stage_files import read_stage
 
 _WIDTHS = (32, 64, 128, 256)
 _BLOCKS = (1, 1, 2, 2)
@@ -90,9 +94,50 @@ def fcos_small(num_classes: int = 2) -> SingleStageDetector:
         anchor_generator=anchors,
         head=FCOSHead(_PYRAMID_CHANNELS, 1, num_classes, num_convs=_HEAD_CONVOLUTIONS),
         score_thresh=0.05,
+        nms_thresh=0.5,  # no more than what the views of one image are merged by
         topk_candidates=300,
     )
 
 
 SMALL_DETECTORS: dict[str, Callable[..., Any]] = {"fcos_small": fcos_small}
 """By name, as torchvision's own are."""
+
+
+def small_detector_file(name: str, weights: str | Path | None) -> Path | None:
+    """Return the file of `orpose train detector` that is meant, or None if it is somebody else's.
+
+    Args:
+        name: of a network, or without ``weights`` of weights that are shipped.
+        weights: the file, or the name of weights that are shipped.
+
+    Raises:
+        ValueError: a network of this module without weights.
+    """
+    if weights is None:
+        if name in SMALL_DETECTORS:
+            raise ValueError(f"{name}: expected a file of weights; shipped ones go by their own name")
+        return find_weights(name) if name in weights_names() else None
+    if Path(weights).suffix == SUFFIX and Path(weights).is_file():
+        return Path(weights)
+    return find_weights(weights) if str(weights) in weights_names() else None
+
+
+def load_small_detector(path: Path, name: str | None = None) -> tuple[nn.Module, str]:
+    """Return the network of a file that `orpose train detector` wrote, and the file's sha256.
+
+    Args:
+        path: the file.
+        name: of the network expected; None, or the file's own name = whatever it holds.
+
+    Raises:
+        ValueError: a damaged file, one of another kind or with another network.
+    """
+    stage = read_stage(path, "detector")
+    network = stage.config.get("network")
+    if network not in SMALL_DETECTORS or name not in (None, path.stem, network):
+        wanted = name if name in SMALL_DETECTORS else f"one of {', '.join(SMALL_DETECTORS)}"
+        raise ValueError(f"{path}: expected a detector of kind {wanted}, got {network!r}")
+    with torch.device("meta"):
+        model = SMALL_DETECTORS[network](num_classes=int(stage.config.get("num_classes", 2)))
+    fill_model(model, stage.tensors, str(path))
+    return model.eval(), stage.sha256

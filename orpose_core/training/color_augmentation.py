@@ -21,6 +21,7 @@ class ColorAugmentConfig:
         rotate_deg: largest rotation; half of the images stay upright.
         zoom: range of a scale about the middle, log-uniform.
         shift: largest shift, as a share of the side.
+        squash: half of the images lose up to this share of their height, as people seen from above do.
         gain: brightness is multiplied or divided by at most ``1 + gain``, each color by the square root.
         contrast: likewise, about the image's mean.
         saturation: colors are pulled towards gray by at most this share, or pushed away from it.
@@ -34,6 +35,7 @@ class ColorAugmentConfig:
     rotate_deg: float = 20.0
     zoom: tuple[float, float] = (0.7, 1.5)
     shift: float = 0.1
+    squash: float = 0.0
     gain: float = 0.6
     contrast: float = 0.4
     saturation: float = 0.6
@@ -45,7 +47,7 @@ class ColorAugmentConfig:
     def __post_init__(self) -> None:
         if not 0 < self.zoom[0] <= self.zoom[1]:
             raise ValueError(f"augment.zoom: expected a range of positive numbers, got {self.zoom}")
-        for name in ("flip", "shift", "blur", "erase", "saturation"):
+        for name in ("flip", "shift", "squash", "blur", "erase", "saturation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name}: expected a number in [0, 1], got {getattr(self, name)}")
         for name in ("rotate_deg", "gain", "contrast", "gamma", "noise"):
@@ -72,6 +74,8 @@ def random_affine(
     moved = middle + rng.uniform(-config.shift, config.shift, 2) * [width, height]
     mirrored = bool(rng.random() < config.flip)
     turn = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    if config.squash and rng.random() < 0.5:
+        turn = turn @ np.diag([1.0, 1.0 - rng.uniform(0, config.squash)])
     if mirrored:
         turn = turn @ np.diag([-1.0, 1.0])
     return np.concatenate([turn, (moved - turn @ middle)[:, None]], axis=1), mirrored

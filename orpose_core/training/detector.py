@@ -19,10 +19,11 @@ from orpose_core.distillation.detector import PERSON, DetectorConfig, Torchvisio
 from orpose_core.distillation.stages import PersonBoxes
 from orpose_core.evaluation.datasets import spread
 from orpose_core.metrics.coco_ap import ap_of_poses
-from orpose_core.models.small_detectors import SMALL_DETECTORS
+from orpose_core.models.small_detectors import SMALL_DETECTORS, load_small_detector
 from orpose_core.models.stage_files import save_stage
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
 from orpose_core.skeleton import COCO17
+from orpose_core.training.clutter import ClutterConfig, cluttered
 from orpose_core.training.color_augmentation import ColorAugmentConfig, random_affine, random_colors
 from orpose_core.training.config import EngineConfig, OptimConfig
 from orpose_core.training.distributed import Processes
@@ -46,6 +47,9 @@ class DetectorDataConfig:
         seed: of the simulation and of all random changes.
         views: changed images that each rendered one gives; rendering costs as much as learning does.
         min_area_px: people of whom fewer pixels are seen in the changed image are no people.
+        largest_person: images in which a person's box is a larger share of them are shrunk until it is not; a
+            wall of cloth teaches that whatever is large is a person.
+        clutter: things drawn behind and before the people.
         augment: the random changes.
     """
 
@@ -55,9 +59,15 @@ class DetectorDataConfig:
     seed: int = 1
     views: int = 2
     min_area_px: int = 40
+    largest_person: float = 1.0
+    clutter: ClutterConfig = field(default_factory=ClutterConfig)
     augment: ColorAugmentConfig = field(default_factory=ColorAugmentConfig)
 
     def __post_init__(self) -> None:
+        if not 0.01 <= self.largest_person <= 1:
+            raise ValueError(
+                f"data.largest_person: expected a share of at least 0.01, got {self.largest_person}"
+            )
         if self.views < 1:
             raise ValueError(f"data.views: expected 1 or more, got {self.views}")
         self.stream()
@@ -107,6 +117,7 @@ class DetectorRecipe:
 
     Attributes:
         network: one of ``models.small_detectors.SMALL_DETECTORS``.
+        init: file of an earlier training to start from; None = random weights.
         data: what it is trained on.
         optim: the optimiser.
         engine: how the run is carried out; ``batch`` counts rendered images, each seen ``data.views`` times.
@@ -114,6 +125,7 @@ class DetectorRecipe:
     """
 
     network: str = "fcos_small"
+    init: Path | None = None
     data: DetectorDataConfig = field(default_factory=DetectorDataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -154,13 +166,37 @@ class DetectorSamples(Dataset[list[View]]):
     def _changed(self, rgb: NDArray[np.uint8], people: NDArray[np.int16], rng: np.random.Generator) -> View:
         height, width = self.data.render_hw
         matrix, _ = random_affine(rng, self.data.augment, (height, width))
-        moved = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        labels = cv2.warpAffine(
-            people, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
-            borderValue=-1,
-        )  # fmt: skip
-        boxes = seen_boxes_of(np.asarray(labels, np.int16), self.data.min_area_px)
-        return random_colors(np.asarray(moved, np.uint8), rng, self.data.augment), boxes
+        labels = _moved_people(people, matrix)
+        while self._largest(labels) > self.data.largest_person:
+            matrix = _shrunk(matrix, (height, width))
+            labels = _moved_people(people, matrix)
+        border = [float(value) for value in rng.uniform(0, 255, 3)]
+        moved = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=border)
+        image, seen = cluttered(np.asarray(moved, np.uint8), labels, rng, self.data.clutter)
+        boxes = seen_boxes_of(seen, self.data.min_area_px)
+        return random_colors(image, rng, self.data.augment), boxes
+
+    def _largest(self, people: NDArray[np.int16]) -> float:
+        """Return the largest box as a share of the image."""
+        boxes = seen_boxes_of(people, self.data.min_area_px)
+        return float((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).max(initial=0)) / people.size
+
+
+def _moved_people(people: NDArray[np.int16], matrix: NDArray[np.float64]) -> NDArray[np.int16]:
+    height, width = people.shape
+    moved = cv2.warpAffine(
+        people, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
+        borderValue=-1,
+    )  # fmt: skip
+    return np.asarray(moved, np.int16)
+
+
+def _shrunk(matrix: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """Return a map after which the image is a quarter smaller about its middle."""
+    middle = (np.array(size_hw[::-1]) - 1) / 2
+    smaller = 0.75 * matrix
+    smaller[:, 2] += 0.25 * middle
+    return smaller
 
 
 def collate_views(samples: Sequence[Sequence[View]]) -> dict[str, Any]:
@@ -221,6 +257,8 @@ def boxes_as_poses(people: PersonBoxes) -> Poses:
 
 
 def _build(recipe: DetectorRecipe) -> nn.Module:
+    if recipe.init is not None:
+        return load_small_detector(recipe.init, recipe.network)[0]
     torch.manual_seed(recipe.engine.seed)
     return SMALL_DETECTORS[recipe.network]()
 

@@ -25,6 +25,7 @@ from orpose_core.models.keypoint_networks import (
     KeypointConfig,
     KeypointNetwork,
     build_keypoint_network,
+    load_keypoint_network,
     save_keypoint_network,
 )
 from orpose_core.models.simple_baselines import SimpleBaselinesConfig
@@ -128,6 +129,7 @@ class KeypointsRecipe:
 
     Attributes:
         model: the network.
+        init: file of an earlier training to start from; None = random weights.
         data: what it is trained on.
         foreground: cells count ``1 + foreground * (height of the Gaussian there)`` times; 0 in the releases.
             It helps from random weights.
@@ -137,6 +139,7 @@ class KeypointsRecipe:
     """
 
     model: KeypointModelConfig = field(default_factory=KeypointModelConfig)
+    init: Path | None = None
     data: KeypointDataConfig = field(default_factory=KeypointDataConfig)
     foreground: float = 0.0
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -258,8 +261,14 @@ def keypoint_scores(
 
 
 def _build(recipe: KeypointsRecipe) -> nn.Module:
+    config = recipe.model.network()
+    if recipe.init is not None:
+        earlier = load_keypoint_network(recipe.init)
+        if earlier.config != config:
+            raise ValueError(f"{recipe.init}: expected {config}, got {earlier.config}")
+        return earlier.model
     torch.manual_seed(recipe.engine.seed)
-    return build_keypoint_network(recipe.model.network())
+    return build_keypoint_network(config)
 
 
 def _trainer(recipe: KeypointsRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:

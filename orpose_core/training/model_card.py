@@ -11,6 +11,7 @@ from orpose_core.models.checkpoints import Checkpoint, load_checkpoint
 from orpose_core.models.student_config import StudentConfig
 from orpose_core.training.depthpose import gflops
 from orpose_core.training.run_folder import write_atomically
+from orpose_core.training.stage_card import is_stage_file, stage_card
 from orpose_core.training.student_card import student_card
 
 LIMITS = """\
@@ -108,8 +109,11 @@ def write_card(
     name_or_path: str, out: Path | None = None, real: Path | None = None, scores: Path | None = None
 ) -> Path:
     """Write the card of a weights file, beside it by default; return where it is."""
-    checkpoint = load_checkpoint(name_or_path)
     path = out or Path(name_or_path).with_suffix(".md")
+    if is_stage_file(name_or_path):
+        write_atomically(path, stage_card(name_or_path))
+        return path
+    checkpoint = load_checkpoint(name_or_path)
     if isinstance(checkpoint.config, StudentConfig):
         write_atomically(path, student_card(checkpoint, scores))
         return path
