@@ -73,6 +73,22 @@ def save_stage(
     return write_safetensors(path, storable(path, model, half), header)
 
 
+def earlier_training(path: str | Path | None) -> dict[str, Any]:
+    """Return what weights that a training starts from say of their own, for the facts of the new ones.
+
+    Args:
+        path: of the file, or None = it starts from random weights.
+
+    Returns:
+        Nothing, or ``earlier``: steps, images and minutes of each training before, the last one first.
+    """
+    if path is None:
+        return {}
+    before = json.loads(read_stage(path).metadata.get("training", "{}"))
+    facts = {name: before.get(name) for name in ("steps", "images", "minutes")}
+    return {"earlier": [facts, *before.get("earlier", [])]}
+
+
 def read_stage(path: str | Path, kind: StageKind | None = None) -> StageFile:
     """Read a file of :func:`save_stage`.
 

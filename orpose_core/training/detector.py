@@ -20,7 +20,7 @@ from orpose_core.distillation.stages import PersonBoxes
 from orpose_core.evaluation.datasets import spread
 from orpose_core.metrics.coco_ap import ap_of_poses
 from orpose_core.models.small_detectors import SMALL_DETECTORS, load_small_detector
-from orpose_core.models.stage_files import save_stage
+from orpose_core.models.stage_files import earlier_training, save_stage
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
 from orpose_core.skeleton import COCO17
 from orpose_core.training.clutter import ClutterConfig, cluttered
@@ -286,6 +286,7 @@ def _facts(recipe: DetectorRecipe) -> dict[str, Any]:
         "domains": [recipe.data.domain],
         "views": recipe.data.views,
         "split": recipe.validation.split,
+        **earlier_training(recipe.init),
     }
 
 

@@ -29,6 +29,7 @@ from orpose_core.models.keypoint_networks import (
     save_keypoint_network,
 )
 from orpose_core.models.simple_baselines import SimpleBaselinesConfig
+from orpose_core.models.stage_files import earlier_training
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
 from orpose_core.training.color_augmentation import (
@@ -295,6 +296,7 @@ def _facts(recipe: KeypointsRecipe) -> dict[str, Any]:
         "domains": [recipe.data.domain],
         "crops": recipe.data.crops,
         "split": recipe.validation.split,
+        **earlier_training(recipe.init),
     }
 
 

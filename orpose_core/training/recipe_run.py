@@ -110,6 +110,6 @@ def export_recipe(kind: TrainedKind, folder: Path, recipe: Any, path: Path) -> d
     if run.results.is_file():
         results = json.loads(run.results.read_text())
         if results["steps"] == state.step:
-            scores, facts = results["scores"], {name: results[name] for name in facts}
+            scores, facts = results["scores"], {n: results.get(n, value) for n, value in facts.items()}
     kind.write(model.eval(), recipe, facts | {"scores": scores}, path)
     return facts

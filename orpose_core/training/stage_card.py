@@ -102,10 +102,14 @@ def _training(kind: str, facts: dict[str, Any]) -> str:
         "lifter": f"{facts['images']} rooms, up to {facts.get('views')} views of people in each,",
     }[kind]
     source = facts.get("source", "the synthetic room")
+    before = "".join(
+        f", after {e['images']} images in {e['steps']} steps and {e['minutes']:g} minutes before that"
+        for e in facts.get("earlier", [])
+    )
     return (
         f"From random weights, on synthetic people only: {seen} of {source}{domains}; {facts['steps']} "
-        f"steps, {facts['minutes']:g} minutes in {facts['processes']} process(es) of {facts['threads']} "
-        "threads that other work shared. The recipe is in `training/`."
+        f"steps, {facts['minutes']:g} minutes on processor cores that other work shared{before}. The recipe "
+        "is in `training/`."
     )
 
 
