@@ -141,7 +141,8 @@ class LabelSession:
             ValueError: there is not one frame; the files are written all the same.
         """
         if self._written is None:
-            told = {"skipped": self._notes.sentences(), "missed": self.missed}
+            skipped = [f"{self._name}: {why}" for why in self._notes.sentences()]
+            told = {"skipped": skipped, "missed": self.missed}
             out, teacher = self._out, self._teacher
             self._written = assemble(self._journal, out, teacher, [self._name], self._options, told)
         return self._written
