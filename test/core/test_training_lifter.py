@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +34,7 @@ NO_NOISE = JointNoiseConfig((1e-6, 1e-6), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def write_human36m(path: Path, positions: object) -> Path:
-    content = io.BytesIO()
-    np.lib.format.write_array_header_1_0(content, {"descr": "|O", "fortran_order": False, "shape": ()})
-    array = np.empty((), object)
-    array[()] = positions
-    pickle.dump(array, content, protocol=3)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("positions_3d.npy", content.getvalue())
+    np.savez_compressed(path, positions_3d=np.array(positions, object))
     return path
 
 
