@@ -163,7 +163,7 @@ def train(config: str, steps: int = 30, threads: int | None = None, workers: int
         ValueError: if there is nothing to measure, or the recipe is not understood.
     """
     from orpose_core.training.commands import parse
-    from orpose_core.training.depthpose import DepthPoseRecipe, trainer_of
+    from orpose_core.training.depthpose import DEPTHPOSE, DepthPoseRecipe
     from orpose_core.training.distributed import processes
     from orpose_core.training.processor import prepare_processor
     from orpose_core.training.run_folder import RunFolder
@@ -177,7 +177,7 @@ def train(config: str, steps: int = 30, threads: int | None = None, workers: int
     options += [] if workers is None else [f"--engine.workers={workers}"]
     recipe = parse("orpose benchmark train", DepthPoseRecipe, options).recipe
     with tempfile.TemporaryDirectory() as folder, processes(recipe.engine.device) as mine:
-        trainer = trainer_of(recipe, RunFolder(folder), mine)
+        trainer = DEPTHPOSE.trainer(recipe, DEPTHPOSE.build(recipe), RunFolder(folder), mine)
         marks: list[tuple[float, float]] = []
         losses = trainer.task.losses
 

@@ -94,23 +94,6 @@ def _name_of(words: Sequence[str]) -> str:
     return "unnamed" if config is None else Path(config).stem
 
 
-def train_depthpose(argv: Sequence[str]) -> int:
-    """`orpose train depthpose`: train, go on with, or export a network of the low-resolution depth paper."""
-    from orpose_core.training.depthpose import DepthPoseRecipe, export, train
-
-    prepare_processor()
-    command = parse("orpose train depthpose", DepthPoseRecipe, argv)
-    if command.export is not None:
-        facts = export(command.out, command.recipe, command.export)
-        print(
-            f"{command.export}: {facts['steps']} steps, {facts['images']} images, {facts['minutes']} minutes"
-        )
-        return 0
-    run = train(command.recipe, command.out, command.resume)
-    print(f"{run.weights}\n{run.results}")
-    return 0
-
-
 def _train_kind(kind: TrainedKind, recipe: type, argv: Sequence[str]) -> int:
     """Train, go on with, or export one of the kinds that share :mod:`orpose_core.training.recipe_run`."""
     from orpose_core.training.recipe_run import export_recipe, train_recipe
@@ -126,6 +109,13 @@ def _train_kind(kind: TrainedKind, recipe: type, argv: Sequence[str]) -> int:
     run = train_recipe(kind, command.recipe, command.out, command.resume)
     print(f"{run.weights}\n{run.results}")
     return 0
+
+
+def train_depthpose(argv: Sequence[str]) -> int:
+    """`orpose train depthpose`: a network of the low-resolution depth paper."""
+    from orpose_core.training.depthpose import DEPTHPOSE, DepthPoseRecipe
+
+    return _train_kind(DEPTHPOSE, DepthPoseRecipe, argv)
 
 
 def train_detector(argv: Sequence[str]) -> int:

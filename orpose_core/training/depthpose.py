@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,19 +12,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from orpose_core.models import ModelConfig, build_model
-from orpose_core.models.checkpoints import load_checkpoint, save_checkpoint
 from orpose_core.skeleton import OPENPOSE18_PAF_CHANNELS
 from orpose_core.training.config import EngineConfig, OptimConfig
-from orpose_core.training.distributed import Processes, processes
+from orpose_core.training.distributed import Processes
 from orpose_core.training.engine import Trainer, computes_in_bf16
 from orpose_core.training.initialisation import InitConfig, initialise
 from orpose_core.training.losses import LossConfig, hr_loss, pose_losses
-from orpose_core.training.run_folder import RunFolder, RunState
+from orpose_core.training.recipe_run import TrainedKind, write_weights
+from orpose_core.training.run_folder import RunFolder
 from orpose_core.training.samples import DataConfig
 from orpose_core.training.streams import samples
 from orpose_core.training.validation import Benchmark, ValidationConfig, benchmark_of, validate
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,6 @@ class DepthPoseRecipe:
                 "validation.decoder.target_sigma_cells: expected data.target.keypoint_sigma_cells = "
                 f"{self.data.target.keypoint_sigma_cells}, got {self.validation.decoder.target_sigma_cells}"
             )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the recipe as plain values, for YAML and JSON."""
-        return json.loads(json.dumps(asdict(self), default=str))
 
 
 class DepthPoseTask:
@@ -111,102 +103,42 @@ def without_unused_parts(recipe: DepthPoseRecipe) -> ModelConfig:
     return ModelConfig(**values)
 
 
-def train(recipe: DepthPoseRecipe, folder: Path, resume: bool = False) -> RunFolder:
-    """Run a recipe in a folder, from the start or from where a killed run left it.
-
-    The folder gets ``config.yaml``, ``last.ckpt``, and at the end ``weights.safetensors`` (half precision,
-    the mean weights) and ``results.json``.
-
-    Raises:
-        ValueError: if the folder already holds a run and ``resume`` is False, or the other way round.
-    """
-    run = RunFolder(folder)
-    if run.checkpoint.exists() and not resume:
-        raise ValueError(f"{folder}: there is a run already; resume it, or name another folder")
-    with processes(recipe.engine.device) as mine:
-        trainer = trainer_of(recipe, run, mine)
-        if resume:
-            trainer.resume()
-        elif mine.leads:
-            run.write_config(recipe.as_dict())
-        if mine.leads and recipe.validation.frames:
-            logger.info("training %s in %s", recipe.row or recipe.model.architecture, folder)
-        trainer.run()
-        if mine.leads:
-            _finish(trainer, recipe, run)
-        mine.wait_for_all()
-    return run
-
-
-def trainer_of(recipe: DepthPoseRecipe, run: RunFolder, mine: Processes) -> Trainer:
-    """Build the network, its first weights and its data, ready to run."""
+def _build(recipe: DepthPoseRecipe) -> nn.Module:
     model = build_model(without_unused_parts(recipe), seed=recipe.engine.seed)
     initialise(model, recipe.init, recipe.engine.seed)
-    torch.manual_seed(recipe.engine.seed)
+    return model
+
+
+def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
     half = recipe.engine.half_precision and computes_in_bf16(mine.device)
     task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.model)
     return Trainer(model, task, data, recipe.optim, recipe.engine, run, mine)
 
 
-def _finish(trainer: Trainer, recipe: DepthPoseRecipe, run: RunFolder) -> None:
-    """Write what came out: weights, scores on the final frames, facts."""
-    model = trainer.mean.model.eval()
-    scores: dict[str, float] = {}
+def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
     frames = recipe.validation.final_frames
-    if frames and recipe.model.architecture != "super_resolution":
-        benchmark = benchmark_of(recipe.validation, recipe.model, frames)
-        scores = {
-            "frames": len(benchmark.truth),
-            **validate(model, benchmark, recipe.validation, trainer.half),
-        }
-    facts = facts_of(recipe, trainer.state, trainer.processes.world)
-    write_weights(model, run.weights, facts | {"scores": scores})
-    run.write_results({**facts, "scores": scores, "validations": trainer.state.validations,
-                       "recipe": recipe.as_dict()})  # fmt: skip
+    if not frames or recipe.model.architecture == "super_resolution":
+        return {}
+    benchmark = benchmark_of(recipe.validation, recipe.model, frames)
+    return {"frames": len(benchmark.truth), **validate(model, benchmark, recipe.validation, half)}
 
 
-def facts_of(recipe: DepthPoseRecipe, state: RunState, world: int = 1) -> dict[str, Any]:
-    """Return what a model card says of a run: steps, images, minutes, data."""
+def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], path: Path) -> None:
+    write_weights(model, path, facts)
+
+
+def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
+    simulated = recipe.data.source == "simulation"
     return {
         "row": recipe.row,
-        "steps": state.step,
-        "images": state.images,
-        "minutes": round(state.spent_s / 60.0, 1),
-        "images_per_s": round(state.images / max(state.seconds, 1e-9), 2),
-        "share_waiting_for_data": round(state.waited_s / max(state.seconds, 1e-9), 4),
-        "processes": world,
-        "threads": torch.get_num_threads(),
         "split": recipe.validation.split,
-        "data": "the synthetic room" if recipe.data.source == "simulation" else "recordings",
-        "domains": list(recipe.data.domains) if recipe.data.source == "simulation" else [],
+        "data": "the synthetic room" if simulated else "recordings",
+        "domains": list(recipe.data.domains) if simulated else [],
     }
 
 
-def write_weights(model: nn.Module, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write a network in half precision, with the run's facts in the file's header."""
-    metadata = {"training": json.dumps(facts), "licence": "Apache-2.0"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(path, model, metadata, half=True)
-
-
-def export(folder: Path, recipe: DepthPoseRecipe, path: Path) -> dict[str, Any]:
-    """Write the mean weights of a run's newest checkpoint, also while it goes on; return the run's facts."""
-    state, saved = RunFolder(folder).load()
-    model = build_model(without_unused_parts(recipe), seed=recipe.engine.seed)
-    model.load_state_dict(saved["mean"] if recipe.optim.ema_decay else saved["model"])
-    facts = facts_of(recipe, state)
-    scores = _scores_at(RunFolder(folder), state)
-    write_weights(model.eval(), path, facts | {"scores": scores})
-    return facts
-
-
-def _scores_at(run: RunFolder, state: RunState) -> dict[str, Any]:
-    """Return the final scores if the run has ended where its checkpoint is, else the newest validation's."""
-    if run.results.is_file():
-        results = json.loads(run.results.read_text())
-        if results["steps"] == state.step:
-            return results["scores"]
-    return state.validations[-1] if state.validations else {}
+DEPTHPOSE = TrainedKind("depthpose", _build, _trainer, _score, _write, _facts)
+"""DepthPose and the baselines of its Table 1, as `orpose train depthpose` trains them."""
 
 
 def gflops(config: ModelConfig) -> float:
@@ -217,8 +149,3 @@ def gflops(config: ModelConfig) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
     return counter.get_total_flops() / 1e9
-
-
-def trained_parameters(path: Path) -> int:
-    """Return how many parameters a weights file holds."""
-    return sum(p.numel() for p in load_checkpoint(path).model.parameters())

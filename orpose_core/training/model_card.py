@@ -30,7 +30,7 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
     """Return the card, Markdown.
 
     Args:
-        checkpoint: weights that :func:`orpose_core.training.depthpose.write_weights` wrote.
+        checkpoint: weights that :func:`orpose_core.training.recipe_run.write_weights` wrote.
         real: scores of ``benchmarks/real_depth_people.py``, if it was run.
 
     Raises:

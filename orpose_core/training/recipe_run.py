@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from orpose_core.models.checkpoints import save_checkpoint
 from orpose_core.training.distributed import Processes, processes
 from orpose_core.training.engine import Trainer
 from orpose_core.training.run_folder import RunFolder, RunState
@@ -43,6 +44,13 @@ class TrainedKind:
 def recipe_values(recipe: Any) -> dict[str, Any]:
     """Return a recipe (a dataclass of dataclasses) as plain values, for YAML and JSON."""
     return json.loads(json.dumps(asdict(recipe), default=str))
+
+
+def write_weights(model: nn.Module, path: Path, facts: Mapping[str, Any]) -> None:
+    """Write a network in half precision, with the run's facts in the file's header."""
+    metadata = {"training": json.dumps(facts), "licence": "Apache-2.0"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(path, model, metadata, half=True)
 
 
 def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = False) -> RunFolder:

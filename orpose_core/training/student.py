@@ -14,10 +14,9 @@ from orpose_core.models import build_model
 from orpose_core.models.student import Student
 from orpose_core.models.student_config import StudentConfig
 from orpose_core.training.config import EngineConfig, OptimConfig
-from orpose_core.training.depthpose import write_weights
 from orpose_core.training.distributed import Processes
 from orpose_core.training.engine import Trainer, computes_in_bf16
-from orpose_core.training.recipe_run import TrainedKind
+from orpose_core.training.recipe_run import TrainedKind, write_weights
 from orpose_core.training.run_folder import RunFolder
 from orpose_core.training.student_initialisation import StudentInitConfig, initialise_student
 from orpose_core.training.student_samples import (
