@@ -72,7 +72,7 @@ install_packages() {
 
 build_messages() {
     local wanted
-    wanted="$(fingerprint msg/*.msg CMakeLists.txt package.xml orpose_ros/__init__.py scripts/setup_environment.sh)"
+    wanted="$(fingerprint msg/*.msg CMakeLists.txt package.xml orpose_ros/__init__.py scripts/*)"
     is_current .messages "$wanted" && return
     check_tools "$venv/bin/python"
     say "building the messages into .venv"

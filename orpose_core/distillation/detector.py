@@ -180,7 +180,8 @@ def load_detector(
     """Return a detection model with weights from a file; nothing is downloaded.
 
     Args:
-        name: such as ``fasterrcnn_resnet50_fpn_v2``; see :func:`detector_names`. Also that of shipped weights.
+        name: such as ``fasterrcnn_resnet50_fpn_v2``; see :func:`detector_names`. Also that of
+            shipped weights.
         weights: the file; None = the published one, in the current folder.
         config: how it looks.
         device: where it computes.

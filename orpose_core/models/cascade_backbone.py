@@ -162,7 +162,7 @@ class CascadeBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return p2 to p6, each (B, pyramid_channels, ...), of images whose sides are multiples of 32."""
-        levels = []
+        levels: list[Tensor] = []
         above: Tensor | None = None
         for level, x in reversed(list(enumerate(self.bottom_up(images), start=2))):
             x = self.get_submodule(f"fpn_lateral{level}")(x)
