@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 SCALES = (1, 8, 10, 12)
 
@@ -48,8 +48,12 @@ def _distillation(table: Table) -> str:
     return (
         f"- {_verdict(all(enough), all(g > 0 for g in gains.values()))}: the distilled student (`all`) is "
         f"above the undistilled one at every scale, by at least {LEAST_GAIN[1]:g} points of keypoint AP at "
-        f"1x and {LEAST_GAIN[12]:g} at 12x: {listed}."
+        f"1x and {LEAST_GAIN[12]:g} at 12x: {listed}. PCK@0.2: {_listed(before, after, scales)}."
     )
+
+
+def _listed(before: Mapping[int, Scores], after: Mapping[int, Scores], scales: Sequence[int]) -> str:
+    return ", ".join(f"{after[s]['pck'] - before[s]['pck']:+.1f} at {s}x" for s in scales)
 
 
 def _all_against_fixed(table: Table) -> str:
@@ -65,7 +69,9 @@ def _all_against_fixed(table: Table) -> str:
     listed = ", ".join(f"{-value:+.1f} at {s}x" for s, value in lost.items())
     return (
         f"- {_verdict(all(near), any(near))}: `all` loses at most {NEAR_FIXED:g} points of keypoint AP "
-        f"against the model of each single scale (here what it gains): {listed}."
+        f"against the model of each single scale (here what it gains): {listed}. PCK@0.2: "
+        + _listed({s: table[f"fixed_{s}x"][s] for s in lost}, ours, list(lost))
+        + "."
     )
 
 
@@ -80,7 +86,7 @@ def _teacher(table: Table) -> str:
     )
     if 1 in teacher and 1 in student:
         line += f" (at 1x {student[1]['keypoint_ap']:.1f} against {teacher[1]['keypoint_ap']:.1f})"
-    return line + "."
+    return f"{line}. PCK@0.2 at 12x: {student[12]['pck']:.1f} against {teacher[12]['pck']:.1f}."
 
 
 def _branches(table: Table) -> str:
@@ -95,5 +101,6 @@ def _branches(table: Table) -> str:
     return (
         f"- {_verdict(good_2d and good_3d, good_2d or good_3d)}: at 1x two branches are at least as good as "
         f"the best single one in 2D ({two['keypoint_ap']:.1f} against {ap:.1f} keypoint AP of `{best}`) and "
-        f"not worse in 3D ({two['mpjpe_mm']:.0f} against {mm:.0f} mm of `{nearest}`)."
+        f"not worse in 3D ({two['mpjpe_mm']:.0f} against {mm:.0f} mm of `{nearest}`). PCK@0.2: "
+        f"{two['pck']:.1f} against {max(s['pck'] for s in singles.values()):.1f} of the best."
     )

@@ -101,11 +101,11 @@ def validate_student(
 
 
 def headline(scores: dict[str, Any]) -> dict[str, float]:
-    """Return what the tables show: APs, PCK and people found in percent, MPJPE in mm."""
+    """Return what the tables show: APs and PCK in percent, MPJPE in mm."""
     return {
         "box_ap": 100.0 * float(scores["box_ap"]["AP"]),
         "keypoint_ap": 100.0 * float(scores["keypoint_ap"]["AP"]),
         "pck": float(scores["pck"]["Average"]),
         "mpjpe_mm": float(scores["mpjpe"]["MPJPE"]) if "mpjpe" in scores else float("nan"),
-        "matched_pct": float(scores["pck"]["matched_people_pct"]),
+        "keypoint_ap50": 100.0 * float(scores["keypoint_ap"]["AP50"]),
     }
