@@ -118,6 +118,7 @@ def export_recipe(kind: TrainedKind, folder: Path, recipe: Any, path: Path) -> d
     if run.results.is_file():
         results = json.loads(run.results.read_text())
         if results["steps"] == state.step:
-            scores, facts = results["scores"], {n: results.get(n, value) for n, value in facts.items()}
+            scores = results["scores"]
+            facts = {n: results.get(n, value) for n, value in facts.items()} | kind.facts(recipe)
     kind.write(model.eval(), recipe, facts | {"scores": scores}, path)
     return facts
