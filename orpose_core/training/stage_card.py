@@ -25,7 +25,8 @@ _LIMITS = {
 - Trained on synthetic people only, at eye level and in everyday clothes: bodies of simple solids, never a
   recorded image. On real recordings use a network that was trained on COCO.
 - Crops of 96x128: small joints (eyes, ears, wrists) are less exact than in the published networks.
-- Left and right are confused most often for people seen from behind.""",
+- After a short training left and right are confused often. Look at the contact sheet of `orpose label` before
+  a student is trained on such labels.""",
     "lifter": """\
 - Trained on synthetic bodies only: simple activities of the operating room and of everyday life.
 - What a joint's depth is cannot be seen in 2D: errors are largest along the line of sight, and for wrists.

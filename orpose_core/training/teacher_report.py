@@ -96,8 +96,17 @@ def page(results: dict[str, Any], picture: str) -> str:
         *_information(last),
         "",
         *_details(list(looks)[-1], last),
+        "",
+        *_box_details(list(looks)[-1], last),
     ]
     return "\n".join(lines) + "\n"
+
+
+_NAMES = {"detector": "detector", "keypoints": "keypoint network", "lifter": "lifter"}
+
+
+def _listed(domains: Sequence[str]) -> str:
+    return " and ".join(f"`{domain}`" for domain in domains)
 
 
 def _legend(results: dict[str, Any]) -> str:
@@ -119,7 +128,7 @@ def _setting(results: dict[str, Any]) -> list[str]:
         for part in ("detector", "keypoints", "lifter")
     )
     seen = [
-        f"The {part} was trained here, on synthetic people of {' and '.join(domains)} rooms alone."
+        f"The {_NAMES[part]} was trained here, on synthetic people of {_listed(domains)} alone."
         for part, domains in results["domains"].items()
     ]
     if seen:
@@ -198,6 +207,22 @@ def _details(name: str, look: dict[str, Any]) -> list[str]:
     return [*lines, *rows]
 
 
+def _box_details(name: str, look: dict[str, Any]) -> list[str]:
+    boxes = look["boxes"]
+    lines = [
+        f"Boxes by confidence ({name}), those below the threshold of the labels, too:",
+        "",
+        "| tenth | boxes | mean score | right |",
+        "|---|---|---|---|",
+    ]
+    rows = (
+        f"| {k + 1} | {boxes['count'][k]:.0f} | {_number(boxes['confidence'][k], 2)} | "
+        f"{_number(boxes['correct'][k], 2)} |"
+        for k in range(len(boxes["count"]))
+    )
+    return [*lines, *rows]
+
+
 def _values(numbers: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if n is None else n for n in numbers])
 
@@ -218,7 +243,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     right.set(xlabel="mean confidence of a tenth of the joints", xlim=(0, 1))
     right.set_ylabel("median 2D error, share of the person's size")
     right.set_ylim(bottom=0)
-    left.legend(loc="center right", fontsize=8, title="looks")
+    right.legend(loc="upper right", fontsize=8, title="looks")
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
