@@ -385,12 +385,15 @@ def test_findings_say_what_the_numbers_show() -> None:
         "fixed_1x": {1: numbers(31)},
         "single_hard": {1: numbers(29, 99.5)},
     }
-    assert [line.split("**")[1] for line in findings(table)] == ["shows"] * 4
+    assert [line.split("**")[1] for line in findings(table)] == ["shows", "shows in part", *["shows"] * 3]
     worse = {**table, "all": {1: numbers(22, 103), 12: numbers(9)}}
     assert [line.split("**")[1] for line in findings(worse)] == [
-        "shows in part", "does not show", "does not show", "does not show",
+        "shows in part", "shows in part", "does not show", "does not show", "does not show",
     ]  # fmt: skip
-    assert "+2.0 at 1x, +4.0 at 12x" in findings(worse)[0] and "9.0 against 10.0" in findings(worse)[2]
+    assert "+2.0 at 1x, +4.0 at 12x" in findings(worse)[0] and "9.0 against 10.0" in findings(worse)[3]
+    assert "-47 at 1x, -0 at 12x mm" in findings(worse)[1]
+    floor = {row: {s: numbers(ap["keypoint_ap"] / 10) for s, ap in of.items()} for row, of in table.items()}
+    assert [line.split("**")[1] for line in findings(floor)][2::2] == ["cannot tell", "cannot tell"]
     assert findings({"teacher": table["teacher"]}) == []
 
 
