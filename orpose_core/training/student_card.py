@@ -9,8 +9,13 @@ from typing import Any
 from orpose_core.data.json_files import read_json
 from orpose_core.models.checkpoints import Checkpoint
 from orpose_core.models.student_config import StudentConfig
-from orpose_core.training.student_findings import SCALES
+from orpose_core.training.student_findings import NO_ROOM, SCALES
 from orpose_core.training.student_validation import headline
+
+_FAR = (
+    "**Far from trained out**: it shows that the way from labels to poses works, and is a start for a training "
+    "of your own. Many detections are nobody, also confident ones, and limbs are often wrong."
+)
 
 LIMITS = """\
 ## Limits
@@ -69,7 +74,7 @@ def student_card(checkpoint: Checkpoint, scores: Path | None = None) -> str:
 
 
 def _scores(folder: Path, checkpoint: Checkpoint) -> list[str]:
-    rows, frames = [], 0
+    rows, frames, best = [], 0, 0.0
     for scale in SCALES:
         path = folder / f"{scale}x" / "scores.json"
         if not path.is_file():
@@ -78,6 +83,7 @@ def _scores(folder: Path, checkpoint: Checkpoint) -> list[str]:
         if content.get("sha256") != checkpoint.sha256:
             raise ValueError(f"{path}: expected scores of {checkpoint.name}, got those of other weights")
         s, frames = headline(content), content["images"]
+        best = max(best, s["keypoint_ap"])
         numbers = [format(s[name], ".1f") for name in ("box_ap", "keypoint_ap", "pck")]
         rows.append(f"| {scale}x | {' | '.join(numbers)} | {s['mpjpe_mm']:.0f} |")
     if not rows:
@@ -88,6 +94,7 @@ def _scores(folder: Path, checkpoint: Checkpoint) -> list[str]:
         "",
         f"{frames} frames of the synthetic `or-val-v1`, which training never sees, without flip test:",
         "",
+        *([_FAR, ""] if best < NO_ROOM else []),
         "| scale of 640x480 | Box AP | Keypoint AP | PCK@0.2 | MPJPE, mm |",
         "|---|---|---|---|---|",
         *rows,
