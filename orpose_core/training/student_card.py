@@ -13,8 +13,8 @@ from orpose_core.training.student_findings import NO_ROOM, SCALES
 from orpose_core.training.student_validation import headline
 
 _FAR = (
-    "**Far from trained out**: it shows that the way from labels to poses works, and is a start for a training "
-    "of your own. Many detections are nobody, also confident ones, and limbs are often wrong."
+    "**Far from trained out**: it shows that the way from labels to poses works, and is a start for "
+    "a training of your own. Many detections are nobody, also confident ones, and limbs are often wrong."
 )
 
 LIMITS = """\
