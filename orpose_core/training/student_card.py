@@ -64,7 +64,7 @@ def student_card(checkpoint: Checkpoint, scores: Path | None = None) -> str:
         f"Row `{facts['row']}`: {facts['images']} images of {facts['data']}, {facts['steps']} steps, "
         f"{facts['minutes']:g} minutes in {facts['processes']} process(es) of {facts['threads']} thread(s); "
         f"images shrunk {ranges} times"
-        + (", starting from the student that had seen everyday rooms" if facts.get("started_from") else "")
+        + (", starting from a student trained before" if facts.get("started_from") else "")
         + ". The recipe is in `training/`, the comparison with the others in `docs/results_student.md`.",
         *([] if scores is None else _scores(scores, checkpoint)),
         "",
