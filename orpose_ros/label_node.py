@@ -36,7 +36,7 @@ from orpose_core.distillation.teacher import Teacher
 from orpose_ros import conversions, parameters
 from orpose_ros.backlog import Backlog, Request
 from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.input_watch import REMIND_S, InputWatch, overridable_qos
+from orpose_ros.input_watch import InputWatch, overridable_qos
 from orpose_ros.label_parameters import LabelParameters
 from orpose_ros.lifecycle import SelfStartingNode, run
 from orpose_ros.replay_pace import TAKEN
@@ -64,7 +64,6 @@ class LabelNode(SelfStartingNode):
         self._arrived_s: dict[tuple[str, int], float] = {}  # the worker's
         self._heard_s: float | None = None  # when something came that is not written yet
         self._problem = ""
-        self._said_s: dict[str, float] = {}
 
     def configure(self) -> None:
         """Load the teacher, open the folder, subscribe."""
@@ -235,7 +234,7 @@ class LabelNode(SelfStartingNode):
             summary = self.session.write()
         except Exception as error:  # a full disk, or not one frame
             self._problem = str(error)
-            self._say(self._problem)
+            self.warn_seldom(self._problem)
             request.answer.set_exception(error)
             return
         self._problem = ""
@@ -257,7 +256,7 @@ class LabelNode(SelfStartingNode):
 
     def _skipped(self, source: str, why: str) -> None:
         self._refused()
-        self._say(f"{source}: left out: {why}")
+        self.warn_seldom(f"{source}: left out: {why}")
 
     def _refused(self) -> None:
         if self.diagnostics is not None:
@@ -265,16 +264,7 @@ class LabelNode(SelfStartingNode):
 
     def _failed(self, error: Exception) -> None:
         self._refused()
-        self._say(f"frames lost: {type(error).__name__}: {error}")
-
-    def _say(self, sentence: str) -> None:
-        """Warn, the same thing not more often than every so many seconds."""
-        now = time.monotonic()
-        if now - self._said_s.get(sentence, -REMIND_S) >= REMIND_S:
-            if len(self._said_s) > 20:  # sentences that name changing numbers must not pile up
-                self._said_s.clear()
-            self._said_s[sentence] = now
-            self.get_logger().warning(sentence)
+        self.warn_seldom(f"frames lost: {type(error).__name__}: {error}")
 
     def _values(self) -> dict[str, object]:
         if self.session is None or self.teacher is None:

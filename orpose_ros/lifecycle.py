@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from orpose_ros import parameters
+from orpose_ros.input_watch import REMIND_S
 from orpose_ros.parameters import parameter
 
 
@@ -36,6 +38,7 @@ class SelfStartingNode(LifecycleNode):
     def __init__(self, name: str, **arguments: Any) -> None:
         super().__init__(name, **arguments)
         self.start_parameters = parameters.declare(self, StartParameters)
+        self._said_s: dict[str, float] = {}
 
     def configure(self) -> None:
         """Create what the node needs: models, publishers, subscriptions. ValueError refuses."""
@@ -48,6 +51,15 @@ class SelfStartingNode(LifecycleNode):
 
     def clean_up(self) -> None:
         """Destroy all that ``configure`` made."""
+
+    def warn_seldom(self, sentence: str) -> None:
+        """Warn, the same thing not more often than every so many seconds."""
+        now = time.monotonic()
+        if now - self._said_s.get(sentence, -REMIND_S) >= REMIND_S:
+            if len(self._said_s) > 20:  # sentences that name changing numbers must not pile up
+                self._said_s.clear()
+            self._said_s[sentence] = now
+            self.get_logger().warning(sentence)
 
     def start(self) -> bool:
         """Configure and activate; return whether the node is active. The log says why where it is not."""

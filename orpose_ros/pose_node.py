@@ -36,7 +36,7 @@ from orpose_core.tracking import Tracker
 from orpose_core.types import Poses, RgbdFrame
 from orpose_ros import conversions, parameters
 from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.input_watch import REMIND_S, InputWatch, overridable_qos
+from orpose_ros.input_watch import InputWatch, overridable_qos
 from orpose_ros.lifecycle import SelfStartingNode, run
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import PoseModelInfo, Skeleton2DArray, Skeleton3DArray, SkeletonInfo
@@ -106,7 +106,6 @@ class PoseNode(SelfStartingNode):
         self._worker = NewestWins(self._serve, self._dropped, self._failed)
         self._cameras: dict[str, _Camera] = {}
         self._infos: list[tuple[LifecyclePublisher, Any]] = []
-        self._said_s: dict[str, float] = {}
         self._applied = self.parameters
         # Of the node's own clock: with use_sim_time a bag that starts again sets it back.
         self._jump = self.get_clock().create_jump_callback(
@@ -253,7 +252,7 @@ class PoseNode(SelfStartingNode):
                 frame = self._frame(self._cameras[namespace], arrived.item)
             except ValueError as error:
                 self._refused()
-                self._say(f"{namespace or 'camera'}: frame refused: {error}")
+                self.warn_seldom(f"{namespace or 'camera'}: frame refused: {error}")
                 continue
             if frame is not None:
                 frames[namespace] = frame
@@ -342,16 +341,7 @@ class PoseNode(SelfStartingNode):
 
     def _failed(self, error: Exception) -> None:
         self._refused()
-        self._say(f"frame lost: {type(error).__name__}: {error}")
-
-    def _say(self, sentence: str) -> None:
-        """Warn, the same thing not more often than every so many seconds."""
-        now = time.monotonic()
-        if now - self._said_s.get(sentence, -REMIND_S) >= REMIND_S:
-            if len(self._said_s) > 20:  # sentences that name changing numbers must not pile up
-                self._said_s.clear()
-            self._said_s[sentence] = now
-            self.get_logger().warning(sentence)
+        self.warn_seldom(f"frame lost: {type(error).__name__}: {error}")
 
     def _values(self) -> dict[str, object]:
         if self.estimator is None:
