@@ -394,6 +394,8 @@ def test_findings_say_what_the_numbers_show() -> None:
     assert "-47 at 1x, -0 at 12x mm" in findings(worse)[1]
     floor = {row: {s: numbers(ap["keypoint_ap"] / 10) for s, ap in of.items()} for row, of in table.items()}
     assert [line.split("**")[1] for line in findings(floor)][2::2] == ["cannot tell", "cannot tell"]
+    bound = findings({**table, "exact": {1: numbers(45), 12: numbers(35)}})[-1]
+    assert "gains +25.0 at 1x, +30.0 at 12x" in bound and "15.0 at 1x, 15.0 at 12x" in bound
     assert findings({"teacher": table["teacher"]}) == []
 
 
