@@ -84,7 +84,12 @@ def earlier_training(path: str | Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    before = json.loads(read_stage(path).metadata.get("training", "{}"))
+    return earlier_of(read_stage(path).metadata)
+
+
+def earlier_of(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return ``earlier`` as :func:`earlier_training` does, of a weights file's metadata."""
+    before = json.loads(metadata.get("training", "{}"))
     facts = {name: before.get(name) for name in ("steps", "images", "minutes")}
     return {"earlier": [facts, *before.get("earlier", [])]}
 

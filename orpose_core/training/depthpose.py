@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from orpose_core.models import ModelConfig, build_model
+from orpose_core.models.checkpoints import load_checkpoint
+from orpose_core.models.stage_files import earlier_of
 from orpose_core.skeleton import OPENPOSE18_PAF_CHANNELS
 from orpose_core.training.config import EngineConfig, OptimConfig
 from orpose_core.training.distributed import Processes
@@ -129,11 +131,13 @@ def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], 
 
 def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
     simulated = recipe.data.source == "simulation"
+    start = recipe.init.weights
     return {
         "row": recipe.row,
         "split": recipe.validation.split,
         "data": "the synthetic room" if simulated else "recordings",
         "domains": list(recipe.data.domains) if simulated else [],
+        **(earlier_of(load_checkpoint(start).metadata) if start else {}),
     }
 
 

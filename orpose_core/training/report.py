@@ -15,6 +15,7 @@ from orpose_core.models.checkpoints import load_checkpoint
 from orpose_core.training.depthpose import gflops
 from orpose_core.training.engine import computes_in_bf16
 from orpose_core.training.run_folder import RunFolder, write_atomically
+from orpose_core.training.stage_card import earlier_words
 from orpose_core.training.validation import milliseconds
 
 PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
@@ -83,6 +84,7 @@ def _unlike(rows: Sequence[Row]) -> list[str]:
         "width": lambda r: r.results["recipe"]["model"]["width"],
         "optimiser": lambda r: json.dumps(r.results["recipe"]["optim"], sort_keys=True),
         "domains": lambda r: r.results["domains"],
+        "earlier trainings": lambda r: r.results.get("earlier", []),
         "benchmark frames": lambda r: r.results["scores"]["frames"],
         "benchmark": lambda r: r.results["recipe"]["validation"]["split"],
         "shrink method": lambda r: r.results["recipe"]["validation"]["shrink_method"],
@@ -158,10 +160,11 @@ def _differences(rows: Sequence[Row]) -> list[str]:
         lines.append(
             f"- **{row.name}**: width {model['width']:g} (super-resolution part {sr:g}), {optim['name']}, "
             f"learning rate {optim['lr']:g} ({optim['schedule']}), batch {engine['batch']} x "
-            f"{row.results['processes']}, {row.results['steps']} steps, foreground weight "
-            f"{r['loss']['foreground']:g}, L_HR weight {r['loss']['hr_weight']:g}, {row.results['data']} "
-            f"({', '.join(row.results['domains'])}), shrink methods "
-            f"{', '.join(r['data']['shrink_methods'])}; {row.results['images_per_s']:g} images/s, "
+            f"{row.results['processes']}, {row.results['steps']} steps{earlier_words(row.results)}, "
+            f"foreground weight {r['loss']['foreground']:g}, L_HR weight {r['loss']['hr_weight']:g}, "
+            f"{row.results['data']} ({', '.join(row.results['domains'])}), shrink methods "
+            f"{', '.join(r['data']['shrink_methods'])}, {r['data'].get('crowd', 0)} people more than usual; "
+            f"{row.results['images_per_s']:g} images/s, "
             f"{100 * row.results['share_waiting_for_data']:.1f} % of the time waiting for data."
         )
     paper = asdict(ModelConfig())

@@ -95,6 +95,14 @@ def _read(path: Path) -> tuple[nn.Module, str, dict[str, str], str]:
     return load_keypoint_network(path).model, "keypoints", stage.metadata, stage.sha256
 
 
+def earlier_words(facts: dict[str, Any]) -> str:
+    """Return a clause on the trainings before the last one, "" where there was none."""
+    return "".join(
+        f", after {e['images']} images in {e['steps']} steps and {e['minutes']:g} minutes before that"
+        for e in facts.get("earlier", [])
+    )
+
+
 def _training(kind: str, facts: dict[str, Any]) -> str:
     domains = f" (domains {', '.join(facts['domains'])})" if facts["domains"] else ""
     seen = {
@@ -103,14 +111,10 @@ def _training(kind: str, facts: dict[str, Any]) -> str:
         "lifter": f"{facts['images']} rooms, up to {facts.get('views')} views of people in each,",
     }[kind]
     source = facts.get("source", "the synthetic room")
-    before = "".join(
-        f", after {e['images']} images in {e['steps']} steps and {e['minutes']:g} minutes before that"
-        for e in facts.get("earlier", [])
-    )
     return (
         f"From random weights, on synthetic people only: {seen} of {source}{domains}; {facts['steps']} "
-        f"steps, {facts['minutes']:g} minutes on processor cores that other work shared{before}. The recipe "
-        "is in `training/`."
+        f"steps, {facts['minutes']:g} minutes on processor cores that other work shared"
+        f"{earlier_words(facts)}. The recipe is in `training/`."
     )
 
 
