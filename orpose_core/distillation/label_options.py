@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 _LEAST = {"every": 1, "limit": 1, "batch": 1, "min_people": 0, "motion_step": 0, "balance": 0}
 
@@ -51,3 +51,7 @@ class LabelOptions:
             raise ValueError(f"rate_hz: expected a number above 0, got {self.rate_hz}")
         if self.motion is not None and not 0 < self.motion <= 1:
             raise ValueError(f"motion: expected a share above 0 and up to 1, got {self.motion}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options as JSON values, by which a run is known again."""
+        return asdict(self) | {"low_resolution_hw": list(self.low_resolution_hw)}

@@ -98,11 +98,10 @@ class LabelSession:
         self._labeller = FrameLabeller(name, teacher, self._out, self._options)
 
     def _header(self) -> dict[str, Any]:
-        options = asdict(self._options) | {"low_resolution_hw": list(self._options.low_resolution_hw)}
         return {
             "format": _FORMAT,
             "teacher": self._teacher.description(),
-            "options": options,
+            "options": self._options.as_dict(),
             "recordings": [self._name],
             "cameras": [asdict(camera) for camera in self._cameras],
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,7 +93,7 @@ def label_recordings(
     header = {
         "format": _FORMAT,
         "teacher": teacher.description(),
-        "options": asdict(options) | {"low_resolution_hw": list(options.low_resolution_hw)},
+        "options": options.as_dict(),
         "recordings": names,
     }
     with ExitStack() as stack:

@@ -169,9 +169,8 @@ class SyntheticSet(EvaluationSet):
         protocol: Protocol | None = None,
     ) -> Evaluation:
         """Score against the exact ground truth."""
-        gt = [self.truth_of(k, record) for k, record in enumerate(records)]
-        posed = [as_mvor_annotates(p, r["roles"]) for p, r in zip(gt, records, strict=True)]
-        return score_poses(gt, detections, metrics, protocol or self.protocol, posed_gt=posed)
+        truth = [(self.truth_of(k, record), record["roles"]) for k, record in enumerate(records)]
+        return _score_simulated(truth, detections, metrics, protocol or self.protocol)
 
 
 class SimulatedFolder(AnnotatedSet):
@@ -192,8 +191,7 @@ class SimulatedFolder(AnnotatedSet):
     ) -> Evaluation:
         """Score against the exact ground truth."""
         truth = [self._record(k) for k in range(len(self))]
-        gt, posed = [poses for poses, _ in truth], [as_mvor_annotates(*both) for both in truth]
-        return score_poses(gt, detections, metrics, protocol or self.protocol, posed_gt=posed)
+        return _score_simulated(truth, detections, metrics, protocol or self.protocol)
 
     def _record(self, index: int) -> tuple[Poses, list[str]]:
         """Return everybody in an image, and their roles."""
@@ -207,6 +205,17 @@ class SimulatedFolder(AnnotatedSet):
         if not isinstance(roles, list) or len(roles) != len(poses):
             raise ValueError(f"{path}: expected the roles of {len(poses)} people, got {roles}")
         return poses, roles
+
+
+def _score_simulated(
+    truth: Sequence[tuple[Poses, Sequence[str]]],
+    detections: Sequence[Poses],
+    metrics: Sequence[str] | None,
+    protocol: Protocol,
+) -> Evaluation:
+    """Score against everybody and their roles; joints are asked for where MVOR's annotators give a pose."""
+    everybody, posed = [poses for poses, _ in truth], [as_mvor_annotates(*both) for both in truth]
+    return score_poses(everybody, detections, metrics, protocol, posed_gt=posed)
 
 
 def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses:

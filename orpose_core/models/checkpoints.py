@@ -12,8 +12,11 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -187,14 +190,27 @@ def fill_model(model: nn.Module, tensors: dict[str, Tensor], source: str) -> Non
     model.load_state_dict(state, assign=True)
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
-    """Return tensors, header and sha256 of a safetensors file; ValueError if it is damaged."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file; ValueError if it is damaged."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            header = dict(file.metadata() or {})
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no iterator)
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path}: not a readable safetensors file, damaged or cut short ({error})") from None
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Return the header alone of a safetensors file; ValueError if it is damaged."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
+    """Return tensors, header and sha256 of a safetensors file; ValueError if it is damaged."""
+    with _opened(path) as file:
+        header = dict(file.metadata() or {})
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no iterator)
     return tensors, header, hashlib.sha256(path.read_bytes()).hexdigest()
 
 

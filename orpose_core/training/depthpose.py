@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from orpose_core.models import ModelConfig, build_model
-from orpose_core.models.checkpoints import load_checkpoint
+from orpose_core.models.checkpoints import find_weights, read_header
 from orpose_core.models.stage_files import earlier_of
 from orpose_core.skeleton import OPENPOSE18_PAF_CHANNELS
 from orpose_core.training.config import EngineConfig, OptimConfig
@@ -137,7 +137,7 @@ def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
         "split": recipe.validation.split,
         "data": "the synthetic room" if simulated else "recordings",
         "domains": list(recipe.data.domains) if simulated else [],
-        **(earlier_of(load_checkpoint(start).metadata) if start else {}),
+        **(earlier_of(read_header(find_weights(start))) if start else {}),
     }
 
 

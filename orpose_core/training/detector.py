@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from orpose_core.training.color_augmentation import ColorAugmentConfig, random_a
 from orpose_core.training.config import EngineConfig, OptimConfig
 from orpose_core.training.distributed import Processes
 from orpose_core.training.engine import Trainer
-from orpose_core.training.recipe_run import TrainedKind
+from orpose_core.training.recipe_run import TrainedKind, header_of
 from orpose_core.training.run_folder import RunFolder
 from orpose_core.types import Poses
 
@@ -276,8 +275,8 @@ def _score(recipe: DetectorRecipe, model: nn.Module, half: bool) -> dict[str, An
 
 
 def _write(model: nn.Module, recipe: DetectorRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    metadata = {"training": json.dumps(facts), "licence": "Apache-2.0"}
-    save_stage(path, model, "detector", {"network": recipe.network, "num_classes": 2}, metadata, half=True)
+    config = {"network": recipe.network, "num_classes": 2}
+    save_stage(path, model, "detector", config, header_of(facts), half=True)
 
 
 def _facts(recipe: DetectorRecipe) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +41,7 @@ from orpose_core.training.config import EngineConfig, OptimConfig
 from orpose_core.training.detector import SplitConfig
 from orpose_core.training.distributed import Processes
 from orpose_core.training.engine import Trainer
-from orpose_core.training.recipe_run import TrainedKind
+from orpose_core.training.recipe_run import TrainedKind, header_of
 from orpose_core.training.run_folder import RunFolder
 from orpose_core.types import FloatArray, Poses, Visibility
 
@@ -286,8 +285,7 @@ def _score(recipe: KeypointsRecipe, model: nn.Module, half: bool) -> dict[str, A
 
 
 def _write(model: nn.Module, recipe: KeypointsRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    metadata = {"training": json.dumps(facts), "licence": "Apache-2.0"}
-    save_keypoint_network(path, model, recipe.model.network(), metadata, half=True)
+    save_keypoint_network(path, model, recipe.model.network(), header_of(facts), half=True)
 
 
 def _facts(recipe: KeypointsRecipe) -> dict[str, Any]:

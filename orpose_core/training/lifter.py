@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ from orpose_core.training.lifter_samples import (
     detected,
     seen_by,
 )
-from orpose_core.training.recipe_run import TrainedKind
+from orpose_core.training.recipe_run import TrainedKind, header_of
 from orpose_core.training.run_folder import RunFolder
 from orpose_core.types import FloatArray, Poses
 
@@ -219,8 +218,7 @@ def _score(recipe: LifterRecipe, model: nn.Module, half: bool) -> dict[str, Any]
 
 def _write(model: nn.Module, recipe: LifterRecipe, facts: Mapping[str, Any], path: Path) -> None:
     assert isinstance(model, LiftingModel)
-    metadata = {"training": json.dumps(facts), "licence": "Apache-2.0"}
-    save_lifting_model(path, model, metadata, half=True)
+    save_lifting_model(path, model, header_of(facts), half=True)
 
 
 def _facts(recipe: LifterRecipe) -> dict[str, Any]:

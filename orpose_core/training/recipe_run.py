@@ -46,11 +46,15 @@ def recipe_values(recipe: Any) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(recipe), default=str))
 
 
+def header_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what weights that were trained here say of themselves: the run's facts and the licence."""
+    return {"training": json.dumps(facts), "licence": "Apache-2.0"}
+
+
 def write_weights(model: nn.Module, path: Path, facts: Mapping[str, Any]) -> None:
     """Write a network in half precision, with the run's facts in the file's header."""
-    metadata = {"training": json.dumps(facts), "licence": "Apache-2.0"}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(path, model, metadata, half=True)
+    save_checkpoint(path, model, header_of(facts), half=True)
 
 
 def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = False) -> RunFolder:

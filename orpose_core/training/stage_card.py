@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from orpose_core.distillation.lifting import read_lifting_model
-from orpose_core.models.checkpoints import find_weights, read_safetensors
+from orpose_core.models.checkpoints import SUFFIX, find_weights, read_header
 from orpose_core.models.keypoint_networks import load_keypoint_network
 from orpose_core.models.small_detectors import load_small_detector
 from orpose_core.models.stage_files import read_stage
@@ -44,11 +44,11 @@ _USE = {"detector": "--detector", "keypoints": "--keypoints", "lifter": "--lifte
 def is_stage_file(name_or_path: str) -> bool:
     """Return whether a file is one of the teacher's stages, by its header."""
     path = find_weights(name_or_path)
-    return path.suffix == ".safetensors" and _format(path).startswith(("orpose-stage", "orpose-lifter"))
+    return path.suffix == SUFFIX and _format(path).startswith(("orpose-stage", "orpose-lifter"))
 
 
 def _format(path: Path) -> str:
-    return read_safetensors(path)[1].get("format", "")
+    return read_header(path).get("format", "")
 
 
 def stage_card(name_or_path: str) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from orpose_core.image_ops import low_resolution_color
 from orpose_core.student_estimator import enlarge
-from orpose_core.types import Poses, PseudoLabels, Visibility
+from orpose_core.training.augmentation import mirrored_poses, moved_poses
+from orpose_core.types import PseudoLabels
 
 Picture = NDArray[np.uint8]
 
@@ -76,58 +77,6 @@ class StudentAugmentConfig:
                 raise ValueError(
                     f"data.augment.{name}: expected a number in [0, 1], got {getattr(self, name)}"
                 )
-
-
-def mirrored_poses(poses: Poses, width: int) -> Poses:
-    """Return the people of a mirrored image: left joints become right ones, in the image and in space.
-
-    Args:
-        poses: in px of an image ``width`` px wide; of 3D, ``xyz_root_m`` alone is kept.
-        width: of the image.
-    """
-    order = list(poses.skeleton.flip_permutation)
-    xy_px, boxes_px = poses.xy_px[:, order].copy(), poses.boxes_px.copy()
-    xy_px[..., 0] = width - 1 - xy_px[..., 0]
-    boxes_px[:, [0, 2]] = width - 1 - poses.boxes_px[:, [2, 0]]
-    xyz = None
-    if poses.xyz_root_m is not None:
-        xyz = poses.xyz_root_m[:, order] * np.array([-1, 1, 1], np.float32)
-    return replace(
-        poses,
-        xy_px=xy_px,
-        scores=poses.scores[:, order],
-        boxes_px=boxes_px,
-        visibility=None if poses.visibility is None else poses.visibility[:, order],
-        xyz_root_m=xyz,
-        xyz_cam_m=None,
-        sigma_px=None,
-        sigma_m=None,
-        source_3d=None,
-    )
-
-
-def moved_poses(poses: Poses, scale: float, offset_px: NDArray, size_hw: tuple[int, int]) -> Poses:
-    """Return the people after ``x -> scale x + offset``: joints outside are absent, boxes cut to the image.
-
-    Joints in space stay: the zoom is another focal length.
-    """
-    height, width = size_hw
-    limit = np.array([width, height], np.float32) - 0.5
-    xy_px = (poses.xy_px * np.float32(scale) + offset_px).astype(np.float32)
-    inside = np.all((xy_px >= -0.5) & (xy_px <= limit), axis=-1)  # False where NaN
-    boxes = poses.boxes_px.reshape(-1, 2, 2) * np.float32(scale) + offset_px
-    visibility = poses.visibility
-    return replace(
-        poses,
-        xy_px=np.where(inside[..., None], xy_px, np.float32(np.nan)),
-        scores=np.where(inside, poses.scores, np.float32(0)),
-        boxes_px=np.clip(boxes, -0.5, limit).reshape(-1, 4).astype(np.float32),
-        visibility=None if visibility is None else np.where(inside, visibility, np.uint8(Visibility.ABSENT)),
-        xyz_cam_m=None,
-        sigma_px=None,
-        sigma_m=None,
-        source_3d=None,
-    )
 
 
 def augmented(

@@ -23,7 +23,7 @@ from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.metrics.calibration import reliability
 from orpose_core.metrics.coco_ap import ap_of_poses
 from orpose_core.metrics.people import FloatArray
-from orpose_core.models.checkpoints import SUFFIX, find_weights, read_safetensors
+from orpose_core.models.checkpoints import SUFFIX, find_weights, read_header
 from orpose_core.models.keypoint_networks import load_keypoint_network
 from orpose_core.models.small_detectors import small_detector_file
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
@@ -64,7 +64,7 @@ def trained_domains(files: TeacherFiles) -> dict[str, list[str]]:
         if path is None:
             continue
         file = find_weights(path) if path.suffix in ("", SUFFIX) else path
-        header = read_safetensors(file)[1] if file.suffix == SUFFIX else {}
+        header = read_header(file) if file.suffix == SUFFIX else {}
         seen = json.loads(header.get("training", "{}")).get("domains")
         if seen:
             domains[part] = seen
