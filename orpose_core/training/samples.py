@@ -14,6 +14,7 @@ from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_dep
 from orpose_core.models import ModelConfig
 from orpose_core.skeleton import OPENPOSE18
 from orpose_core.training.augmentation import AugmentConfig, augmented
+from orpose_core.training.domain_streams import check_domains
 from orpose_core.types import FloatArray, Poses, Visibility
 
 SHRINK_METHODS: tuple[str, ...] = tuple(DEPTH_METHODS)
@@ -69,12 +70,7 @@ class DataConfig:
             raise ValueError(
                 f"data.shrink_methods: expected some of {SHRINK_METHODS}, got {self.shrink_methods}"
             )
-        if self.domain_shares and len(self.domain_shares) != len(self.domains):
-            raise ValueError(
-                f"data.domain_shares: expected one for each of {self.domains}, got {self.domain_shares}"
-            )
-        if not self.domains:
-            raise ValueError("data.domains: expected at least one")
+        check_domains(self.domains, self.domain_shares)
         if self.source == "folder" and (self.folder is None or self.labels is None):
             raise ValueError("data.source: 'folder' needs data.folder and data.labels")
 

@@ -11,7 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from orpose_core.models import ModelConfig
-from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.training.domain_streams import DomainStreams
 from orpose_core.training.label_file import LabelFile
 from orpose_core.training.samples import DataConfig, LabelledFrame, Sample, SampleMaker, trusted
 from orpose_core.types import FloatArray
@@ -27,19 +27,13 @@ class SimulatedSamples(Dataset[Sample]):
 
     def __init__(self, data: DataConfig, model: ModelConfig) -> None:
         self.data, self.make = data, SampleMaker(data, model)
-        shares = np.asarray(data.domain_shares or [1.0] * len(data.domains), np.float64)
-        self.shares = shares / shares.sum()
-        self.streams = [
-            StreamConfig(
-                domain=domain, size_hw=data.render_hw, modality="depth", seed=data.seed, crowd=data.crowd
-            )
-            for domain in data.domains
-        ]
+        self.streams = DomainStreams(
+            data.domains, data.domain_shares, data.render_hw, "depth", data.seed, data.crowd
+        )
 
     def frame(self, index: int, rng: np.random.Generator) -> LabelledFrame:
         """Return frame ``index`` as it was simulated; ``rng`` decides its domain."""
-        stream = self.streams[int(rng.choice(len(self.streams), p=self.shares))]
-        simulated = simulate_frame(stream, index)
+        simulated = self.streams.frame(index, rng)
         assert simulated.frame.depth_m is not None
         poses = simulated.poses
         sure = trusted(poses, self.data.min_visible_joints)

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from orpose_core.distillation.losses import LabelSet, StudentTargets, student_targets
 from orpose_core.models.student_config import StudentConfig
-from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.training.domain_streams import DomainStreams, check_domains
 from orpose_core.training.student_augmentation import (
     Picture,
     ScaleConfig,
@@ -71,12 +71,7 @@ class StudentDataConfig:
     def __post_init__(self) -> None:
         if self.source == "labels" and self.labels is None:
             raise ValueError("data.labels: source 'labels' needs a label file, got none")
-        if self.domain_shares and len(self.domain_shares) != len(self.domains):
-            raise ValueError(
-                f"data.domain_shares: expected one for each of {self.domains}, got {self.domain_shares}"
-            )
-        if not self.domains:
-            raise ValueError("data.domains: expected at least one")
+        check_domains(self.domains, self.domain_shares)
         if self.images < 0 or self.statistics_images < 2:
             raise ValueError("data: images must not be negative, statistics_images at least 2")
 
@@ -148,18 +143,13 @@ class SimulatedStudentSamples(StudentSamples):
 
     def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
         super().__init__(data, model)
-        shares = np.asarray(data.domain_shares or [1.0] * len(data.domains), np.float64)
-        self.shares = shares / shares.sum()
-        self.streams = [
-            StreamConfig(
-                domain=domain, size_hw=data.render_hw, modality="color", seed=data.seed, crowd=data.crowd
-            )
-            for domain in data.domains
-        ]
+        self.streams = DomainStreams(
+            data.domains, data.domain_shares, data.render_hw, "color", data.seed, data.crowd
+        )
 
     def labelled(self, index: int, rng: np.random.Generator) -> tuple[Picture, PseudoLabels]:
         """Return frame ``index`` and its truth; ``rng`` decides its domain."""
-        frame = simulate_frame(self.streams[int(rng.choice(len(self.streams), p=self.shares))], index)
+        frame = self.streams.frame(index, rng)
         assert frame.frame.rgb is not None
         return frame.frame.rgb, exact_labels(frame.poses, index)
 

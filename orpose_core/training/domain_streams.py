@@ -1,0 +1,47 @@
+"""Frames of several domains of the synthetic room, one drawn for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
+
+
+def check_domains(domains: Sequence[str], shares: Sequence[float]) -> None:
+    """Refuse, as a ValueError, no domain at all, or shares that are not one for each."""
+    if shares and len(shares) != len(domains):
+        raise ValueError(f"data.domain_shares: expected one for each of {domains}, got {shares}")
+    if not domains:
+        raise ValueError("data.domains: expected at least one")
+
+
+class DomainStreams:
+    """One stream per domain; every sample number has a frame in each.
+
+    Args:
+        domains: names.
+        shares: how often each is drawn; empty = equally.
+        size_hw: (height, width) of the frames, px.
+        modality: "depth" or "color".
+        seed: of the simulation.
+        crowd: this many people more in a room than usual.
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[str],
+        shares: Sequence[float],
+        size_hw: tuple[int, int],
+        modality: str,
+        seed: int,
+        crowd: int,
+    ) -> None:
+        weights = np.asarray(shares or [1.0] * len(domains), np.float64)
+        self._shares = weights / weights.sum()
+        self._streams = [StreamConfig(d, size_hw, modality, seed, crowd=crowd) for d in domains]
+
+    def frame(self, index: int, rng: np.random.Generator) -> SimulatedFrame:
+        """Return frame ``index`` of the domain that ``rng`` decides."""
+        return simulate_frame(self._streams[int(rng.choice(len(self._streams), p=self._shares))], index)
