@@ -16,11 +16,10 @@ from torch.utils.data import Dataset
 
 from orpose_core.distillation.detector import PERSON, DetectorConfig, TorchvisionDetector
 from orpose_core.distillation.stages import PersonBoxes
-from orpose_core.evaluation.datasets import spread
 from orpose_core.metrics.coco_ap import ap_of_poses
 from orpose_core.models.small_detectors import SMALL_DETECTORS, load_small_detector
 from orpose_core.models.stage_files import earlier_training, save_stage
-from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
+from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
 from orpose_core.training.clutter import ClutterConfig, cluttered
 from orpose_core.training.color_augmentation import ColorAugmentConfig, random_affine, random_colors
@@ -29,6 +28,7 @@ from orpose_core.training.distributed import Processes
 from orpose_core.training.engine import Trainer
 from orpose_core.training.recipe_run import TrainedKind, header_of
 from orpose_core.training.run_folder import RunFolder
+from orpose_core.training.teacher_frames import SplitConfig, SplitScores
 from orpose_core.types import Poses
 
 View = tuple[NDArray[np.uint8], NDArray[np.float32]]
@@ -74,40 +74,6 @@ class DetectorDataConfig:
     def stream(self) -> StreamConfig:
         """Return the synthetic recording that is trained on."""
         return StreamConfig(self.domain, self.render_hw, "color", self.seed, crowd=self.crowd)
-
-
-@dataclass(frozen=True)
-class SplitConfig:
-    """On what a stage of the teacher is scored while it trains and at its end.
-
-    Attributes:
-        split: name of the simulated benchmark; that of the domain trained on, since the other is judged once.
-        frames: how many of its frames, spread evenly, during training; 0 = none.
-        final_frames: how many at the end.
-        size_hw: size at which they are rendered.
-    """
-
-    split: str = "general-val-v1"
-    frames: int = 60
-    final_frames: int = 150
-    size_hw: tuple[int, int] = (240, 320)
-
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise ValueError(f"validation.split: expected one of {sorted(SPLITS)}, got {self.split!r}")
-        if min(self.frames, self.final_frames) < 0:
-            raise ValueError("validation: frames and final_frames must not be negative")
-
-    def pictures(self, frames: int) -> tuple[list[NDArray[np.uint8]], list[Poses]]:
-        """Return so many images of the split and their true people (BODY24)."""
-        stream = split_config(self.split, self.size_hw, "color")
-        images, truth = [], []
-        for index in spread(SPLITS[self.split].frames, frames):
-            simulated = simulate_frame(stream, int(index))
-            assert simulated.frame.rgb is not None
-            images.append(simulated.frame.rgb)
-            truth.append(simulated.poses)
-        return images, truth
 
 
 @dataclass(frozen=True)
@@ -213,8 +179,7 @@ class DetectorTask:
     """The network's own losses; box AP on a split."""
 
     def __init__(self, recipe: DetectorRecipe) -> None:
-        self.recipe = recipe
-        self.pictures: tuple[list[NDArray[np.uint8]], list[Poses]] | None = None
+        self.scores = SplitScores(recipe.validation, detector_scores)
 
     def losses(self, model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the parts of torchvision's loss."""
@@ -223,12 +188,7 @@ class DetectorTask:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return box AP on the fixed frames of the split."""
-        frames = self.recipe.validation.frames
-        if not frames:
-            return {}
-        if self.pictures is None:
-            self.pictures = self.recipe.validation.pictures(frames)
-        return detector_scores(model, *self.pictures)
+        return self.scores.while_training(model)
 
 
 def detector_scores(
@@ -268,10 +228,7 @@ def _trainer(recipe: DetectorRecipe, model: nn.Module, run: RunFolder, mine: Pro
 
 
 def _score(recipe: DetectorRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
-    frames = recipe.validation.final_frames
-    if not frames:
-        return {}
-    return {"frames": frames, **detector_scores(model, *recipe.validation.pictures(frames))}
+    return SplitScores(recipe.validation, detector_scores).at_the_end(model)
 
 
 def _write(model: nn.Module, recipe: DetectorRecipe, facts: Mapping[str, Any], path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,11 +39,11 @@ from orpose_core.training.color_augmentation import (
     random_colors,
 )
 from orpose_core.training.config import EngineConfig, OptimConfig
-from orpose_core.training.detector import SplitConfig
 from orpose_core.training.distributed import Processes
 from orpose_core.training.engine import Trainer
 from orpose_core.training.recipe_run import TrainedKind, header_of
 from orpose_core.training.run_folder import RunFolder
+from orpose_core.training.teacher_frames import SplitConfig, SplitScores
 from orpose_core.types import FloatArray, Poses, Visibility
 
 Sample = dict[str, NDArray]
@@ -216,7 +217,7 @@ class KeypointTask:
 
     def __init__(self, recipe: KeypointsRecipe) -> None:
         self.recipe, self.config = recipe, recipe.model.network()
-        self.pictures: tuple[list[NDArray[np.uint8]], list[Poses]] | None = None
+        self.scores = SplitScores(recipe.validation, partial(keypoint_scores, self.config))
 
     def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss of the releases, times 1000, so that it can be read."""
@@ -231,12 +232,7 @@ class KeypointTask:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return the scores on the fixed frames of the split."""
-        frames = self.recipe.validation.frames
-        if not frames:
-            return {}
-        if self.pictures is None:
-            self.pictures = self.recipe.validation.pictures(frames)
-        return keypoint_scores(model, self.config, *self.pictures)
+        return self.scores.while_training(model)
 
 
 def true_boxes(poses: Poses) -> PersonBoxes:
@@ -245,7 +241,7 @@ def true_boxes(poses: Poses) -> PersonBoxes:
 
 
 def keypoint_scores(
-    model: nn.Module, config: KeypointConfig, images: Sequence[NDArray[np.uint8]], truth: Sequence[Poses]
+    config: KeypointConfig, model: nn.Module, images: Sequence[NDArray[np.uint8]], truth: Sequence[Poses]
 ) -> dict[str, float]:
     """Return keypoint AP and PCK@0.2 (percent, strict) with true boxes and the flip test."""
     network = KeypointNetwork(model, config, "in_training", "", trained=True)
@@ -277,11 +273,7 @@ def _trainer(recipe: KeypointsRecipe, model: nn.Module, run: RunFolder, mine: Pr
 
 
 def _score(recipe: KeypointsRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
-    frames = recipe.validation.final_frames
-    if not frames:
-        return {}
-    pictures = recipe.validation.pictures(frames)
-    return {"frames": frames, **keypoint_scores(model, recipe.model.network(), *pictures)}
+    return SplitScores(recipe.validation, partial(keypoint_scores, recipe.model.network())).at_the_end(model)
 
 
 def _write(model: nn.Module, recipe: KeypointsRecipe, facts: Mapping[str, Any], path: Path) -> None:

@@ -18,7 +18,7 @@ from orpose_core.distillation.keypoint_stage import KeypointStageConfig, TopDown
 from orpose_core.distillation.lifting import ResidualLifter, load_lifter
 from orpose_core.distillation.stages import PersonBoxes, Picture, StageInfo
 from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher
-from orpose_core.evaluation.datasets import as_mvor_annotates, spread
+from orpose_core.evaluation.datasets import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.metrics.calibration import reliability
 from orpose_core.metrics.coco_ap import ap_of_poses
@@ -26,10 +26,10 @@ from orpose_core.metrics.people import FloatArray
 from orpose_core.models.checkpoints import SUFFIX, find_weights, read_header
 from orpose_core.models.keypoint_networks import load_keypoint_network
 from orpose_core.models.small_detectors import small_detector_file
-from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.skeleton import COCO17
 from orpose_core.training.detector import boxes_as_poses
 from orpose_core.training.keypoints import true_boxes
+from orpose_core.training.teacher_frames import Frames
 from orpose_core.types import Poses
 
 _LOWEST_BOX_SCORE = 0.2
@@ -94,32 +94,6 @@ LOOKS = (
     Look("flip and scales", True, (240, 320), (1.0, 1.2)),
 )
 """Without test-time augmentation, with the mirrored image, and with two sizes as well."""
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Frames of a split that nobody labelled, and the truth to judge with.
-
-    Attributes:
-        images: uint8 (H, W, 3) each.
-        truth: BODY24, everybody of whom something is seen.
-        roles: of them.
-    """
-
-    images: tuple[NDArray[np.uint8], ...]
-    truth: tuple[Poses, ...]
-    roles: tuple[tuple[str, ...], ...]
-
-
-def frames_of(split: str, count: int, size_hw: tuple[int, int] = (480, 640)) -> Frames:
-    """Render frames spread evenly over a split."""
-    stream = split_config(split, size_hw, "color")
-    rendered = [simulate_frame(stream, int(i)) for i in spread(SPLITS[split].frames, count)]
-    images = []
-    for r in rendered:
-        assert r.frame.rgb is not None
-        images.append(r.frame.rgb)
-    return Frames(tuple(images), tuple(r.poses for r in rendered), tuple(r.roles for r in rendered))
 
 
 class _KnownBoxes:

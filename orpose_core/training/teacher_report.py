@@ -13,7 +13,8 @@ import numpy as np
 
 from orpose_core.simulation import SPLITS
 from orpose_core.training.run_folder import write_atomically
-from orpose_core.training.teacher_evaluation import TeacherFiles, evaluate_teacher, frames_of
+from orpose_core.training.teacher_evaluation import TeacherFiles, evaluate_teacher
+from orpose_core.training.teacher_frames import frames_of
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -48,8 +48,8 @@ from orpose_core.training.teacher_evaluation import (
     TeacherFiles,
     best_box_score,
     evaluate_teacher,
-    frames_of,
 )
+from orpose_core.training.teacher_frames import frames_of
 from orpose_core.training.teacher_report import RESULTS, write_teacher_report
 
 RECIPES = Path(__file__).resolve().parents[2] / "training"
