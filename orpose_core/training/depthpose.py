@@ -15,6 +15,7 @@ from orpose_core.models import ModelConfig, build_model
 from orpose_core.models.checkpoints import find_weights, read_header
 from orpose_core.models.stage_files import earlier_of
 from orpose_core.skeleton import OPENPOSE18_PAF_CHANNELS
+from orpose_core.training.batch_norm import add_batch_norms, keep_answers, without_batch_norms
 from orpose_core.training.config import EngineConfig, OptimConfig
 from orpose_core.training.distributed import Processes
 from orpose_core.training.engine import Trainer, computes_in_bf16
@@ -25,6 +26,8 @@ from orpose_core.training.run_folder import RunFolder
 from orpose_core.training.samples import DataConfig
 from orpose_core.training.streams import samples
 from orpose_core.training.validation import Benchmark, ValidationConfig, benchmark_of, validate
+
+_IMAGES_FOR_NORMS = 64
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class DepthPoseRecipe:
         engine: how the run is carried out.
         validation: what is scored.
         init: weights to start from.
+        batch_norm: whether the network is batch-normalised while it trains
+            (:mod:`orpose_core.training.batch_norm`); the paper's is not, and starts from pre-trained weights.
     """
 
     row: str = ""
@@ -50,6 +55,7 @@ class DepthPoseRecipe:
     engine: EngineConfig = field(default_factory=EngineConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     init: InitConfig = field(default_factory=InitConfig)
+    batch_norm: bool = False
 
     def __post_init__(self) -> None:
         model = self.model
@@ -59,11 +65,20 @@ class DepthPoseRecipe:
             raise ValueError(
                 "init.super_resolution: SR+RTPose needs a super-resolution network that was trained alone"
             )
+        if self.data.crop_hw is not None:
+            _check_crop(self.data.crop_hw, model)
         if self.data.target.keypoint_sigma_cells != self.validation.decoder.target_sigma_cells:
             raise ValueError(
                 "validation.decoder.target_sigma_cells: expected data.target.keypoint_sigma_cells = "
                 f"{self.data.target.keypoint_sigma_cells}, got {self.validation.decoder.target_sigma_cells}"
             )
+
+
+def _check_crop(crop_hw: tuple[int, int], model: ModelConfig) -> None:
+    if model.architecture != "depthpose":
+        raise ValueError(f"data.crop_hw: {model.architecture} takes whole images alone")
+    if any(not 1 <= crop <= size for crop, size in zip(crop_hw, model.input_hw, strict=True)):
+        raise ValueError(f"data.crop_hw: expected 1 to {model.input_hw}, got {crop_hw}")
 
 
 class DepthPoseTask:
@@ -108,16 +123,19 @@ def without_unused_parts(recipe: DepthPoseRecipe) -> ModelConfig:
 def _build(recipe: DepthPoseRecipe) -> nn.Module:
     model = build_model(without_unused_parts(recipe), seed=recipe.engine.seed)
     initialise(model, recipe.init, recipe.engine.seed)
-    return model
+    return add_batch_norms(model) if recipe.batch_norm else model
 
 
 def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
     half = recipe.engine.half_precision and computes_in_bf16(mine.device)
     task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.model)
+    if recipe.batch_norm and recipe.init.weights is not None:
+        keep_answers(model, (torch.from_numpy(data[i]["image"])[None] for i in range(_IMAGES_FOR_NORMS)))
     return Trainer(model, task, data, recipe.optim, recipe.engine, run, mine)
 
 
 def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+    model = without_batch_norms(model)
     frames = recipe.validation.final_frames
     if not frames or recipe.model.architecture == "super_resolution":
         return {}
@@ -126,7 +144,7 @@ def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, A
 
 
 def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    write_weights(model, path, facts)
+    write_weights(without_batch_norms(model), path, facts)
 
 
 def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def learning_rate(config: OptimConfig, step: int, progress: float) -> float:
 
 
 class MeanWeights:
-    """An exponential moving average of a model's weights (EMA); buffers are copied.
+    """An exponential moving average of a model's weights and statistics (EMA); counters are copied.
 
     The decay starts low and rises to ``decay``, ``min(decay, (1 + n) / (10 + n))`` after n updates, so that
     the random initial weights are soon forgotten. With decay 0 the mean is the model itself.
@@ -66,4 +66,7 @@ class MeanWeights:
         self.updates += 1
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), weight)
         for mean, now in zip(self.model.buffers(), model.buffers(), strict=True):
-            mean.copy_(now)
+            if mean.is_floating_point():  # a norm's statistics belong to the weights of their time
+                mean.lerp_(now, weight)
+            else:
+                mean.copy_(now)

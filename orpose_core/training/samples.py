@@ -32,6 +32,9 @@ class DataConfig:
         domain_shares: how often each is drawn; empty = equally.
         render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
         crowd: of the simulation, this many people more in a room than usual: more to learn from per image.
+        crop_hw: (height, width) in px of the network's input, of a window that is cut out of each sample,
+            mostly around somebody; None = whole images. Most of an image shows nobody, and costs as much. For
+            DepthPose alone, which takes any size; end such a training with whole images (training/README.md).
         shrink_methods: how a frame becomes low-resolution, one drawn for each frame: a network that has seen
             several does not care how the gateway shrinks.
         seed: of the simulation and of all random changes.
@@ -52,6 +55,7 @@ class DataConfig:
     domain_shares: tuple[float, ...] = ()
     render_hw: tuple[int, int] = (192, 256)
     crowd: int = 0
+    crop_hw: tuple[int, int] | None = None
     shrink_methods: tuple[str, ...] = SHRINK_METHODS
     seed: int = 1
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -109,13 +113,72 @@ class SampleMaker:
         method = self.data.shrink_methods[int(rng.integers(len(self.data.shrink_methods)))]
         height, width = depth_m.shape
         targets = render_targets(poses, (height, width), self.model.map_hw, self.data.target, boxes)
-        return {
+        sample = {
             "image": network_input(depth_m, self.model, method),
             "paf_maps": targets.paf_maps,
             "keypoint_maps": targets.keypoint_maps,
             "mask": targets.mask[None],
             "high_resolution": _high_resolution(depth_m, self.model),
         }
+        if self.data.crop_hw is None:
+            return sample
+        centres = (poses.boxes_px.reshape(-1, 2, 2).mean(axis=1)[:, ::-1] + 0.5) / (height, width)
+        return cropped(
+            sample, crop_corner(centres, self.model.input_hw, self.data.crop_hw, rng), self.data.crop_hw
+        )
+
+
+_AROUND_SOMEBODY = 0.85
+
+
+def crop_corner(
+    centres: np.ndarray, size_hw: tuple[int, int], crop_hw: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    """Draw the upper left corner, (row, column), of a window: mostly around somebody, else anywhere.
+
+    Args:
+        centres: float (m, 2), of the people, as shares (y, x) of the image's size.
+        size_hw: (height, width) of the image, px.
+        crop_hw: of the window, px, no larger.
+        rng: decides.
+    """
+    room = np.subtract(size_hw, crop_hw)
+    anywhere = rng.integers(0, room + 1)
+    somebody, chance, jitter = (
+        int(rng.integers(max(len(centres), 1))),
+        rng.uniform(),
+        rng.uniform(-0.3, 0.3, 2),
+    )
+    if not len(centres) or chance > _AROUND_SOMEBODY:
+        row, column = anywhere.tolist()
+        return row, column
+    corner = np.rint(centres[somebody] * size_hw + (jitter - 0.5) * crop_hw).astype(int)
+    row, column = np.clip(corner, 0, room).tolist()
+    return row, column
+
+
+def cropped(sample: Sample, corner: tuple[int, int], crop_hw: tuple[int, int]) -> Sample:
+    """Return the window of a sample whose maps have the size of its image.
+
+    Args:
+        sample: see :class:`SampleMaker`; its high-resolution image is a whole number of times as large.
+        corner: (row, column) of the window's first px.
+        crop_hw: (height, width) of the window, px.
+    """
+    height, width = sample["image"].shape[-2:]
+    window = {}
+    for name, value in sample.items():
+        factors = value.shape[-2] / height, value.shape[-1] / width
+        if any(f != int(f) for f in factors):
+            raise ValueError(
+                f"data.crop_hw: expected {name} of a multiple of {(height, width)}, got {value.shape[-2:]}"
+            )
+        rows, columns = (
+            slice(start * int(f), (start + length) * int(f))
+            for start, length, f in zip(corner, crop_hw, factors, strict=True)
+        )
+        window[name] = np.ascontiguousarray(value[..., rows, columns])
+    return window
 
 
 def network_input(depth_m: FloatArray, model: ModelConfig, method: str) -> FloatArray:

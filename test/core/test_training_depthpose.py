@@ -26,7 +26,7 @@ from orpose_core.training.losses import LossConfig, hr_loss, pose_losses
 from orpose_core.training.model_card import write_card
 from orpose_core.training.report import PUBLISHED, write_report
 from orpose_core.training.run_folder import RunFolder
-from orpose_core.training.samples import DataConfig, LabelledFrame, SampleMaker
+from orpose_core.training.samples import DataConfig, LabelledFrame, SampleMaker, crop_corner
 from orpose_core.training.streams import FolderSamples, SimulatedSamples
 from orpose_core.types import Poses
 
@@ -173,6 +173,42 @@ def test_the_right_maps_cost_nothing_and_masked_people_neither() -> None:
     mask = SampleMaker(DataConfig(augment=NO_CHANGE), SMALL)(hidden, np.random.default_rng(0))["mask"]
     x1, y1, x2, y2 = everyone[0] / 4
     assert mask[0, int((y1 + y2) / 2), int((x1 + x2) / 2)] == 0 and mask.max() == 1
+
+
+def test_a_crop_is_a_window_of_the_whole_sample_mostly_around_somebody() -> None:
+    whole = DataConfig(domains=("or",), render_hw=(96, 128), crowd=2)
+    cut = replace(whole, crop_hw=(16, 20))
+    found, with_somebody = 0, 0
+    for i in range(20):
+        image, window = SimulatedSamples(whole, SMALL)[i], SimulatedSamples(cut, SMALL)[i]
+        assert window["image"].shape == (1, 16, 20) and window["high_resolution"].shape == (1, 64, 80)
+        assert window["paf_maps"].shape == (38, 16, 20)
+        for row in range(24 - 16 + 1):
+            for column in range(32 - 20 + 1):
+                part = np.s_[..., row : row + 16, column : column + 20]
+                fine = np.s_[..., 4 * row : 4 * (row + 16), 4 * column : 4 * (column + 20)]
+                found += (
+                    np.array_equal(window["image"], image["image"][part])
+                    and np.array_equal(window["keypoint_maps"], image["keypoint_maps"][part])
+                    and np.array_equal(window["high_resolution"], image["high_resolution"][fine])
+                )
+        with_somebody += window["keypoint_maps"][:-1].max() > 0.5
+    assert found >= 20 and with_somebody >= 15
+
+
+def test_crops_lie_inside_and_what_cannot_be_cut_is_refused() -> None:
+    corners = [
+        crop_corner(np.array([[0.1, 0.9]]), (48, 64), (32, 40), np.random.default_rng(i)) for i in range(200)
+    ]
+    rows, columns = np.array(corners).T
+    assert rows.min() == 0 and rows.max() <= 16 and columns.min() >= 0 and columns.max() == 24
+    assert np.mean(columns == 24) > 0.8, "somebody at the right border is seen"
+    assert crop_corner(np.zeros((0, 2)), (48, 64), (48, 64), np.random.default_rng(0)) == (0, 0)
+    crop = DataConfig(crop_hw=(48, 66))
+    with pytest.raises(ValueError, match=r"data.crop_hw: expected 1 to \(48, 64\), got \(48, 66\)"):
+        DepthPoseRecipe(data=crop)
+    with pytest.raises(ValueError, match="rtpose takes whole images alone"):
+        DepthPoseRecipe(model=ModelConfig("rtpose"), data=crop)
 
 
 def test_hr_loss_takes_smaller_truth() -> None:

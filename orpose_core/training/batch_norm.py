@@ -1,0 +1,127 @@
+"""Batch normalisation that is there only while a network trains, for networks whose figure has none.
+
+DepthPose and RTPose have no norms: their authors start from weights that were pre-trained on color. From
+random weights such deep ReLU networks learn slowly. So each convolution before a ReLU gets a batch
+normalisation (Ioffe and Szegedy 2015) for the training. Once its statistics are fixed that is a scale and a
+shift, which are multiplied into the convolution: what is saved is the paper's network, layer by layer.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class NormedConvolution(nn.Sequential):
+    """A convolution and the batch normalisation of what it gives."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__(convolution, nn.BatchNorm2d(convolution.out_channels))
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The convolution that was there before."""
+        layer = self[0]
+        assert isinstance(layer, nn.Conv2d)
+        return layer
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """Its batch normalisation."""
+        layer = self[1]
+        assert isinstance(layer, nn.BatchNorm2d)
+        return layer
+
+
+def add_batch_norms(model: nn.Module) -> nn.Module:
+    """Put a norm between each convolution that trains and the ReLU after it, in place; return the network.
+
+    The layers that give maps or an image have no ReLU, and no norm. Frozen convolutions are left as they are.
+    """
+    for block in list(model.modules()):
+        if not isinstance(block, nn.Sequential):
+            continue
+        for i in range(len(block) - 1):
+            layer = block[i]
+            if (
+                isinstance(layer, nn.Conv2d)
+                and isinstance(block[i + 1], nn.ReLU)
+                and layer.weight.requires_grad
+            ):
+                block[i] = NormedConvolution(layer)
+    return model
+
+
+def without_batch_norms(model: nn.Module) -> nn.Module:
+    """Return a copy of the network in evaluation mode with every norm multiplied into its convolution.
+
+    It gives the same answers as ``model.eval()`` up to rounding, and has the layers it had before
+    :func:`add_batch_norms`. A network without norms is copied as it is.
+    """
+    plain = copy.deepcopy(model).eval()
+    for block in list(plain.modules()):
+        if isinstance(block, nn.Sequential) and not isinstance(block, NormedConvolution):
+            for i, layer in enumerate(block):
+                if isinstance(layer, NormedConvolution):
+                    block[i] = fuse_conv_bn_eval(layer.convolution, layer.norm)
+    return plain
+
+
+class _Moments:
+    """Mean and variance per channel of what a convolution gives, gathered over batches."""
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.total, self.squares = torch.zeros(2, channels, dtype=torch.float64)
+
+    def add(self, output: Tensor) -> None:
+        """Take (B, C, h, w) in."""
+        per_channel = output.double().transpose(0, 1).flatten(1).cpu()
+        self.total += per_channel.sum(1)
+        self.squares += per_channel.square().sum(1)
+        self.count += per_channel.shape[1]
+
+    def pass_on(self, norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        """As the hook of a norm: take in what entered, and give it on as if there were no norm."""
+        self.add(inputs[0])
+        return inputs[0]
+
+
+@torch.no_grad()
+def keep_answers(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set fresh norms so that a network that was trained without them still gives the same answers.
+
+    Each norm takes the mean and variance of its convolution over the batches as its statistics, and scales
+    and shifts by them again, which changes nothing until training goes on.
+
+    Args:
+        model: from :func:`add_batch_norms`, its norms untouched, in place.
+        batches: float (B, C, h, w) of what it will be trained on.
+
+    Raises:
+        ValueError: no batch at all.
+    """
+    norms = [layer.norm for layer in model.modules() if isinstance(layer, NormedConvolution)]
+    moments = [_Moments(norm.num_features) for norm in norms]
+    hooks = [norm.register_forward_hook(m.pass_on) for norm, m in zip(norms, moments, strict=True)]
+    training = model.training
+    model.eval()
+    for batch in batches:
+        model(batch)
+    model.train(training)
+    for hook in hooks:
+        hook.remove()
+    for norm, m in zip(norms, moments, strict=True):
+        if not m.count:
+            raise ValueError("keep_answers: expected at least one batch")
+        mean = m.total / m.count
+        variance = (m.squares / m.count - mean.square()).clamp(min=0.0)
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean)
