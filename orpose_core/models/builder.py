@@ -158,7 +158,7 @@ def _network(config: ModelConfig) -> nn.Module:
     channels = config.paf_channels, config.keypoint_channels
     pose = (*channels, config.refinement_stages, config.width)
     if config.architecture == "rtpose":
-        return RTPose(config.in_channels, config.full_hw, *pose, config.init)
+        return RTPose(config.in_channels, config.full_hw, *pose, config.init, config.input_hw)
     if config.architecture == "super_resolution":
         return SuperResolver(config.in_channels, sr_width)
     if config.architecture == "sr_rtpose":

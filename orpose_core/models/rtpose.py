@@ -140,11 +140,13 @@ class RTPose(nn.Module):
     """The baseline of Table 1: RTPose with three refinement stages on a depth image, no super-resolution.
 
     A low-resolution image is first resampled to ``full_hw`` with bicubic interpolation, as Sect. 3.1 says of
-    the 80x60 and 64x48 rows, and clipped to [0, 1], as an 8-bit image would be.
+    the 80x60 and 64x48 rows, and clipped to [0, 1], as an 8-bit image would be. A part of an image, which
+    training may show, is enlarged as much as a whole one.
 
     Args:
         in_channels: 1 for depth, 3 for color.
         full_hw: size of the image that C4 sees.
+        input_hw: size of the whole image that enters; None = ``full_hw``.
         paf_channels, keypoint_channels, refinement_stages, width, init: see :class:`PoseEstimation`.
     """
 
@@ -157,10 +159,12 @@ class RTPose(nn.Module):
         refinement_stages: int = 3,
         width: float = 1.0,
         init: TrunkInit = "he",
+        input_hw: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.full_hw = full_hw
+        self.input_hw = full_hw if input_hw is None else input_hw
         self.pose = PoseEstimation(
             in_channels, (), paf_channels, keypoint_channels, refinement_stages, width, init
         )
@@ -168,7 +172,11 @@ class RTPose(nn.Module):
     def forward(self, x: Tensor) -> PoseMaps:
         """Return the maps at an eighth of ``full_hw``, of float images (B, in_channels, H, W) in [0, 1]."""
         check_images("RTPose", x, self.in_channels)
-        if tuple(x.shape[-2:]) != self.full_hw:
-            x = functional.interpolate(x, size=self.full_hw, mode="bicubic", align_corners=False)
+        if self.full_hw not in (self.input_hw, tuple(x.shape[-2:])):
+            size = [
+                round(n * full / whole)
+                for n, full, whole in zip(x.shape[-2:], self.full_hw, self.input_hw, strict=True)
+            ]
+            x = functional.interpolate(x, size=size, mode="bicubic", align_corners=False)
             x = x.clamp(0.0, 1.0)  # (B, 1, 480, 640)
         return PoseMaps(self.pose(x))

@@ -65,20 +65,11 @@ class DepthPoseRecipe:
             raise ValueError(
                 "init.super_resolution: SR+RTPose needs a super-resolution network that was trained alone"
             )
-        if self.data.crop_hw is not None:
-            _check_crop(self.data.crop_hw, model)
         if self.data.target.keypoint_sigma_cells != self.validation.decoder.target_sigma_cells:
             raise ValueError(
                 "validation.decoder.target_sigma_cells: expected data.target.keypoint_sigma_cells = "
                 f"{self.data.target.keypoint_sigma_cells}, got {self.validation.decoder.target_sigma_cells}"
             )
-
-
-def _check_crop(crop_hw: tuple[int, int], model: ModelConfig) -> None:
-    if model.architecture != "depthpose":
-        raise ValueError(f"data.crop_hw: {model.architecture} takes whole images alone")
-    if any(not 1 <= crop <= size for crop, size in zip(crop_hw, model.input_hw, strict=True)):
-        raise ValueError(f"data.crop_hw: expected 1 to {model.input_hw}, got {crop_hw}")
 
 
 class DepthPoseTask:

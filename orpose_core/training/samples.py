@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -33,8 +34,8 @@ class DataConfig:
         render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
         crowd: of the simulation, this many people more in a room than usual: more to learn from per image.
         crop_hw: (height, width) in px of the network's input, of a window that is cut out of each sample,
-            mostly around somebody; None = whole images. Most of an image shows nobody, and costs as much. For
-            DepthPose alone, which takes any size; end such a training with whole images (training/README.md).
+            mostly around somebody; None = whole images. Most of an image shows nobody, and costs as much. End
+            such a training with whole images (training/README.md).
         shrink_methods: how a frame becomes low-resolution, one drawn for each frame: a network that has seen
             several does not care how the gateway shrinks.
         seed: of the simulation and of all random changes.
@@ -123,61 +124,69 @@ class SampleMaker:
         if self.data.crop_hw is None:
             return sample
         centres = (poses.boxes_px.reshape(-1, 2, 2).mean(axis=1)[:, ::-1] + 0.5) / (height, width)
-        return cropped(
-            sample, crop_corner(centres, self.model.input_hw, self.data.crop_hw, rng), self.data.crop_hw
-        )
+        return cropped(sample, self.data.crop_hw, centres, rng)
 
 
 _AROUND_SOMEBODY = 0.85
 
 
+def grid_of(sample: Sample) -> tuple[int, int]:
+    """Return the finest (rows, columns) into which every array of a sample can be divided alike."""
+    heights, widths = zip(*(value.shape[-2:] for value in sample.values()), strict=True)
+    return math.gcd(*heights), math.gcd(*widths)
+
+
 def crop_corner(
-    centres: np.ndarray, size_hw: tuple[int, int], crop_hw: tuple[int, int], rng: np.random.Generator
+    centres: np.ndarray, grid: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator
 ) -> tuple[int, int]:
     """Draw the upper left corner, (row, column), of a window: mostly around somebody, else anywhere.
 
     Args:
         centres: float (m, 2), of the people, as shares (y, x) of the image's size.
-        size_hw: (height, width) of the image, px.
-        crop_hw: of the window, px, no larger.
+        grid: (rows, columns) of the image.
+        crop: of the window, no more.
         rng: decides.
     """
-    room = np.subtract(size_hw, crop_hw)
+    room = np.subtract(grid, crop)
     anywhere = rng.integers(0, room + 1)
-    somebody, chance, jitter = (
-        int(rng.integers(max(len(centres), 1))),
-        rng.uniform(),
-        rng.uniform(-0.3, 0.3, 2),
-    )
+    somebody = int(rng.integers(max(len(centres), 1)))
+    chance, jitter = rng.uniform(), rng.uniform(-0.3, 0.3, 2)
     if not len(centres) or chance > _AROUND_SOMEBODY:
         row, column = anywhere.tolist()
         return row, column
-    corner = np.rint(centres[somebody] * size_hw + (jitter - 0.5) * crop_hw).astype(int)
+    corner = np.rint(centres[somebody] * grid + (jitter - 0.5) * crop).astype(int)
     row, column = np.clip(corner, 0, room).tolist()
     return row, column
 
 
-def cropped(sample: Sample, corner: tuple[int, int], crop_hw: tuple[int, int]) -> Sample:
-    """Return the window of a sample whose maps have the size of its image.
+def cropped(
+    sample: Sample, crop_hw: tuple[int, int], centres: np.ndarray, rng: np.random.Generator
+) -> Sample:
+    """Return a window of a sample: the same part of the image, of the maps and of the high-resolution image.
 
     Args:
-        sample: see :class:`SampleMaker`; its high-resolution image is a whole number of times as large.
-        corner: (row, column) of the window's first px.
-        crop_hw: (height, width) of the window, px.
+        sample: see :class:`SampleMaker`.
+        crop_hw: (height, width) of the window, px of ``image``.
+        centres: see :func:`crop_corner`.
+        rng: decides where.
+
+    Raises:
+        ValueError: a window that is larger than the image, or that ends within a cell of a map.
     """
-    height, width = sample["image"].shape[-2:]
+    size_hw, grid = sample["image"].shape[-2:], grid_of(sample)
+    cells = [crop * n / size for crop, n, size in zip(crop_hw, grid, size_hw, strict=True)]
+    if any(c != int(c) or not 1 <= c <= n for c, n in zip(cells, grid, strict=True)):
+        steps = tuple(size // n for size, n in zip(size_hw, grid, strict=True))
+        raise ValueError(
+            f"data.crop_hw: expected multiples of {steps} up to {size_hw} for this network, got {crop_hw}"
+        )
+    rows, columns = int(cells[0]), int(cells[1])
+    row, column = crop_corner(centres, grid, (rows, columns), rng)
     window = {}
     for name, value in sample.items():
-        factors = value.shape[-2] / height, value.shape[-1] / width
-        if any(f != int(f) for f in factors):
-            raise ValueError(
-                f"data.crop_hw: expected {name} of a multiple of {(height, width)}, got {value.shape[-2:]}"
-            )
-        rows, columns = (
-            slice(start * int(f), (start + length) * int(f))
-            for start, length, f in zip(corner, crop_hw, factors, strict=True)
-        )
-        window[name] = np.ascontiguousarray(value[..., rows, columns])
+        v, h = value.shape[-2] // grid[0], value.shape[-1] // grid[1]
+        part = value[..., row * v : (row + rows) * v, column * h : (column + columns) * h]
+        window[name] = np.ascontiguousarray(part)
     return window
 
 

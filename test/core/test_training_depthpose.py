@@ -26,7 +26,7 @@ from orpose_core.training.losses import LossConfig, hr_loss, pose_losses
 from orpose_core.training.model_card import write_card
 from orpose_core.training.report import PUBLISHED, write_report
 from orpose_core.training.run_folder import RunFolder
-from orpose_core.training.samples import DataConfig, LabelledFrame, SampleMaker, crop_corner
+from orpose_core.training.samples import DataConfig, LabelledFrame, SampleMaker, crop_corner, grid_of
 from orpose_core.training.streams import FolderSamples, SimulatedSamples
 from orpose_core.types import Poses
 
@@ -175,25 +175,47 @@ def test_the_right_maps_cost_nothing_and_masked_people_neither() -> None:
     assert mask[0, int((y1 + y2) / 2), int((x1 + x2) / 2)] == 0 and mask.max() == 1
 
 
-def test_a_crop_is_a_window_of_the_whole_sample_mostly_around_somebody() -> None:
+@pytest.mark.parametrize(
+    ("model", "crop_hw"),
+    [
+        (SMALL, (16, 20)),
+        (replace(SMALL, architecture="rtpose", full_hw=(240, 320)), (16, 20)),  # maps of 30x40
+        (replace(SMALL, architecture="rtpose", input_hw=(96, 128), full_hw=(96, 128)), (64, 80)),
+    ],
+    ids=["depthpose", "enlarged", "full resolution"],
+)
+def test_a_crop_is_a_window_of_the_whole_sample_mostly_around_somebody(
+    model: ModelConfig, crop_hw: tuple[int, int]
+) -> None:
+    """And the network gives maps of the window's size."""
     whole = DataConfig(domains=("or",), render_hw=(96, 128), crowd=2)
-    cut = replace(whole, crop_hw=(16, 20))
+    grid = grid_of(SimulatedSamples(whole, model)[0])
+    rows, columns = (n * c // i for n, c, i in zip(grid, crop_hw, model.input_hw, strict=True))
     found, with_somebody = 0, 0
     for i in range(20):
-        image, window = SimulatedSamples(whole, SMALL)[i], SimulatedSamples(cut, SMALL)[i]
-        assert window["image"].shape == (1, 16, 20) and window["high_resolution"].shape == (1, 64, 80)
-        assert window["paf_maps"].shape == (38, 16, 20)
-        for row in range(24 - 16 + 1):
-            for column in range(32 - 20 + 1):
-                part = np.s_[..., row : row + 16, column : column + 20]
-                fine = np.s_[..., 4 * row : 4 * (row + 16), 4 * column : 4 * (column + 20)]
-                found += (
-                    np.array_equal(window["image"], image["image"][part])
-                    and np.array_equal(window["keypoint_maps"], image["keypoint_maps"][part])
-                    and np.array_equal(window["high_resolution"], image["high_resolution"][fine])
+        image = SimulatedSamples(whole, model)[i]
+        window = SimulatedSamples(replace(whole, crop_hw=crop_hw), model)[i]
+        assert window["image"].shape == (1, *crop_hw)
+        for row in range(grid[0] - rows + 1):
+            for column in range(grid[1] - columns + 1):
+                found += all(
+                    np.array_equal(part, _part(image[name], grid, (row, column), (rows, columns)))
+                    for name, part in window.items()
                 )
         with_somebody += window["keypoint_maps"][:-1].max() > 0.5
     assert found >= 20 and with_somebody >= 15
+    with torch.no_grad():
+        maps = build_model(model, seed=0).eval()(torch.from_numpy(window["image"])[None]).stages[-1]
+    assert maps.paf_maps.shape[1:] == window["paf_maps"].shape
+
+
+def _part(
+    array: np.ndarray, grid: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
+) -> np.ndarray:
+    """Return the rows and columns of a grid over an array (c, h, w)."""
+    height, width = array.shape[-2] // grid[0], array.shape[-1] // grid[1]
+    (row, column), (rows, columns) = corner, size
+    return array[..., row * height : (row + rows) * height, column * width : (column + columns) * width]
 
 
 def test_crops_lie_inside_and_what_cannot_be_cut_is_refused() -> None:
@@ -204,11 +226,13 @@ def test_crops_lie_inside_and_what_cannot_be_cut_is_refused() -> None:
     assert rows.min() == 0 and rows.max() <= 16 and columns.min() >= 0 and columns.max() == 24
     assert np.mean(columns == 24) > 0.8, "somebody at the right border is seen"
     assert crop_corner(np.zeros((0, 2)), (48, 64), (48, 64), np.random.default_rng(0)) == (0, 0)
-    crop = DataConfig(crop_hw=(48, 66))
-    with pytest.raises(ValueError, match=r"data.crop_hw: expected 1 to \(48, 64\), got \(48, 66\)"):
-        DepthPoseRecipe(data=crop)
-    with pytest.raises(ValueError, match="rtpose takes whole images alone"):
-        DepthPoseRecipe(model=ModelConfig("rtpose"), data=crop)
+    for model, crop_hw, steps in (
+        (SMALL, (24, 34), r"\(1, 1\) up to \(24, 32\)"),
+        (replace(SMALL, architecture="rtpose", full_hw=(240, 320)), (17, 20), r"\(4, 4\)"),
+    ):
+        data = DataConfig(render_hw=(96, 128), crop_hw=crop_hw)
+        with pytest.raises(ValueError, match=rf"data.crop_hw: expected multiples of {steps}"):
+            SimulatedSamples(data, model)[0]
 
 
 def test_hr_loss_takes_smaller_truth() -> None:
