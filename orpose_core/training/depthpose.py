@@ -144,6 +144,8 @@ def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
     return {
         "row": recipe.row,
         "split": recipe.validation.split,
+        "batch_norm": recipe.batch_norm,
+        "window_hw": recipe.data.crop_hw,
         "data": "the synthetic room" if simulated else "recordings",
         "domains": list(recipe.data.domains) if simulated else [],
         **(earlier_of(read_header(find_weights(start))) if start else {}),

@@ -98,9 +98,15 @@ def _read(path: Path) -> tuple[nn.Module, str, dict[str, str], str]:
 def earlier_words(facts: dict[str, Any]) -> str:
     """Return a clause on the trainings before the last one, "" where there was none."""
     return "".join(
-        f", after {e['images']} images in {e['steps']} steps and {e['minutes']:g} minutes before that"
+        f", after {shown_words(e)} in {e['steps']} steps and {e['minutes']:g} minutes before that"
         for e in facts.get("earlier", [])
     )
+
+
+def shown_words(facts: dict[str, Any]) -> str:
+    """Return how many images a training was shown, or windows of them."""
+    window = facts.get("window_hw")
+    return f"{facts['images']} " + (f"windows of {window[1]}x{window[0]} px" if window else "images")
 
 
 def _training(kind: str, facts: dict[str, Any]) -> str:

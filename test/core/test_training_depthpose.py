@@ -24,7 +24,8 @@ from orpose_core.training.depthpose import DepthPoseRecipe, DepthPoseTask, gflop
 from orpose_core.training.label_file import LabelFile
 from orpose_core.training.losses import LossConfig, hr_loss, pose_losses
 from orpose_core.training.model_card import write_card
-from orpose_core.training.report import PUBLISHED, write_report
+from orpose_core.training.recipe_run import recipe_values
+from orpose_core.training.report import PUBLISHED, Row, table, write_report
 from orpose_core.training.run_folder import RunFolder
 from orpose_core.training.samples import DataConfig, LabelledFrame, SampleMaker, crop_corner, grid_of
 from orpose_core.training.streams import FolderSamples, SimulatedSamples
@@ -298,6 +299,29 @@ def test_train_resume_export_card_and_report(tmp_path: Path) -> None:
         write_report([out, out], tmp_path / "table.md")
     with pytest.raises(ValueError, match="expected the results of a finished run"):
         write_report([tmp_path], tmp_path / "table.md")
+
+
+def test_the_table_says_which_findings_show() -> None:
+    """Of results as runs write them; runs that are not alike give no findings."""
+    rows = [
+        Row(name, {"steps": 3, "images": 6, "domains": ["or"], "processes": 1, "scores": scores(average),
+                   "images_per_s": 1.0, "share_waiting_for_data": 0.0, "minutes": 1.0, "data": "rooms",
+                   "recipe": recipe_values(DepthPoseRecipe())}, 10, 1.0, 1.0)
+        for name, average in (("RTPose_640x480", 50.0), ("RTPose_64x48", 45.0), ("DepthPose_64x48", 49.2))
+    ]  # fmt: skip
+    text = table(rows, threads=1)
+    assert "**shows**: DepthPose_64x48 is -0.8 points above RTPose_640x480" in text
+    assert "**shows**: DepthPose_64x48 is +4.2 points above RTPose_64x48 (wanted +4 or more" in text
+    assert "SR+RTPose_64x48 (wanted" not in text and "the best average is 50.0" in text
+    rows[2].results["scores"] = scores(48.9)
+    assert "**does not show**: DepthPose_64x48 is +3.9 points above RTPose_64x48" in table(rows, threads=1)
+    rows[2].results["window_hw"] = [32, 40]
+    assert "not alike in: windows" in table(rows, threads=1) and "**shows**" not in table(rows, threads=1)
+
+
+def scores(average: float) -> dict[str, float]:
+    parts = ("head", "shoulder", "hip", "elbow", "wrist", "average")
+    return {f"pck_{part}": average for part in parts} | {"strict_pck_average": average, "frames": 2}
 
 
 def test_super_resolution_is_frozen_in_front_of_rtpose(tmp_path: Path) -> None:
