@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from orpose_core.decoding.oks_nms import suppress_by_oks
+from orpose_core.decoding.roi_peaks import highest_resampled
 from orpose_core.models.student import Student, StudentOutput
 from orpose_core.skeleton import BODY24, COCO17, H36M17, Skeleton, by_name, convert_joints, joint_rules
 from orpose_core.types import Poses, Source3D
@@ -80,18 +81,17 @@ def heatmaps_to_keypoints(maps: Tensor, boxes: Tensor) -> Tensor:
         float32 (R, K, 3): x and y in continuous px, and the score: how far the joint stands out among the
         cells of the map, 1 / sum(exp(logit - highest)), about 1 for a sharp peak, 1 / S^2 for a flat map.
     """
-    result = maps.new_zeros(len(maps), maps.shape[1], 3)
     sizes = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
     grids = sizes.ceil()
-    for i, (size, grid) in enumerate(zip(sizes, grids, strict=True)):
-        width, height = int(grid[0]), int(grid[1])
-        fine = functional.interpolate(maps[i : i + 1], (height, width), mode="bicubic", align_corners=False)
-        highest, where = fine[0].flatten(1).max(dim=1)  # (K,)
-        x = (where % width + 0.5) * (size[0] / grid[0]) + boxes[i, 0]
-        y = (where // width + 0.5) * (size[1] / grid[1]) + boxes[i, 1]
-        score = 1.0 / torch.exp(maps[i] - highest[:, None, None]).sum(dim=(1, 2))
-        result[i] = torch.stack([x, y, score], dim=1)
-    return result
+    highest = torch.from_numpy(
+        highest_resampled(
+            np.ascontiguousarray(maps.detach().cpu().numpy(), np.float32),
+            np.ascontiguousarray(grids.flip(1).cpu().numpy(), np.int64),
+        )
+    ).to(maps)  # (R, K, 3): column, row, value
+    xy = (highest[..., :2] + 0.5) * (sizes / grids)[:, None] + boxes[:, None, :2]
+    score = 1.0 / torch.exp(maps - highest[..., 2, None, None]).sum(dim=(2, 3))
+    return torch.cat([xy, score[..., None]], dim=2)
 
 
 def map_spread(maps: Tensor, boxes: Tensor) -> Tensor:

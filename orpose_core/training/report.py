@@ -38,7 +38,7 @@ FINDINGS: tuple[tuple[str, str, float], ...] = (
     ("DepthPose_64x48", "SR+RTPose_64x48", 1.0),
     ("DepthPose_80x60", "RTPose_80x60", 2.0),
 )
-"""What Table 1 is there to show: how many points of the average at least the first row is above the second."""
+"""What Table 1 is there to show: by how many points of the average the first row is above the second."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from orpose_core.decoding.roi import (
     lifter_input,
     map_spread,
 )
+from orpose_core.decoding.roi_peaks import highest_resampled
 from orpose_core.distillation.losses import keypoint_cells
 from orpose_core.models.student import Student, StudentOutput, mirror_boxes
 from orpose_core.models.student_config import SMALL_STUDENT, StudentConfig
@@ -90,6 +91,25 @@ def test_score_tells_sharp_from_flat() -> None:
     sharp = flat.clone()
     sharp[0, 0, 9, 9] = 30.0
     assert heatmaps_to_keypoints(sharp, boxes)[0, 0, 2] > 0.9
+
+
+def test_the_highest_sample_is_that_of_the_map_enlarged_by_torch() -> None:
+    """What detectron2 does person by person: enlarge the whole map, then look for its maximum."""
+    g = torch.Generator().manual_seed(3)
+    maps = torch.nn.functional.interpolate(
+        torch.randn(6, 17, 14, 14, generator=g) * 4, scale_factor=4.0, mode="bilinear"
+    )
+    maps[5, 3] = 1.0  # flat: the first sample
+    grids = torch.tensor([[200, 90], [56, 56], [31, 12], [1, 1], [57, 300], [40, 40]])
+    found = torch.from_numpy(highest_resampled(maps.numpy(), grids.numpy()))
+    for i, (height, width) in enumerate(grids.tolist()):
+        fine = torch.nn.functional.interpolate(maps[i : i + 1], (height, width), mode="bicubic")[0]
+        highest, where = fine.flatten(1).max(dim=1)
+        torch.testing.assert_close(found[i, :, 2], highest, rtol=0, atol=2e-5)
+        there = found[i, :, 1].long() * width + found[i, :, 0].long()
+        same = there == where
+        equal = fine.flatten(1)[torch.arange(17), there] >= highest - 2e-5
+        assert same.float().mean() > 0.9 and (same | equal).all(), "only samples alike may be exchanged"
 
 
 def test_spread_is_in_px_of_the_box() -> None:
