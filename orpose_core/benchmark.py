@@ -189,9 +189,10 @@ def train(config: str, steps: int = 30, threads: int | None = None, workers: int
         load = os.getloadavg()[0]
         state = trainer.run()
     spent, waited = state.seconds - marks[_WARM_UP_STEPS][0], state.waited_s - marks[_WARM_UP_STEPS][1]
-    engine = recipe.engine
+    engine, window = recipe.engine, recipe.data.crop_hw
+    shown = "" if window is None else f" of windows of {window[1]}x{window[0]} px"
     return (
-        f"{config}: batch {engine.batch}, {engine.threads} threads, {engine.workers} workers, "
+        f"{config}: batch {engine.batch}{shown}, {engine.threads} threads, {engine.workers} workers, "
         f"{mine.device.type}, bf16 {'on' if trainer.half else 'off'}, load {load:.1f} before\n"
         f"{steps * engine.batch / spent:.1f} images/s, {100 * waited / spent:.1f} % of the time waiting"
     )

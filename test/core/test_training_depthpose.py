@@ -39,6 +39,7 @@ MINIATURE = [
     "--model.width=0.125", "--model.sr_width=0.125", "--model.input_hw=[24,32]",
     "--model.refinement_stages=1", "--data.render_hw=[96,128]", "--engine.workers=0", "--engine.threads=1",
     "--engine.batch=2", "--validation.frames=2", "--validation.final_frames=2", "--engine.validate_steps=0",
+    "--data.crop_hw=null",
 ]  # fmt: skip
 
 
