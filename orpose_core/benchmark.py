@@ -167,6 +167,7 @@ def train(config: str, steps: int = 30, threads: int | None = None, workers: int
     from orpose_core.training.distributed import processes
     from orpose_core.training.processor import prepare_processor
     from orpose_core.training.run_folder import RunFolder
+    from orpose_core.training.stage_card import shown_words
 
     prepare_processor()
     if steps < 1:
@@ -189,10 +190,9 @@ def train(config: str, steps: int = 30, threads: int | None = None, workers: int
         load = os.getloadavg()[0]
         state = trainer.run()
     spent, waited = state.seconds - marks[_WARM_UP_STEPS][0], state.waited_s - marks[_WARM_UP_STEPS][1]
-    engine, window = recipe.engine, recipe.data.crop_hw
-    shown = "" if window is None else f" of windows of {window[1]}x{window[0]} px"
+    engine, shown = recipe.engine, shown_words(recipe.engine.batch, recipe.data.crop_hw)
     return (
-        f"{config}: batch {engine.batch}{shown}, {engine.threads} threads, {engine.workers} workers, "
+        f"{config}: {shown} a step, {engine.threads} threads, {engine.workers} workers, "
         f"{mine.device.type}, bf16 {'on' if trainer.half else 'off'}, load {load:.1f} before\n"
         f"{steps * engine.batch / spent:.1f} images/s, {100 * waited / spent:.1f} % of the time waiting"
     )

@@ -120,7 +120,8 @@ def _build(recipe: DepthPoseRecipe) -> nn.Module:
 def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
     half = recipe.engine.half_precision and computes_in_bf16(mine.device)
     task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.model)
-    if recipe.batch_norm and recipe.init.weights is not None:
+    fresh = not run.checkpoint.exists()  # a run that goes on finds its norms in the checkpoint
+    if fresh and recipe.batch_norm and recipe.init.weights is not None:
         keep_answers(model, (torch.from_numpy(data[i]["image"])[None] for i in range(_IMAGES_FOR_NORMS)))
     return Trainer(model, task, data, recipe.optim, recipe.engine, run, mine)
 

@@ -11,7 +11,13 @@ from orpose_core.models.checkpoints import Checkpoint, load_checkpoint
 from orpose_core.models.student_config import StudentConfig
 from orpose_core.training.depthpose import gflops
 from orpose_core.training.run_folder import write_atomically
-from orpose_core.training.stage_card import earlier_words, is_stage_file, shown_words, stage_card
+from orpose_core.training.stage_card import (
+    earlier_words,
+    is_stage_file,
+    norm_words,
+    shown_words,
+    stage_card,
+)
 from orpose_core.training.student_card import student_card
 
 LIMITS = """\
@@ -59,12 +65,11 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         "",
         "## Training",
         "",
-        f"{shown_words(facts)} of {facts['data']}"
+        f"{shown_words(facts['images'], facts.get('window_hw'))} of {facts['data']}"
         + (f" (domains {', '.join(facts['domains'])})" if facts["domains"] else "")
         + f", {facts['steps']} steps, {facts['minutes']:g} minutes in {facts['processes']} process(es) of "
-        f"{facts['threads']} thread(s)"
-        + (", batch-normalised while training" if facts.get("batch_norm") else "")
-        + f"{earlier_words(facts)}. The recipe is in `training/`.",
+        f"{facts['threads']} thread(s){norm_words(facts)}{earlier_words(facts)}. "
+        "The recipe is in `training/`.",
         *_scores(facts.get("scores") or {}, facts.get("split", "")),
         *_real(real),
         "",

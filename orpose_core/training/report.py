@@ -15,7 +15,7 @@ from orpose_core.models.checkpoints import load_checkpoint
 from orpose_core.training.depthpose import gflops
 from orpose_core.training.engine import computes_in_bf16
 from orpose_core.training.run_folder import RunFolder, write_atomically
-from orpose_core.training.stage_card import earlier_words, shown_words
+from orpose_core.training.stage_card import earlier_words, norm_words, shown_words
 from orpose_core.training.validation import milliseconds
 
 PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
@@ -199,13 +199,13 @@ def _differences(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         r = row.results["recipe"]
         model, optim, engine = r["model"], r["optim"], r["engine"]
+        shown = shown_words(row.results["images"], row.results.get("window_hw"))
         sr = model["width"] if model["sr_width"] is None else model["sr_width"]
         lines.append(
             f"- **{row.name}**: width {model['width']:g} (super-resolution part {sr:g}), {optim['name']}, "
             f"learning rate {optim['lr']:g} ({optim['schedule']}), batch {engine['batch']} x "
-            f"{row.results['processes']}, {shown_words(row.results)} in {row.results['steps']} steps"
-            + (", batch-normalised while training" if row.results.get("batch_norm") else "")
-            + f"{earlier_words(row.results)}, "
+            f"{row.results['processes']}, {shown} in {row.results['steps']} steps"
+            f"{norm_words(row.results)}{earlier_words(row.results)}, "
             f"foreground weight {r['loss']['foreground']:g}, L_HR weight {r['loss']['hr_weight']:g}, "
             f"{row.results['data']} ({', '.join(row.results['domains'])}), shrink methods "
             f"{', '.join(r['data']['shrink_methods'])}, {r['data'].get('crowd', 0)} people more than usual; "

@@ -34,8 +34,7 @@ class DataConfig:
         render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
         crowd: of the simulation, this many people more in a room than usual: more to learn from per image.
         crop_hw: (height, width) in px of the network's input, of a window that is cut out of each sample,
-            mostly around somebody; None = whole images. Most of an image shows nobody, and costs as much. End
-            such a training with whole images (training/README.md).
+            mostly around somebody; None = whole images. Most of an image shows nobody, and costs as much.
         shrink_methods: how a frame becomes low-resolution, one drawn for each frame: a network that has seen
             several does not care how the gateway shrinks.
         seed: of the simulation and of all random changes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +99,20 @@ def _read(path: Path) -> tuple[nn.Module, str, dict[str, str], str]:
 def earlier_words(facts: dict[str, Any]) -> str:
     """Return a clause on the trainings before the last one, "" where there was none."""
     return "".join(
-        f", after {shown_words(e)} in {e['steps']} steps and {e['minutes']:g} minutes before that"
+        f", after {shown_words(e['images'], e.get('window_hw'))} in {e['steps']} steps and {e['minutes']:g} "
+        "minutes before that"
         for e in facts.get("earlier", [])
     )
 
 
-def shown_words(facts: dict[str, Any]) -> str:
-    """Return how many images a training was shown, or windows of them."""
-    window = facts.get("window_hw")
-    return f"{facts['images']} " + (f"windows of {window[1]}x{window[0]} px" if window else "images")
+def shown_words(count: int, window_hw: Sequence[int] | None) -> str:
+    """Return "12 images", or "12 windows of 40x32 px" where windows of images were shown."""
+    return f"{count} images" if window_hw is None else f"{count} windows of {window_hw[1]}x{window_hw[0]} px"
+
+
+def norm_words(facts: dict[str, Any]) -> str:
+    """Return a clause on norms that were there only while the network trained, "" where there were none."""
+    return ", batch-normalised while training" if facts.get("batch_norm") else ""
 
 
 def _training(kind: str, facts: dict[str, Any]) -> str:

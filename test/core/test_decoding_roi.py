@@ -99,7 +99,7 @@ def test_the_highest_sample_is_that_of_the_map_enlarged_by_torch() -> None:
     maps = torch.nn.functional.interpolate(
         torch.randn(6, 17, 14, 14, generator=g) * 4, scale_factor=4.0, mode="bilinear"
     )
-    maps[5, 3] = 1.0  # flat: the first sample
+    maps[5, 3] = 1.0  # flat: every sample is the highest
     grids = torch.tensor([[200, 90], [56, 56], [31, 12], [1, 1], [57, 300], [40, 40]])
     found = torch.from_numpy(highest_resampled(maps.numpy(), grids.numpy()))
     for i, (height, width) in enumerate(grids.tolist()):
