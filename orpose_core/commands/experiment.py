@@ -9,7 +9,7 @@ from pathlib import Path
 def _run(args: argparse.Namespace) -> int:
     from orpose_core.training.experiment import run_experiment
 
-    run_experiment(args.experiment, args.out or Path("runs") / args.experiment.stem, args.only)
+    run_experiment(args.experiment, args.out or Path("runs") / args.experiment.stem, args.only, args.jobs)
     return 0
 
 
@@ -24,4 +24,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("experiment", type=Path, help="for example training/experiment_depthpose_small.yaml")
     parser.add_argument("--out", type=Path, help="folder of the runs; default: runs/NAME of the file")
     parser.add_argument("--only", nargs="+", default=(), metavar="STEP", help="only these steps")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="trainings at once, where none reads what the other makes; what they print goes to OUT/STEP.log",
+    )
     parser.set_defaults(run=_run)

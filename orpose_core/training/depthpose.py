@@ -25,7 +25,13 @@ from orpose_core.training.recipe_run import TrainedKind, write_weights
 from orpose_core.training.run_folder import RunFolder
 from orpose_core.training.samples import DataConfig
 from orpose_core.training.streams import samples
-from orpose_core.training.validation import Benchmark, ValidationConfig, benchmark_of, validate
+from orpose_core.training.validation import (
+    Benchmark,
+    ValidationConfig,
+    benchmark_of,
+    validate,
+    validate_per_frame,
+)
 
 _IMAGES_FOR_NORMS = 64
 
@@ -132,7 +138,7 @@ def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, A
     if not frames or recipe.model.architecture == "super_resolution":
         return {}
     benchmark = benchmark_of(recipe.validation, recipe.model, frames)
-    return {"frames": len(benchmark.truth), **validate(model, benchmark, recipe.validation, half)}
+    return {"frames": len(benchmark.truth), **validate_per_frame(model, benchmark, recipe.validation, half)}
 
 
 def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +94,28 @@ def words_of(step: Step, out: Path) -> list[str]:
     return ["train", step.train, *words, "--out", str(folder)]
 
 
-def run_experiment(path: Path, out: Path, only: Sequence[str] = ()) -> None:
+def _waits_for(step: Step, earlier: Step) -> bool:
+    """Whether a step can begin only when an earlier one is done.
+
+    Trainings stand side by side, unless one reads from the folder of the other; any other command reads
+    whatever the ones before it made.
+    """
+    if not step.train or not earlier.train:
+        return True
+    folder = re.compile(re.escape(f"{{out}}/{earlier.name}") + r"(/|$)")
+    return any(folder.search(word) for word in step.words)
+
+
+def _carry_out(words: Sequence[str], log: Path | None) -> int:
+    command = [sys.executable, "-m", "orpose_core.cli", *words]
+    if log is None:
+        return subprocess.run(command).returncode
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as stream:
+        return subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode
+
+
+def run_experiment(path: Path, out: Path, only: Sequence[str] = (), jobs: int = 1) -> None:
     """Carry out an experiment's steps in their order, each in a process of its own; leave out what is done.
 
     Killed and started again, it goes on where it was: finished steps are known by the file that they make, a
@@ -102,25 +125,42 @@ def run_experiment(path: Path, out: Path, only: Sequence[str] = ()) -> None:
         path: the experiment file, see :func:`read_experiment`.
         out: folder of all runs.
         only: names of steps; empty = all.
+        jobs: how many trainings may run at once, where none reads what the other makes. More than 1 writes
+            what each step prints to ``out/NAME.log``.
 
     Raises:
-        ValueError: the file is not as expected, a name of ``only`` is no step, or a step failed (named).
+        ValueError: the file is not as expected, a name of ``only`` is no step, or a step failed (named);
+            steps that were running are finished first, none is begun any more.
     """
     steps = read_experiment(path)
     unknown = set(only) - {step.name for step in steps}
     if unknown:
         raise ValueError(f"{path}: no step is called {sorted(unknown)}; there are {[s.name for s in steps]}")
+    if jobs < 1:
+        raise ValueError(f"expected at least 1 job, got {jobs}")
+    waiting = []
     for step in steps:
         if only and step.name not in only:
             continue
         if step.makes and (out / step.makes).exists():
             print(f"{step.name}: done before ({out / step.makes})", flush=True)
-            continue
-        words = words_of(step, out)
-        print(f"{step.name}: orpose {' '.join(words)}", flush=True)
-        status = subprocess.run([sys.executable, "-m", "orpose_core.cli", *words]).returncode
-        if status:
-            raise ValueError(
-                f"{path}: step {step.name!r} ended with status {status}; "
-                "started again, the experiment goes on there"
-            )
+        else:
+            waiting.append(step)
+    running: dict[Future[int], Step] = {}
+    failed = ""
+    with ThreadPoolExecutor(jobs) as pool:
+        while running or (waiting and not failed):
+            for step in () if failed else tuple(waiting):
+                before = [*running.values(), *waiting[: waiting.index(step)]]
+                if len(running) < jobs and not any(_waits_for(step, earlier) for earlier in before):
+                    waiting.remove(step)
+                    words, log = words_of(step, out), out / f"{step.name}.log" if jobs > 1 else None
+                    print(f"{step.name}: orpose {' '.join(words)}" + (f" > {log}" if log else ""), flush=True)
+                    running[pool.submit(_carry_out, words, log)] = step
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                step, status = running.pop(done), done.result()
+                if status:
+                    where = f" (see {out / step.name}.log)" if jobs > 1 else ""
+                    failed = failed or f"step {step.name!r} ended with status {status}{where}"
+    if failed:
+        raise ValueError(f"{path}: {failed}; started again, the experiment goes on there")

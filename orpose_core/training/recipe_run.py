@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ class TrainedKind:
         name: of it, as on the command line.
         build: recipe to network, with its first weights.
         trainer: recipe, network, run folder and process to a trainer that is ready to run.
-        score: recipe, network in evaluation mode and whether to compute in bf16, to the final scores.
+        score: recipe, network in evaluation mode and whether to compute in bf16, to the final scores; what
+            it gives under ``per_frame`` goes to the results alone, not into the weights.
         write: network, recipe, facts and path: writes the weights, half precision.
         facts: recipe to what the card says of its data.
     """
@@ -64,12 +66,13 @@ def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = Fa
     the mean weights) and ``results.json``.
 
     Raises:
-        ValueError: if the folder already holds a run and ``resume`` is False, or the other way round.
+        ValueError: if the folder already holds a run and ``resume`` is False, or the other way round, or
+            another process is training in it.
     """
     run = RunFolder(folder)
     if run.checkpoint.exists() and not resume:
         raise ValueError(f"{folder}: there is a run already; resume it, or name another folder")
-    with processes(recipe.engine.device) as mine:
+    with processes(recipe.engine.device) as mine, run.held() if mine.leads else nullcontext():
         model = kind.build(recipe)
         torch.manual_seed(recipe.engine.seed)
         trainer = kind.trainer(recipe, model, run, mine)
@@ -91,9 +94,11 @@ def _finish(kind: TrainedKind, trainer: Trainer, recipe: Any, run: RunFolder) ->
     model = trainer.mean.model.eval()
     with torch.inference_mode():
         scores = kind.score(recipe, model, trainer.half)
+    per_frame = {name: scores.pop(name) for name in ("per_frame",) if name in scores}
     facts = facts_of_run(kind, recipe, trainer.state, trainer.processes.world) | {"scores": scores}
     kind.write(model, recipe, facts, run.weights)
-    run.write_results({**facts, "validations": trainer.state.validations, "recipe": recipe_values(recipe)})
+    validations = {"validations": trainer.state.validations, **per_frame}
+    run.write_results({**facts, **validations, "recipe": recipe_values(recipe)})
 
 
 def facts_of_run(kind: TrainedKind, recipe: Any, state: RunState, world: int = 1) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from orpose_core.metrics.pck_interval import FrameCounts, difference_interval
 from orpose_core.models import ModelConfig
 from orpose_core.models.checkpoints import load_checkpoint
 from orpose_core.training.depthpose import gflops
@@ -172,6 +173,7 @@ def _findings(rows: Sequence[Row]) -> list[str]:
     if len(rows) < 2 or _unlike(rows):
         return []
     average = {row.name: row.results["scores"]["pck_average"] for row in rows}
+    results = {row.name: row.results for row in rows}
     lines = []
     for name, other, least in FINDINGS:
         if name not in average or other not in average:
@@ -179,7 +181,8 @@ def _findings(rows: Sequence[Row]) -> list[str]:
         gained, paper = average[name] - average[other], PUBLISHED[name][-1] - PUBLISHED[other][-1]
         verdict = "shows" if gained >= least else "does not show"
         lines.append(
-            f"- **{verdict}**: {name} is {gained:+.1f} points above {other} (wanted {least:+.0f} or more; "
+            f"- **{verdict}**: {name} is {gained:+.1f} points above {other}"
+            f"{_interval(results[name], results[other])} (wanted {least:+.0f} or more; "
             f"the paper has {paper:+.1f})."
         )
     if not lines:
@@ -190,7 +193,22 @@ def _findings(rows: Sequence[Row]) -> list[str]:
         f"Each row was trained once, and the best average is {best:.1f}: how much another seed would change "
         "was not measured, and a difference of a point or two should not be read as a finding.",
     ]
+    if any("over the frames" in line for line in lines):
+        lines[-1] += (
+            " Intervals hold 95 % of the paired bootstrap over the benchmark's frames: what other frames of "
+            "the same kind might have shown."
+        )
     return ["## What shows of the paper's findings", "", *lines, ""]
+
+
+def _interval(of: dict[str, Any], other: dict[str, Any]) -> str:
+    """Return between what the difference of two runs lies, "" where they do not say what they counted."""
+    if "per_frame" not in of or "per_frame" not in other:
+        return ""
+    low, high = difference_interval(
+        FrameCounts.from_values(of["per_frame"]), FrameCounts.from_values(other["per_frame"])
+    )
+    return f", between {low:+.1f} and {high:+.1f} over the frames"
 
 
 def _differences(rows: Sequence[Row]) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +92,21 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """Folder of the curves."""
         return self.path / "tensorboard"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in this folder, until this one leaves or ends, however it ends.
+
+        Raises:
+            ValueError: another process trains in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"{self.path}: another process is training in this folder") from None
+            yield
 
     def save(self, state: RunState, tensors: dict[str, Any]) -> None:
         """Write the state to resume from, under a temporary name first."""

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
 from orpose_core.evaluation.datasets import as_mvor_annotates, spread
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.metrics.pck import PARTS
+from orpose_core.metrics.pck_interval import frame_counts
 from orpose_core.models import ModelConfig, StageMaps
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.training.samples import network_input
@@ -122,6 +124,15 @@ def validate(
     """Return the scores of a model in evaluation mode."""
     found = detect(model, benchmark.images, benchmark.source_hw, config, half)
     return scores_of(benchmark.truth, found)
+
+
+def validate_per_frame(
+    model: nn.Module, benchmark: Benchmark, config: ValidationConfig, half: bool
+) -> dict[str, Any]:
+    """Return the same, and under ``per_frame`` what PCK counted in each frame."""
+    found = detect(model, benchmark.images, benchmark.source_hw, config, half)
+    counts = frame_counts(benchmark.truth, found, BENCHMARK.pck)
+    return {**scores_of(benchmark.truth, found), "per_frame": counts.values()}
 
 
 def milliseconds(model: nn.Module, config: ModelConfig, half: bool, repeats: int = 10) -> float:

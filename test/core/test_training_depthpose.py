@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from orpose_core.decoding.paf import decode_paf
+from orpose_core.metrics.pck_interval import FrameCounts
 from orpose_core.models import ModelConfig, PoseMaps, StageMaps, build_model
 from orpose_core.models.checkpoints import load_checkpoint
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
@@ -278,10 +279,14 @@ def test_train_resume_export_card_and_report(tmp_path: Path) -> None:
     assert RunFolder(out).load()[0].step == 2
     with pytest.raises(ValueError, match="there is a run already"):
         train_depthpose([*argv, "--engine.steps=2"])
+    with RunFolder(out).held(), pytest.raises(ValueError, match="another process is training"):
+        train_depthpose(["--resume", str(out), "--engine.steps", "3"])
     assert train_depthpose(["--resume", str(out), "--engine.steps", "3"]) == 0
     results = json.loads((out / "results.json").read_text())
     assert (results["steps"], results["images"], results["row"]) == (3, 6, "DepthPose_64x48")
     assert results["scores"]["frames"] == 2 and 0 <= results["scores"]["pck_average"] <= 100
+    counts = FrameCounts.from_values(results["per_frame"])
+    assert counts.average_pct()[0] == pytest.approx(results["scores"]["pck_average"])
 
     exported = tmp_path / "depthpose_24x32.safetensors"
     assert train_depthpose(["--resume", str(out), "--export", str(exported)]) == 0
@@ -314,6 +319,10 @@ def test_the_table_says_which_findings_show() -> None:
     assert "**shows**: DepthPose_64x48 is -0.8 points above RTPose_640x480" in text
     assert "**shows**: DepthPose_64x48 is +4.2 points above RTPose_64x48 (wanted +4 or more" in text
     assert "SR+RTPose_64x48 (wanted" not in text and "the best average is 50.0" in text
+    assert "over the frames" not in text
+    for row, correct in zip(rows, (50, 45, 49), strict=True):
+        row.results["per_frame"] = {"correct": [[correct] * 10, [0] * 10], "counted": [[100] * 10, [0] * 10]}
+    assert "above RTPose_64x48, between +4.0 and +4.0 over the frames (wanted" in table(rows, threads=1)
     rows[2].results["scores"] = scores(48.9)
     assert "**does not show**: DepthPose_64x48 is +3.9 points above RTPose_64x48" in table(rows, threads=1)
     rows[2].results["window_hw"] = [32, 40]

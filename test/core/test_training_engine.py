@@ -141,6 +141,29 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path).load()
 
 
+def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    """Until it ends, even if it is killed."""
+    code = (
+        "import sys, time\nfrom orpose_core.training.run_folder import RunFolder\n"
+        "with RunFolder(sys.argv[1]).held():\n    print('held', flush=True)\n    time.sleep(600)\n"
+    )
+    run = RunFolder(tmp_path / "run")
+    with subprocess.Popen([sys.executable, "-c", code, run.path], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None and other.stdout.readline() == "held\n"
+            with (
+                pytest.raises(ValueError, match="run: another process is training in this folder"),
+                run.held(),
+            ):
+                pass
+        finally:
+            other.kill()
+    with run.held():
+        pass
+    with run.held():
+        pass
+
+
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = RunFolder(tmp_path)
     folder.save(RunState(step=5), {"model": {"a": torch.ones(3)}})

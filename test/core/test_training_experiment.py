@@ -64,6 +64,42 @@ def test_a_failing_step_is_named_and_ends_it(tmp_path: Path) -> None:
         run_experiment(path, tmp_path, only=["cart"])
 
 
+def test_trainings_run_side_by_side_unless_one_reads_the_other(tmp_path: Path, capfd, monkeypatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    config = "training/depthpose_64x48_small.yaml"
+    reads = {"init.weights": "{out}/first/weights.safetensors"}
+    path = written(tmp_path, {"set": TINY, "steps": [
+        {"name": "first", "train": "depthpose", "config": config},
+        {"name": "first_again", "train": "depthpose", "config": config, "set": reads},
+        {"name": "other", "train": "depthpose", "config": config},
+        {"name": "card", "run": ["report", "card", "{out}/first_again/weights.safetensors"],
+         "makes": "first_again/weights.md"},
+    ]})  # fmt: skip
+    out = tmp_path / "runs"
+    run_experiment(path, out, jobs=2)
+    said = [line.split(":")[0] for line in capfd.readouterr().out.splitlines()]
+    assert set(said[:2]) == {"first", "other"} and said[2:] == ["first_again", "card"]
+    assert (out / "first_again/weights.md").is_file()
+    assert "2/2 steps" in (out / "other.log").read_text()
+
+
+def test_nothing_is_begun_after_a_failure(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    config = "training/depthpose_64x48_small.yaml"
+    path = written(tmp_path, {"set": TINY, "steps": [
+        {"name": "wrong", "train": "depthpose", "config": config, "set": {"engine.steps": -1}},
+        {"name": "right", "train": "depthpose", "config": config},
+        {"name": "third", "train": "depthpose", "config": config},
+    ]})  # fmt: skip
+    out = tmp_path / "runs"
+    with pytest.raises(ValueError, match=r"step 'wrong' ended with status 2 \(see .*wrong.log"):
+        run_experiment(path, out, jobs=2)
+    assert (out / "right/results.json").is_file() and not (out / "third").exists()
+    assert "engine" in (out / "wrong.log").read_text()
+    with pytest.raises(ValueError, match="at least 1 job, got 0"):
+        run_experiment(path, out, jobs=0)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

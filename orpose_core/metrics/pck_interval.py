@@ -1,0 +1,94 @@
+"""How much a difference in PCK owes to the frames that a benchmark happens to have: a paired bootstrap.
+
+Two networks are scored on the same frames. Frames are drawn again with replacement (Efron 1979), the same for
+both, and the spread of the difference says what other frames of the same kind might have shown. It says
+nothing about another training of the same network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.metrics.pck import PARTS, PckConfig, pck_of_poses
+from orpose_core.metrics.people import People
+from orpose_core.skeleton import MVOR10
+from orpose_core.types import Poses
+
+_COLUMNS = [[MVOR10.index(joint) for joint in joints] for joints in PARTS.values()]
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """What PCK is made of, frame by frame.
+
+    Attributes:
+        correct: int64 (f, 10), correct joints of each kind of MVOR's ten.
+        counted: int64 (f, 10), joints in the denominator.
+    """
+
+    correct: NDArray[np.int64]
+    counted: NDArray[np.int64]
+
+    def values(self) -> dict[str, list[list[int]]]:
+        """Return the counts for JSON."""
+        return {"correct": self.correct.tolist(), "counted": self.counted.tolist()}
+
+    @classmethod
+    def from_values(cls, values: Any) -> FrameCounts:
+        """Read what :meth:`values` gave; ValueError if it is something else."""
+        try:
+            counts = cls(*(np.array(values[name], np.int64) for name in ("correct", "counted")))
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"expected the counts of PCK per frame, got: {error!r}") from error
+        if counts.correct.shape != counts.counted.shape or counts.correct.shape[1:] != (len(MVOR10),):
+            raise ValueError(
+                f"expected two tables of (frames, {len(MVOR10)}) counts, got {counts.correct.shape} "
+                f"and {counts.counted.shape}"
+            )
+        return counts
+
+    def average_pct(self, times: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return PCK's average over the parts, percent.
+
+        Args:
+            times: int64 (r, f), how often each frame counts, for r results; None = one result, each once.
+        """
+        times = np.ones((1, len(self.correct)), np.int64) if times is None else times
+        with np.errstate(invalid="ignore"):
+            joints = 100.0 * (times @ self.correct) / (times @ self.counted)  # (r, 10)
+        return np.mean([joints[:, columns].mean(axis=1) for columns in _COLUMNS], axis=0)
+
+
+def frame_counts(gt: Sequence[Poses], dt: Sequence[Poses], config: PckConfig) -> FrameCounts:
+    """Return the counts of :func:`orpose_core.metrics.pck.pck_of_poses` at the first threshold, per frame."""
+    result = pck_of_poses(gt, dt, config)
+    distance = np.where(np.isnan(result.distance_px), np.inf, result.distance_px)
+    correct = (distance <= result.thresholds[0] * result.size_px[:, None]) & result.counted
+    image = People.of(gt, MVOR10).image[result.persons]
+    counts = np.zeros((2, len(gt), len(MVOR10)), np.int64)
+    np.add.at(counts[0], image, correct)
+    np.add.at(counts[1], image, result.counted)
+    return FrameCounts(counts[0], counts[1])
+
+
+def difference_interval(
+    a: FrameCounts, b: FrameCounts, confidence: float = 0.95, resamples: int = 5000, seed: int = 0
+) -> tuple[float, float]:
+    """Return between which differences of the averages, a - b in points, the middle of the resamples lies.
+
+    Raises:
+        ValueError: the two were not scored on the same frames and people.
+    """
+    if not np.array_equal(a.counted, b.counted):
+        raise ValueError("expected counts of the same people in the same frames")
+    frames = len(a.correct)
+    times = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), resamples)
+    low, high = np.nanquantile(
+        a.average_pct(times) - b.average_pct(times), [(1 - confidence) / 2, (1 + confidence) / 2]
+    )
+    return float(low), float(high)
