@@ -20,6 +20,7 @@ from torch.nn import functional
 from orpose_core.decoding.oks_nms import suppress_by_oks
 from orpose_core.decoding.roi_peaks import highest_resampled
 from orpose_core.models.student import Student, StudentOutput
+from orpose_core.models.student_config import Place
 from orpose_core.skeleton import BODY24, COCO17, H36M17, Skeleton, by_name, convert_joints, joint_rules
 from orpose_core.types import Poses, Source3D
 
@@ -29,6 +30,10 @@ network is fed the mean of the ears where the statistics speak of the thorax. It
 
 LIFTER_OUTPUT = tuple(j for j in H36M17.joints if j != "pelvis")
 """The 16 joints that they give, relative to the pelvis."""
+
+SHARPENING = 3.0
+"""Of a map whose mean is its joint: the network is trained to spread its logits by its doubt, and the doubt's
+far tails would pull the mean to the middle of the box."""
 
 _LEAST_SCORE = 1e-6
 """A joint is always somewhere in its box; 0 would say that it is absent."""
@@ -68,29 +73,37 @@ class RoiDecoderConfig:
                 raise ValueError(f"RoiDecoderConfig.{name}: expected a number in [0, 1], got {value}")
 
 
-def heatmaps_to_keypoints(maps: Tensor, boxes: Tensor) -> Tensor:
-    """Return where each map is highest, with detectron2's conventions.
-
-    The map is resampled (bicubic) to one value per px of its box, rounded up; the highest is the joint.
+def heatmaps_to_keypoints(maps: Tensor, boxes: Tensor, place: Place = "peak") -> Tensor:
+    """Return where each map says that its joint is.
 
     Args:
         maps: float32 (R, K, S, S), logits.
         boxes: float32 (R, 4), continuous px.
+        place: ``"peak"`` is detectron2's convention: the map is resampled (bicubic) to one value per px of
+            its box, rounded up; the highest is the joint. ``"mean"`` is the expectation (Sun et al. 2018) of
+            the map read as a distribution and sharpened, softmax(:data:`SHARPENING` * logits): it moves as
+            little as the map does.
 
     Returns:
         float32 (R, K, 3): x and y in continuous px, and the score: how far the joint stands out among the
         cells of the map, 1 / sum(exp(logit - highest)), about 1 for a sharp peak, 1 / S^2 for a flat map.
     """
     sizes = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
-    grids = sizes.ceil()
-    highest = torch.from_numpy(
-        highest_resampled(
-            np.ascontiguousarray(maps.detach().cpu().numpy(), np.float32),
-            np.ascontiguousarray(grids.flip(1).cpu().numpy(), np.int64),
-        )
-    ).to(maps)  # (R, K, 3): column, row, value
-    xy = (highest[..., :2] + 0.5) * (sizes / grids)[:, None] + boxes[:, None, :2]
-    score = 1.0 / torch.exp(maps - highest[..., 2, None, None]).sum(dim=(2, 3))
+    if place == "mean":
+        p = functional.softmax(SHARPENING * maps.flatten(2), dim=2).view(maps.shape)
+        cells = torch.arange(maps.shape[-1], dtype=maps.dtype, device=maps.device) + 0.5
+        mean = torch.stack([(p.sum(dim=-2) * cells).sum(dim=-1), (p.sum(dim=-1) * cells).sum(dim=-1)], dim=-1)
+        xy, highest = mean * (sizes / maps.shape[-1])[:, None] + boxes[:, None, :2], maps.amax(dim=(2, 3))
+    else:
+        grids = sizes.ceil()
+        found = torch.from_numpy(
+            highest_resampled(
+                np.ascontiguousarray(maps.detach().cpu().numpy(), np.float32),
+                np.ascontiguousarray(grids.flip(1).cpu().numpy(), np.int64),
+            )
+        ).to(maps)  # (R, K, 3): column, row, value
+        xy, highest = (found[..., :2] + 0.5) * (sizes / grids)[:, None] + boxes[:, None, :2], found[..., 2]
+    score = 1.0 / torch.exp(maps - highest[..., None, None]).sum(dim=(2, 3))
     return torch.cat([xy, score[..., None]], dim=2)
 
 
@@ -142,9 +155,10 @@ def lift_keypoints(model: Student, output: StudentOutput, flip_test: bool = Fals
         flip_test: average with the mirrored joints' result, mirrored back, so that mirroring the people
             mirrors the result.
     """
-    soft = heatmaps_to_keypoints(output.maps.soft, output.boxes)[..., :2]
+    place = model.config.keypoint_place
+    soft = heatmaps_to_keypoints(output.maps.soft, output.boxes, place)[..., :2]
     single = output.maps.soft is output.maps.hard
-    hard = soft if single else heatmaps_to_keypoints(output.maps.hard, output.boxes)[..., :2]
+    hard = soft if single else heatmaps_to_keypoints(output.maps.hard, output.boxes, place)[..., :2]
     (height, width), (lifter_height, lifter_width) = output.image_hw, model.config.lifter_hw
     scale = soft.new_tensor([lifter_width / width, lifter_height / height])
     soft_px, hard_px = lifter_input(soft * scale), lifter_input(hard * scale)  # (R, 16, 2)
@@ -182,7 +196,7 @@ def decode_roi(
     if output.boxes.shape[0] == 0:
         return [_nobody(by_name(config.skeleton)) for _ in output.counts]
     with torch.inference_mode():
-        keypoints = heatmaps_to_keypoints(output.maps.mean, output.boxes)
+        keypoints = heatmaps_to_keypoints(output.maps.mean, output.boxes, model.config.keypoint_place)
         sigma = map_spread(output.maps.mean, output.boxes)
         xyz = lift_keypoints(model, output, flip_test)
     height, width = output.image_hw

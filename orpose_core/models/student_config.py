@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 Trunk = Literal["resnet50", "resnet18"]
 Norm = Literal["frozen_batch", "batch"]
 Branches = Literal["soft_hard", "single"]
+Place = Literal["peak", "mean"]
 
 COCO_FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 """Channel order of the 17 maps after a mirror: ``mirrored[i] = maps[COCO_FLIP[i]]``."""
@@ -45,6 +46,9 @@ class StudentConfig:
             convolutions of the keypoint head. The maps have four times the grid.
         branches: ``"soft_hard"`` has HM_soft and HM_hard with a lifter each; ``"single"`` one map and one
             lifter for both (the ablation of Table 3).
+        keypoint_place: where in its map a joint is, see ``decoding.roi.heatmaps_to_keypoints``. The paper's
+            networks are read at the peak; the maps of small ones are wide, and the mean does not jump between
+            two peaks alike.
         lifter_joints, lifter_width, lifter_stages, lifter_dropout: see :class:`lifter.Lifter`.
         lifter_hw: (height, width) of the image in whose px the lifters read the joints.
     """
@@ -79,6 +83,7 @@ class StudentConfig:
     keypoint_channels: int = 512
     keypoint_convs: int = 8
     branches: Branches = "soft_hard"
+    keypoint_place: Place = "peak"
     lifter_joints: int = 16
     lifter_width: int = 1024
     lifter_stages: int = 2
@@ -93,6 +98,7 @@ class StudentConfig:
             ("trunk", get_args(Trunk)),
             ("norm", get_args(Norm)),
             ("branches", get_args(Branches)),
+            ("keypoint_place", get_args(Place)),
         )
         for name, allowed in choices:
             if getattr(self, name) not in allowed:
@@ -146,6 +152,7 @@ SMALL_STUDENT = StudentConfig(
     people=20,
     keypoint_channels=64,
     keypoint_convs=4,
+    keypoint_place="mean",
     lifter_width=256,
 )
 """A student that runs in real time on a processor: half the image, a narrow ResNet-18, light heads."""

@@ -238,6 +238,7 @@ class Trainer:
                 self.state.seconds += now - clock
                 self.state.step += 1
                 self.state.images += batch
+                self.state.processes = self.processes.world
                 log.step(losses)
                 every = self.engine.validate_steps
                 if every and self.state.step % every == 0 and self.state.step < self.engine.steps:

@@ -78,8 +78,10 @@ def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = Fa
         trainer = kind.trainer(recipe, model, run, mine)
         if resume:
             trainer.resume()
-        elif mine.leads:
-            run.write_config(recipe_values(recipe))
+        else:
+            trainer.state.earlier = kind.facts(recipe).get("earlier")
+            if mine.leads:
+                run.write_config(recipe_values(recipe))
         if mine.leads:
             logger.info("training %s in %s", kind.name, folder)
         trainer.run()
@@ -95,13 +97,13 @@ def _finish(kind: TrainedKind, trainer: Trainer, recipe: Any, run: RunFolder) ->
     with torch.inference_mode():
         scores = kind.score(recipe, model, trainer.half)
     per_frame = {name: scores.pop(name) for name in ("per_frame",) if name in scores}
-    facts = facts_of_run(kind, recipe, trainer.state, trainer.processes.world) | {"scores": scores}
+    facts = facts_of_run(kind, recipe, trainer.state) | {"scores": scores}
     kind.write(model, recipe, facts, run.weights)
     validations = {"validations": trainer.state.validations, **per_frame}
     run.write_results({**facts, **validations, "recipe": recipe_values(recipe)})
 
 
-def facts_of_run(kind: TrainedKind, recipe: Any, state: RunState, world: int = 1) -> dict[str, Any]:
+def facts_of_run(kind: TrainedKind, recipe: Any, state: RunState) -> dict[str, Any]:
     """Return what a model card says of a run: steps, images, minutes, data."""
     return {
         "kind": kind.name,
@@ -110,9 +112,10 @@ def facts_of_run(kind: TrainedKind, recipe: Any, state: RunState, world: int = 1
         "minutes": round(state.spent_s / 60.0, 1),
         "images_per_s": round(state.images / max(state.seconds, 1e-9), 2),
         "share_waiting_for_data": round(state.waited_s / max(state.seconds, 1e-9), 4),
-        "processes": world,
+        "processes": max(state.processes, 1),
         "threads": torch.get_num_threads(),
         **kind.facts(recipe),
+        **({} if state.earlier is None else {"earlier": state.earlier}),
     }
 
 
@@ -128,6 +131,6 @@ def export_recipe(kind: TrainedKind, folder: Path, recipe: Any, path: Path) -> d
         results = json.loads(run.results.read_text())
         if results["steps"] == state.step:
             scores = results["scores"]
-            facts = {n: results.get(n, value) for n, value in facts.items()} | kind.facts(recipe)
+            facts["threads"] = results.get("threads", facts["threads"])
     kind.write(model.eval(), recipe, facts | {"scores": scores}, path)
     return facts

@@ -43,6 +43,9 @@ class RunState:
         waited_s: the part of it spent waiting for data.
         other_s: wall-clock time spent on validations and checkpoints.
         validations: scores, each with its ``step`` and ``images``.
+        processes: how many took the newest step together; 0 = none was taken.
+        earlier: the trainings of the weights that the run began with, as those said then; None = unknown. The
+            file may be another one when the run ends.
     """
 
     step: int = 0
@@ -51,6 +54,8 @@ class RunState:
     waited_s: float = 0.0
     other_s: float = 0.0
     validations: list[dict[str, float]] = field(default_factory=list)
+    processes: int = 0
+    earlier: list[dict[str, Any]] | None = None
 
     @property
     def spent_s(self) -> float:

@@ -93,6 +93,31 @@ def test_score_tells_sharp_from_flat() -> None:
     assert heatmaps_to_keypoints(sharp, boxes)[0, 0, 2] > 0.9
 
 
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_mean_of_a_peak_is_where_it_was_drawn(seed: int) -> None:
+    """To half a cell: sharpened, a sharp peak is hardly wider than one."""
+    g = torch.Generator().manual_seed(seed)
+    boxes = torch.rand(2, 4, generator=g) * 50
+    boxes[:, 2:] += boxes[:, :2] + torch.rand(2, 2, generator=g) * 90 + 20
+    size = boxes[:, 2:] - boxes[:, :2]
+    xy = boxes[:, None, :2] + (0.2 + 0.6 * torch.rand(2, 17, 2, generator=g)) * size[:, None]
+    found = heatmaps_to_keypoints(peaks(xy, boxes), boxes, "mean")
+    assert ((found[..., :2] - xy).abs() <= 0.5 * (size / SIDE)[:, None]).all()
+    assert (found[..., 2] > 0.001).all()
+
+
+def test_two_peaks_alike_make_the_peak_jump_but_not_the_mean() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 56.0, 56.0]])
+    xy = torch.tensor([[[12.5, 20.5]], [[40.5, 20.5]]])
+    left, right = (peaks(at[None], boxes) for at in xy)
+    one, other = torch.maximum(1.001 * left, right), torch.maximum(left, 1.001 * right)
+    jump = heatmaps_to_keypoints(other, boxes) - heatmaps_to_keypoints(one, boxes)
+    drift = heatmaps_to_keypoints(other, boxes, "mean") - heatmaps_to_keypoints(one, boxes, "mean")
+    assert jump[0, 0, 0] == pytest.approx(28.0, abs=0.1) and 0 < drift[0, 0, 0] < 1.5
+    assert drift[0, 0, 2].abs() < 1e-3
+
+
 def test_the_highest_sample_is_that_of_the_map_enlarged_by_torch() -> None:
     """What detectron2 does person by person: enlarge the whole map, then look for its maximum."""
     g = torch.Generator().manual_seed(3)

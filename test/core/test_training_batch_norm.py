@@ -123,3 +123,10 @@ def test_what_is_saved_is_the_network_of_the_paper(tmp_path: Path) -> None:
     wanted = last_maps(saved.model, images(5))
     off = (last_maps(same, images(5)) - wanted).abs().mean()
     assert off < 0.2 * wanted.std(), "one step of next to no length changed the answers"
+
+    before = json.loads((second / "results.json").read_text())["earlier"]
+    assert [entry["steps"] for entry in before] == [4]
+    (second / "weights.safetensors").replace(start)  # the file that the run began with is another one now
+    assert train_depthpose(["--resume", str(second), "--engine.steps", "2"]) == 0
+    results = json.loads((second / "results.json").read_text())
+    assert results["earlier"] == before and results["steps"] == 2

@@ -285,6 +285,7 @@ def test_train_resume_export_card_and_report(tmp_path: Path) -> None:
     results = json.loads((out / "results.json").read_text())
     assert (results["steps"], results["images"], results["row"]) == (3, 6, "DepthPose_64x48")
     assert results["scores"]["frames"] == 2 and 0 <= results["scores"]["pck_average"] <= 100
+    assert results["processes"] == 1 and "earlier" not in results
     counts = FrameCounts.from_values(results["per_frame"])
     assert counts.average_pct()[0] == pytest.approx(results["scores"]["pck_average"])
 
