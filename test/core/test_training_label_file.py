@@ -1,0 +1,104 @@
+"""Label files as the target of depth images: who counts, how often, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from orpose_core.models import ModelConfig
+from orpose_core.skeleton import COCO17
+from orpose_core.training.label_file import LabelFile
+from orpose_core.training.samples import DataConfig
+from orpose_core.training.streams import FolderSamples
+
+SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)
+
+
+def write_folder(folder: Path, people: list[dict], categories: list[dict] | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    for i in range(3):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((96, 128), 1000 * (i + 1), np.uint16))
+    labels = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 128, "height": 96} for i in range(3)],
+        "annotations": people,
+        "categories": categories or [{"id": 1, "keypoints": list(COCO17.joints)}],
+    }
+    (folder / "labels.json").write_text(json.dumps(labels))
+    return folder / "labels.json"
+
+
+def person(image: int, joints: int, score: float | None = 0.9, joint_score: float = 0.8) -> dict:
+    keypoints = [[10 + 3 * j, 20 + 2 * j, joint_score] if j < joints else [0, 0, 0] for j in range(17)]
+    flat = [value for keypoint in keypoints for value in keypoint]
+    extra = {} if score is None else {"score": score}
+    return {"image_id": image, "category_id": 1, "bbox": [8, 18, 60, 40], "keypoints": flat, **extra}
+
+
+def test_detections_become_labels_by_the_rules_of_the_paper(tmp_path: Path) -> None:
+    people = [
+        person(0, 10),
+        person(0, 10, score=0.69),
+        person(0, 3),
+        person(1, 17),
+        person(1, 9, joint_score=0.3),
+    ]
+    labels = LabelFile(write_folder(tmp_path / "a", people), tmp_path / "a", 0.7, 0.35, 4)
+    assert [labels.people_in(i) for i in range(3)] == [1, 1, 0]
+    frame = labels.frame(0)
+    assert len(frame.poses) == 1 and len(frame.ignored_px) == 2
+    assert (frame.poses.scores[0] > 0).sum() == 10 and np.allclose(frame.depth_m, 1.0)
+    by_hand = LabelFile(
+        write_folder(tmp_path / "b", [person(2, 5, score=None)]), tmp_path / "b", 0.7, 0.35, 4
+    )
+    assert by_hand.frame(2).poses.scores.max() == 1.0
+
+
+def test_images_with_many_people_come_as_often_as_those_with_one(tmp_path: Path) -> None:
+    people = [person(0, 8), *[person(1, 8)] * 2, *[person(2, 8)] * 6]
+    data = DataConfig(
+        source="folder", folder=tmp_path, labels=write_folder(tmp_path, people), render_hw=(96, 128)
+    )
+    samples = FolderSamples(data, SMALL)
+    shown = [samples.image_of(i) for i in range(30)]
+    assert [shown.count(i) for i in range(3)] == [10, 10, 10]
+    sample, again = samples[7], FolderSamples(data, SMALL)[7]
+    assert all(np.array_equal(sample[name], again[name]) for name in sample)
+    unbalanced = FolderSamples(replace(data, balanced=False), SMALL)
+    assert {unbalanced.image_of(i) for i in range(3)} == {0, 1, 2}
+
+
+def test_broken_label_files_are_refused(tmp_path: Path) -> None:
+    def refused(match: str, labels: Path) -> None:
+        with pytest.raises(ValueError, match=match):
+            LabelFile(labels, tmp_path, 0.7, 0.35, 4)
+
+    refused("annotation 0: no image has the id 9", write_folder(tmp_path, [person(9, 5)]))
+    short = person(0, 5) | {"keypoints": [1, 2, 3]}
+    refused(
+        r"annotation 0: expected a bbox of 4 and 51 keypoint numbers .*got 4 and 3",
+        write_folder(tmp_path, [short]),
+    )
+    refused("expected finite", write_folder(tmp_path, [person(0, 5) | {"bbox": [float("nan"), 0, 1, 1]}]))
+    refused("annotation 0: expected bbox", write_folder(tmp_path, [{"image_id": 0}]))
+    refused("no skeleton has the joints", write_folder(tmp_path, [], [{"keypoints": ["toe"]}]))
+    labels = write_folder(tmp_path, [person(0, 5)])
+    labels.write_text(labels.read_text()[:-20])
+    refused(r"labels.json.*damaged", labels)
+    labels.write_text("[]")
+    refused("images and annotations", labels)
+
+    labels = write_folder(tmp_path, [person(0, 5, score=0.1)])
+    data = DataConfig(source="folder", folder=tmp_path, labels=labels)
+    with pytest.raises(ValueError, match=r"no image has a person with a score of 0.7"):
+        FolderSamples(data, SMALL)
+    labels = write_folder(tmp_path, [person(0, 5)])
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((96, 128), np.uint8))
+    with pytest.raises(ValueError, match=r"0.png: expected a 16-bit depth PNG.*uint8"):
+        FolderSamples(data, SMALL)[0]
+    with pytest.raises(ValueError, match=r"needs data.folder"):
+        DataConfig(source="folder")
