@@ -118,7 +118,7 @@ def test_a_joint_anywhere_comes_back_where_it_was_up_to_the_border(x, y, joint):
         toward = np.where(np.array([x, y]) > [320, 240], -1.0, 1.0)
         xy[0, j] = [x, y] + toward * i * [60, 45]
     truth = as_poses(xy)
-    found = decode_paf(*maps_of(truth), SOURCE_HW)
+    found = decode_paf(*maps_of(truth), SOURCE_HW, PafDecoderConfig(min_person_score=0.12))
     assert len(found) == 1
     np.testing.assert_allclose(found.xy_px[0, joint], [x, y], atol=0.1)
     assert found.scores[0, joint] == pytest.approx(1.0, abs=0.01)
