@@ -72,21 +72,22 @@ def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = Fa
     run = RunFolder(folder)
     if run.checkpoint.exists() and not resume:
         raise ValueError(f"{folder}: there is a run already; resume it, or name another folder")
-    with processes(recipe.engine.device) as mine, run.held() if mine.leads else nullcontext():
+    with processes(recipe.engine.device) as mine:
         model = kind.build(recipe)
         torch.manual_seed(recipe.engine.seed)
         trainer = kind.trainer(recipe, model, run, mine)
-        if resume:
-            trainer.resume()
-        else:
-            trainer.state.earlier = kind.facts(recipe).get("earlier")
+        with run.held() if mine.leads else nullcontext():
+            if resume:
+                trainer.resume()
+            else:
+                trainer.state.earlier = kind.facts(recipe).get("earlier")
+                if mine.leads:
+                    run.write_config(recipe_values(recipe))
             if mine.leads:
-                run.write_config(recipe_values(recipe))
-        if mine.leads:
-            logger.info("training %s in %s", kind.name, folder)
-        trainer.run()
-        if mine.leads:
-            _finish(kind, trainer, recipe, run)
+                logger.info("training %s in %s", kind.name, folder)
+            trainer.run()
+            if mine.leads:
+                _finish(kind, trainer, recipe, run)
         mine.wait_for_all()
     return run
 

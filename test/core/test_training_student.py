@@ -331,6 +331,7 @@ def test_train_resume_export(recording: Path, tmp_path: Path) -> None:
     assert train_student([*single, "--loss.soft_2d=0", "--loss.soft_3d=0", f"--init.weights={exported}"]) == 0
     with pytest.raises(ValueError, match="do not fit the network"):
         train_student([*argv, f"--init.weights={exported}", "--model.fpn_channels=8", "--out", "unused"])
+    assert not Path("unused").exists(), "a run that cannot begin leaves nothing"
 
 
 def test_one_branch_starts_as_the_mean_of_two(recording: Path, tmp_path: Path) -> None:
