@@ -97,7 +97,7 @@ def _finish(kind: TrainedKind, trainer: Trainer, recipe: Any, run: RunFolder) ->
     model = trainer.mean.model.eval()
     with torch.inference_mode():
         scores = kind.score(recipe, model, trainer.half)
-    per_frame = {name: scores.pop(name) for name in ("per_frame",) if name in scores}
+    per_frame = {"per_frame": scores.pop("per_frame")} if "per_frame" in scores else {}
     facts = facts_of_run(kind, recipe, trainer.state) | {"scores": scores}
     kind.write(model, recipe, facts, run.weights)
     validations = {"validations": trainer.state.validations, **per_frame}
