@@ -26,7 +26,7 @@ class DemoOptions:
     """What the demo shows.
 
     Attributes:
-        domain: "or" or "general".
+        domain: "or", "general" or "everyday".
         seconds: length of the scene.
         rate_hz: frames a second.
         seed: of the scene.

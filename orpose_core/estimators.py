@@ -46,7 +46,8 @@ class EstimatorConfig:
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         flip_test: average over the image and its mirror image: better, twice the work.
-        half_precision: bf16 where the processor multiplies it in hardware.
+        half_precision: bf16 where the processor multiplies it in hardware; of the student in the keypoint head
+            alone.
         threads: CPU threads of the network; None = as torch has it.
         decoder: thresholds of the depth networks' decoder.
         roi_decoder: thresholds of the student's decoder.
@@ -172,7 +173,11 @@ class _MapNetwork:
 
 
 class _StudentNetwork:
-    """The student of ORPose: color, brought to the size it was trained on; people with lifted 3D."""
+    """The student of ORPose: color, brought to the size it was trained on; people with lifted 3D.
+
+    Half precision is that of the keypoint head alone. Which of two boxes alike is kept is a choice that any
+    rounding can turn over, and with it a whole person's keypoints, so boxes are found in float32.
+    """
 
     def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig) -> None:
         assert isinstance(checkpoint.model, Student)
@@ -180,7 +185,7 @@ class _StudentNetwork:
         self._bf16 = config.half_precision and bf16_is_fast(self.device)
         self._model = checkpoint.model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.skeleton = by_name(config.roi_decoder.skeleton)
-        precision = "bf16" if self._bf16 else "float32"
+        precision = "float32, keypoint head bf16" if self._bf16 else "float32"
         self.backend = f"torch {torch.__version__.split('+')[0]} {self.device} {precision}"
 
     def image_of(self, frame: RgbdFrame, config: EstimatorConfig) -> FloatArray:
@@ -192,8 +197,8 @@ class _StudentNetwork:
     def run(self, images: Tensor, config: EstimatorConfig) -> object:
         images = images.to(self.device, memory_format=torch.channels_last)
         forward = self._model.forward_with_mirror if config.flip_test else self._model.forward
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            return forward(images, config.roi_decoder.min_person_score)
+        head_dtype = torch.bfloat16 if self._bf16 else None
+        return forward(images, config.roi_decoder.min_person_score, head_dtype)
 
     def decode(
         self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig

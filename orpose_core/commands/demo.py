@@ -30,7 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", default="demo_output", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--model", metavar="NAME|FILE", help="default: the shipped depth model")
-    parser.add_argument("--domain", default="or", choices=("or", "general"), help="default: %(default)s")
+    parser.add_argument(
+        "--domain", default="or", choices=("or", "general", "everyday"), help="default: %(default)s"
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=10.0, help="frames a second (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="of the scene (default: %(default)s)")

@@ -41,7 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "3D joints: a folder in MVOR's conventions, or a rosbag2. The same seed gives the same frames on "
         "every machine; a killed run resumes. See docs/simulation.md.",
     )
-    parser.add_argument("--domain", default="or", choices=("or", "general"), help="default: %(default)s")
+    parser.add_argument(
+        "--domain", default="or", choices=("or", "general", "everyday"), help="default: %(default)s"
+    )
     parser.add_argument("--split", choices=("or-val-v1", "general-val-v1"), help="a named benchmark instead")
     parser.add_argument("--frames", type=int, metavar="N", help="images, all cameras together")
     parser.add_argument("--seed", type=int, default=0, help="0 to 2^32 - 1 (default: %(default)s)")

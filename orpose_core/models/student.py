@@ -124,9 +124,21 @@ class Student(nn.Module):
         best = best[(boxes[best, 2:] > boxes[best, :2]).all(dim=1)]  # outside the image nothing is left of it
         return boxes[best], scores[best]
 
-    def keypoint_maps(self, features: Sequence[Tensor], boxes: Sequence[Tensor]) -> BranchMaps:
-        """Return the maps of the regions; ``boxes`` has (m, 4) for each image."""
-        return self.keypoint_head(pool_regions(features[:4], boxes, self.config.keypoint_pool))
+    def keypoint_maps(
+        self, features: Sequence[Tensor], boxes: Sequence[Tensor], head_dtype: torch.dtype | None = None
+    ) -> BranchMaps:
+        """Return the maps of the regions.
+
+        Args:
+            features: p2 to p6, see :meth:`features`.
+            boxes: (m, 4) for each image.
+            head_dtype: that the head's convolutions compute in; None = that of everything around.
+        """
+        pooled = pool_regions(features[:4], boxes, self.config.keypoint_pool)
+        if head_dtype is None:
+            return self.keypoint_head(pooled)
+        with torch.autocast(pooled.device.type, head_dtype):
+            return self.keypoint_head(pooled)
 
     def lift(self, soft_px: Tensor, hard_px: Tensor) -> Tensor:
         """Return the 3D joints (R, 16, 3) in metres relative to the root: the mean of both lifters.
@@ -139,8 +151,19 @@ class Student(nn.Module):
         hard = self.hard_lifter(self.statistics.standardise_2d(hard_px))
         return self.statistics.metres((hard + soft) / 2.0)
 
-    def forward(self, images: Tensor, min_score: float | None = None) -> StudentOutput:
-        """Find the people in float RGB images (B, 3, H, W) in [0, 1]; see :class:`StudentOutput`."""
+    def forward(
+        self, images: Tensor, min_score: float | None = None, head_dtype: torch.dtype | None = None
+    ) -> StudentOutput:
+        """Find the people in float RGB images.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            min_score: see :meth:`suppress`.
+            head_dtype: see :meth:`keypoint_maps`.
+
+        Returns:
+            See :class:`StudentOutput`.
+        """
         image_hw = (int(images.shape[-2]), int(images.shape[-1]))
         features = self.features(images)
         found = self.detect(features, image_hw, min_score)
@@ -149,11 +172,13 @@ class Student(nn.Module):
             torch.cat(boxes),
             torch.cat([s for _, s in found]),
             tuple(len(b) for b in boxes),
-            self.keypoint_maps(features, boxes),
+            self.keypoint_maps(features, boxes, head_dtype),
             image_hw,
         )
 
-    def forward_with_mirror(self, images: Tensor, min_score: float | None = None) -> StudentOutput:
+    def forward_with_mirror(
+        self, images: Tensor, min_score: float | None = None, head_dtype: torch.dtype | None = None
+    ) -> StudentOutput:
         """The same from the images and their mirrored copies together (flip test).
 
         The boxes of both are pooled and suppressed, the maps of each box averaged, so that a mirrored image
@@ -168,9 +193,9 @@ class Student(nn.Module):
             pooled = torch.cat([box, mirror_boxes(m_box, image_hw[1])])
             both.append(self.suppress(pooled, torch.cat([score, m_score]), min_score))
         boxes = [b for b, _ in both]
-        straight = self.keypoint_maps([f[:n] for f in features], boxes)
+        straight = self.keypoint_maps([f[:n] for f in features], boxes, head_dtype)
         mirrored = self.keypoint_maps(
-            [f[n:] for f in features], [mirror_boxes(b, image_hw[1]) for b in boxes]
+            [f[n:] for f in features], [mirror_boxes(b, image_hw[1]) for b in boxes], head_dtype
         )
         order = list(self.config.flip_permutation)
         soft = (straight.soft + mirrored.soft[:, order].flip(-1)) / 2.0

@@ -24,6 +24,9 @@ GENERAL_ACTIVITIES = {
 }  # fmt: skip
 """Weights of what people do in the general domain."""
 
+TABLE_ACTIVITIES = {"work": 0.45, "lean": 0.25, "across": 0.12, "pass": 0.1, "rest": 0.08}
+"""Weights of what people do at the tables and counters of the everyday domain."""
+
 OR_ACTIVITIES = {
     "work": 0.24, "lean": 0.16, "across": 0.09, "pass": 0.06, "imaging": 0.06, "walk": 0.08, "sit": 0.05,
     "crossed": 0.07, "sterile": 0.09, "watch": 0.09, "gesture": 0.06, "reach": 0.04, "rest": 0.05, "raised":
@@ -286,7 +289,7 @@ class Actor:
     """Where a person is and what they do during a sequence.
 
     Attributes:
-        activity: a name of GENERAL_ACTIVITIES or OR_ACTIVITIES, or "lie".
+        activity: a name of GENERAL_ACTIVITIES, TABLE_ACTIVITIES or OR_ACTIVITIES, or "lie".
         x_m: with y_m the place of the pelvis in the room.
         y_m: see x_m.
         yaw_rad: facing, 0 = room +y.

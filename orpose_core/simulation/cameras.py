@@ -1,4 +1,4 @@
-"""Where cameras hang and how they see: MVOR's rig, other ceiling cameras, and cameras at eye level."""
+"""Where cameras hang and how they see: MVOR's rig, ceilings, eye level, anywhere."""
 
 from __future__ import annotations
 
@@ -139,3 +139,27 @@ def eye_level_camera(dice: Dice, focus_m: tuple[float, float, float], distance_m
     return Camera(
         aim((x, y, z), bearing + math.pi + aside, tilt, dice.near(0.0, 0.02)), _some_lens(dice), name
     )
+
+
+def camera_at_any_height(
+    dice: Dice, focus_m: tuple[float, float, float], distance_m: float, name: str
+) -> Camera:
+    """Return a camera as photographers and buildings have them: hand, tripod, floor, stairs or ceiling.
+
+    Args:
+        dice: of the sequence.
+        focus_m: what it is aimed at, roughly.
+        distance_m: to the focus, as the crow flies; cameras far above it come nearer on the floor plan.
+        name: of the camera.
+    """
+    held = dice.pick({"hand": 0.45, "low": 0.1, "high": 0.45})
+    low, high = {"hand": (0.9, 1.8), "low": (0.3, 0.9), "high": (1.8, 3.2)}[held]
+    z = dice.between(low, high)
+    above = z - focus_m[2]
+    flat = math.sqrt(max(distance_m * distance_m - above * above, 0.25 * distance_m * distance_m))
+    bearing = dice.between(-math.pi, math.pi)
+    x, y = focus_m[0] + flat * cos(bearing), focus_m[1] + flat * sin(bearing)
+    tilt = min(angle_of(flat, above) + dice.near(0.0, 0.07), math.radians(65.0))
+    roll = dice.near(0.0, 0.02) if dice.chance(0.6) else dice.near(0.0, 0.09)
+    pose = aim((x, y, z), bearing + math.pi + dice.near(0.0, 0.10), tilt, roll)
+    return Camera(pose, _some_lens(dice), name)

@@ -85,6 +85,27 @@ def passer_by(dice: Dice) -> Person:
     return Person(size, outfit, "person", colors)
 
 
+def anybody(dice: Dice) -> Person:
+    """Draw a passer-by who may wear a coat or dress, an apron, a cap or scarf, a mask or gloves."""
+    person = passer_by(dice)
+    outfit, colors = person.outfit, person.colors
+    if dice.chance(0.22):
+        outfit[bodies.GOWN], outfit[bodies.SLEEVE] = 1.0, 1.0
+    elif dice.chance(0.15):
+        outfit[bodies.APRON_ON] = 1.0
+    if dice.chance(0.35):
+        outfit[bodies.CAP_VOLUME] = dice.between(0.003, 0.022)
+    if dice.chance(0.10):
+        outfit[bodies.MASKED] = 1.0
+        colors[bodies.MASK] = _cloth_color(dice)
+    if dice.chance(0.12):
+        outfit[bodies.GLOVED] = 1.0
+        colors[bodies.GLOVES] = _cloth_color(dice)
+    if dice.chance(0.3):  # a suit, an overall
+        colors[bodies.TROUSERS] = colors[bodies.TOP]
+    return person
+
+
 def clinician(dice: Dice, sterile: bool) -> Person:
     """Draw a member of the staff: scrubs, cap and mask; gown and gloves where ``sterile``; some aprons."""
     size = _size(dice)

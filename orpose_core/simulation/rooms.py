@@ -280,12 +280,53 @@ def _thing(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
             )
 
 
-def wall_in(room: Room, dice: Dice, least_x: float, least_y: float) -> None:
-    """Add everyday walls, floor and ceiling, half extents not below those given."""
+def counter(room: Room, dice: Dice, yaw: float, half: tuple[float, float], surface: float) -> None:
+    """Add a table on legs or a closed counter at the origin, with things on it, and take its place.
+
+    Args:
+        room: changed in place.
+        dice: of the sequence.
+        yaw: of the long axis.
+        half: half length and half width, metres.
+        surface: height of its top, metres.
+    """
+    top = room.material(some_color(dice), dice.between(0.0, 0.5), dice.between(0.0, 0.4))
+    body = room.material(some_color(dice), dice.between(0.0, 0.6), 0.0, 1.0)
+    room.box((0.0, 0.0, surface - 0.02), (*half, 0.02), top, yaw)
+    c, s = cos(yaw), sin(yaw)
+    if dice.chance(0.5):  # closed, or with a cloth that hangs down
+        room.box(
+            (0.0, 0.0, 0.5 * surface - 0.02),
+            (0.96 * half[0], 0.94 * half[1], 0.5 * surface - 0.02),
+            body,
+            yaw,
+        )
+    else:
+        for sx in (-0.94, 0.94):
+            px = sx * half[0]
+            room.box(
+                (c * px, s * px, 0.5 * surface - 0.02),
+                (0.025, 0.9 * half[1], 0.5 * surface - 0.02),
+                body,
+                yaw,
+            )
+    for _ in range(dice.below(7)):
+        px, py = dice.between(-0.85, 0.85) * half[0], dice.between(-0.75, 0.75) * half[1]
+        h = dice.between(0.02, 0.18)
+        thing = room.material(some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.6))
+        size = (dice.between(0.04, 0.22), dice.between(0.03, 0.14), h)
+        room.box((c * px - s * py, s * px + c * py, surface + h), size, thing, yaw + dice.near(0.0, 0.3))
+    for i in range(-3, 4):
+        px = i / 3.0 * half[0]
+        room.take(c * px, s * px, half[1] + 0.05)
+
+
+def wall_in(room: Room, dice: Dice, least_x: float, least_y: float, least_height: float = 0.0) -> None:
+    """Add everyday walls, floor and ceiling, half extents and height not below those given."""
     floor_loss = dice.between(0.0, 0.35) if dice.chance(0.6) else dice.between(0.6, 1.4)
     wall_loss = dice.between(0.0, 0.25) if dice.chance(0.65) else dice.between(0.3, 1.0)
     half = (max(dice.between(1.8, 6.0), least_x), max(dice.between(2.2, 7.0), least_y))
-    add_shell(room, dice, half, dice.between(2.4, 5.0), floor_loss, wall_loss)
+    add_shell(room, dice, half, max(dice.between(2.4, 5.0), least_height), floor_loss, wall_loss)
     for _ in range(2):
         place = (dice.near(0.0, 1.2), dice.near(0.0, 1.2), room.height_m - 0.1)
         room.lights.append(Light(place, _lamp_color(dice, dice.between(0.5, 1.6))))

@@ -12,7 +12,13 @@ from orpose_core.simulation import activities, bodies, casting, or_equipment, ro
 from orpose_core.simulation.activities import Actor
 from orpose_core.simulation.arithmetic import angle_of, cos, sin
 from orpose_core.simulation.bodies import Person
-from orpose_core.simulation.cameras import Camera, ceiling_camera, eye_level_camera, mvor_camera
+from orpose_core.simulation.cameras import (
+    Camera,
+    camera_at_any_height,
+    ceiling_camera,
+    eye_level_camera,
+    mvor_camera,
+)
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.rooms import Room
 from orpose_core.simulation.sensor import Sensor, draw_sensor
@@ -122,14 +128,98 @@ def general_scene(seed: int, sequence: int, crowd: int = 0) -> Scene:
     aim_x, aim_y = focus if dice.chance(0.6) else (0.5 * focus[0], 0.5 * focus[1])
     height = dice.between(0.75, 1.45)
     camera = eye_level_camera(dice, (aim_x, aim_y, height), dice.between(low, high), "camera_1")
-    eye = camera.room_from_camera[:3, 3]
-    reach_x = max(abs(x) for x in [float(eye[0]), *(x for x, _ in places)])
-    reach_y = max(abs(y) for y in [float(eye[1]), *(y for _, y in places)])
-    rooms.wall_in(room, dice, reach_x + 0.5, reach_y + 0.5)
-    rooms.furnish(room, dice, 4 + dice.below(14), _line_of_sight(eye, places))
+    _surround(room, dice, camera, places, 0.0)
+    rooms.furnish(room, dice, 4 + dice.below(14), _line_of_sight(camera.room_from_camera[:3, 3], places))
     first = _wardrobe(room, people, dice)
     sensors = (draw_sensor(dice),)
     exposures = (draw_exposure(dice),)
+    return Scene(room, (camera,), sensors, exposures, tuple(people), tuple(actors), first, dice.seed())
+
+
+def _surround(
+    room: Room, dice: Dice, camera: Camera, places: list[tuple[float, float]], least_height: float
+) -> None:
+    """Add walls that people and camera are inside of, and a ceiling not below ``least_height``."""
+    eye = camera.room_from_camera[:3, 3]
+    reach_x = max(abs(x) for x in [float(eye[0]), *(x for x, _ in places)])
+    reach_y = max(abs(y) for y in [float(eye[1]), *(y for _, y in places)])
+    rooms.wall_in(room, dice, reach_x + 0.5, reach_y + 0.5, least_height)
+
+
+def _round_a_table(room: Room, dice: Dice, count: int) -> list[Actor]:
+    """Add a table, bench or counter and up to ``count`` people about it, busy there; one may lie on it."""
+    half_length, half_width, surface = dice.between(0.4, 1.2), dice.between(0.25, 0.5), dice.between(0.7, 1.1)
+    yaw = dice.between(-math.pi, math.pi)
+    rooms.counter(room, dice, yaw, (half_length, half_width), surface)
+    actors: list[Actor] = []
+    if half_length > 0.8 and dice.chance(0.4):
+        head_first = yaw + (0.5 if dice.chance(0.5) else -0.5) * math.pi
+        actors.append(Actor("lie", 0.0, 0.0, head_first, dice.seed(), surface_m=surface + 0.01, tempo_s=4.0))
+    one_side = dice.chance(0.35)
+    for _ in range(count):
+        along = dice.between(-1.0, 1.0) * half_length
+        side = 1.0 if one_side or dice.chance(0.5) else -1.0
+        across = side * (half_width + dice.between(0.20, 0.40))
+        x, y = cos(yaw) * along - sin(yaw) * across, sin(yaw) * along + cos(yaw) * across
+        if any((x - a.x_m) ** 2 + (y - a.y_m) ** 2 < 0.2 for a in actors if a.activity != "lie"):
+            continue
+        facing = yaw + (math.pi if side > 0 else 0.0) + dice.near(0.0, 0.35)
+        activity = dice.pick(activities.TABLE_ACTIVITIES)
+        reach = dice.between(0.30, 0.52)
+        target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.05, 0.25))
+        actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
+    return actors
+
+
+def _standing_about(dice: Dice, crowd: int) -> list[Actor]:
+    """Draw people of a general group and what each of them does."""
+    shared_yaw = dice.between(-math.pi, math.pi)
+    together = dice.chance(0.35)
+    actors = []
+    for x, y in _general_group(dice, crowd):
+        activity = dice.pick(activities.GENERAL_ACTIVITIES)
+        yaw = shared_yaw + dice.near(0.0, 0.25) if together else dice.between(-math.pi, math.pi)
+        actors.append(Actor(activity, x, y, yaw, dice.seed(), tempo_s=dice.between(0.7, 1.8)))
+    return actors
+
+
+def everyday_scene(seed: int, sequence: int, crowd: int = 0) -> Scene:
+    """Return a scene of the everyday domain: people as collections of photographs have them.
+
+    From any height, knee to ceiling; standing about, or busy at tables and counters; in coats, aprons and
+    caps more often than in the general domain; behind furniture now and then. Nothing in it is of an
+    operating room.
+
+    Args:
+        seed: with sequence the key of the scene.
+        sequence: number of the sequence.
+        crowd: this many people more than usual.
+    """
+    dice = Dice(seed, sequence, 3)
+    room = Room.empty()
+    actors: list[Actor] = []
+    if dice.chance(0.4):
+        actors = _round_a_table(room, dice, crowd + 1 + dice.below(4))
+    else:
+        actors = _standing_about(dice, crowd)
+    people = [casting.anybody(dice) for _ in actors]
+    places = [(a.x_m, a.y_m) for a in actors]
+    for actor in actors:
+        room.take(actor.x_m, actor.y_m, 0.35)
+        if actor.activity == "sit":
+            or_equipment.stool(room, dice, actor.x_m, actor.y_m, 0.40)
+    nearest = dice.pick({"close": 0.15, "middle": 0.6, "far": 0.25})
+    low, high = {"close": (0.9, 1.7), "middle": (1.6, 3.2), "far": (3.0, 4.6)}[nearest]
+    focus = places[dice.below(len(places))]
+    aim_x, aim_y = focus if dice.chance(0.5) else (0.5 * focus[0], 0.5 * focus[1])
+    aimed_at = (aim_x, aim_y, dice.between(0.7, 1.4))
+    camera = camera_at_any_height(dice, aimed_at, dice.between(low, high), "camera_1")
+    _surround(room, dice, camera, places, float(camera.room_from_camera[2, 3]) + 0.15)
+    eye = camera.room_from_camera[:3, 3]
+    free = _line_of_sight(eye, places) if dice.chance(0.6) else [(float(eye[0]), float(eye[1]), 0.8)]
+    rooms.furnish(room, dice, 4 + dice.below(14), free)
+    first = _wardrobe(room, people, dice)
+    sensors, exposures = (draw_sensor(dice),), (draw_exposure(dice),)
     return Scene(room, (camera,), sensors, exposures, tuple(people), tuple(actors), first, dice.seed())
 
 

@@ -13,7 +13,7 @@ from orpose_core.simulation import activities, bodies
 from orpose_core.simulation.cameras import Camera
 from orpose_core.simulation.raycast import Solids, View, look, normals_of
 from orpose_core.simulation.rooms import ABSORPTION, GLOSS
-from orpose_core.simulation.scenes import Scene, general_scene, or_scene
+from orpose_core.simulation.scenes import Scene, everyday_scene, general_scene, or_scene
 from orpose_core.simulation.sensor import Sensor, sense
 from orpose_core.simulation.shading import look_from, shade
 from orpose_core.simulation.truth import joint_visibility, seen_boxes
@@ -22,7 +22,7 @@ from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame, Visibili
 
 Float64Array = NDArray[np.float64]
 
-DOMAINS = ("or", "general")
+DOMAINS = ("or", "general", "everyday")
 MODALITIES = ("depth", "color", "rgbd")
 _FIRST_SPLIT_KEY = 1 << 40
 _EPOCH_NS = 1_704_067_200_000_000_000  # 2024-01-01: stamps must be those of a plausible clock
@@ -34,11 +34,12 @@ class StreamConfig:
     """What a synthetic recording is like; with ``seed`` it fixes every byte of every frame.
 
     Attributes:
-        domain: "or" (operating rooms from the ceiling) or "general" (everyday rooms at eye level).
+        domain: "or" (operating rooms from the ceiling), "general" (everyday rooms at eye level) or "everyday"
+            (everyday rooms from any height, people at tables, too).
         size_hw: (height, width) of the frames, px; the cameras have 640x480 and are scaled.
         modality: "depth", "color" or "rgbd".
         seed: 0 to 2^32 - 1.
-        cameras: per room, 1 to 3 (general: 1). Frame ``index`` is camera ``index % cameras``.
+        cameras: per room, 1 to 3 ("or" alone; else 1). Frame ``index`` is camera ``index % cameras``.
         frames_per_sequence: moments of one sequence (one room, the same people, smooth motion); 1 = every
             frame
             has its own room.
@@ -179,6 +180,8 @@ class SimulatedFrame:
 def _scene(config: StreamConfig, sequence: int) -> Scene:
     if config.domain == "general":
         return general_scene(config.scene_seed, sequence, config.crowd)
+    if config.domain == "everyday":
+        return everyday_scene(config.scene_seed, sequence, config.crowd)
     return or_scene(config.scene_seed, sequence, config.rig, config.cameras, config.crowd)
 
 

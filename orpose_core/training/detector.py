@@ -39,8 +39,8 @@ class DetectorDataConfig:
     """What the detector is trained on.
 
     Attributes:
-        domain: of the synthetic room. The teacher's setting is ``"general"``: it never sees the rooms that it
-            will label.
+        domain: of the synthetic room. The teacher's setting is ``"everyday"``: it never sees the rooms
+            that it will label.
         render_hw: size of the images, rendered and trained on.
         crowd: this many people more than usual in each image.
         seed: of the simulation and of all random changes.
@@ -52,7 +52,7 @@ class DetectorDataConfig:
         augment: the random changes.
     """
 
-    domain: str = "general"
+    domain: str = "everyday"
     render_hw: tuple[int, int] = (240, 320)
     crowd: int = 1
     seed: int = 1

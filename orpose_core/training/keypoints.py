@@ -55,8 +55,8 @@ class KeypointDataConfig:
     """What the keypoint network is trained on.
 
     Attributes:
-        domain: of the synthetic room. The teacher's setting is ``"general"``: it never sees the rooms that it
-            will label.
+        domain: of the synthetic room. The teacher's setting is ``"everyday"``: it never sees the rooms
+            that it will label.
         render_hw: size of the images that crops are cut out of.
         crowd: this many people more than usual in each image.
         seed: of the simulation and of all random changes.
@@ -67,7 +67,7 @@ class KeypointDataConfig:
         augment: the random changes of a crop; its zoom and shift are about the padded box.
     """
 
-    domain: str = "general"
+    domain: str = "everyday"
     render_hw: tuple[int, int] = (240, 320)
     crowd: int = 2
     seed: int = 1

@@ -12,6 +12,7 @@ from orpose_core.models.student_config import StudentConfig
 from orpose_core.training.depthpose import gflops
 from orpose_core.training.run_folder import write_atomically
 from orpose_core.training.stage_card import (
+    domain_words,
     earlier_words,
     is_stage_file,
     norm_words,
@@ -66,7 +67,7 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         "## Training",
         "",
         f"{shown_words(facts['images'], facts.get('window_hw'))} of {facts['data']}"
-        + (f" (domains {', '.join(facts['domains'])})" if facts["domains"] else "")
+        + domain_words(facts["domains"])
         + f", {facts['steps']} steps, {facts['minutes']:g} minutes in {facts['processes']} process(es) of "
         f"{facts['threads']} thread(s){norm_words(facts)}{earlier_words(facts)}. "
         "The recipe is in `training/`.",

@@ -17,13 +17,13 @@ from orpose_core.models.stage_files import read_stage
 
 _LIMITS = {
     "detector": """\
-- Trained on synthetic people only, at eye level and in everyday clothes: bodies of simple solids, never a
+- Trained on synthetic people only, in everyday rooms and clothes: bodies of simple solids, never a
   recorded image. On real recordings use a detector that was trained on COCO.
 - Its scores are low: FCOS multiplies class and centreness. Take the threshold that
   `docs/results_teacher.md` says, not the 0.7 of detectors with two stages.
 - People of whom little is seen, and those who stand close together, are missed or merged.""",
     "keypoints": """\
-- Trained on synthetic people only, at eye level and in everyday clothes: bodies of simple solids, never a
+- Trained on synthetic people only, in everyday rooms and clothes: bodies of simple solids, never a
   recorded image. On real recordings use a network that was trained on COCO.
 - Crops of 96x128: small joints (eyes, ears, wrists) are less exact than in the published networks.
 - After a short training left and right are confused often. Look at the contact sheet of `orpose label` before
@@ -99,8 +99,8 @@ def _read(path: Path) -> tuple[nn.Module, str, dict[str, str], str]:
 def earlier_words(facts: dict[str, Any]) -> str:
     """Return a clause on the trainings before the last one, "" where there was none."""
     return "".join(
-        f", after {shown_words(e['images'], e.get('window_hw'))} in {e['steps']} steps and {e['minutes']:g} "
-        "minutes before that"
+        f", after {shown_words(e['images'], e.get('window_hw'))}{domain_words(e.get('domains'))} in "
+        f"{e['steps']} steps and {e['minutes']:g} minutes before that"
         for e in facts.get("earlier", [])
     )
 
@@ -110,13 +110,20 @@ def shown_words(count: int, window_hw: Sequence[int] | None) -> str:
     return f"{count} images" if window_hw is None else f"{count} windows of {window_hw[1]}x{window_hw[0]} px"
 
 
+def domain_words(domains: Sequence[str] | None) -> str:
+    """Return " (domains or, general)", "" where they are unknown or none."""
+    if not domains:
+        return ""
+    return f" (domain{'s' if len(domains) > 1 else ''} {', '.join(domains)})"
+
+
 def norm_words(facts: dict[str, Any]) -> str:
     """Return a clause on norms that were there only while the network trained, "" where there were none."""
     return ", batch-normalised while training" if facts.get("batch_norm") else ""
 
 
 def _training(kind: str, facts: dict[str, Any]) -> str:
-    domains = f" (domains {', '.join(facts['domains'])})" if facts["domains"] else ""
+    domains = domain_words(facts["domains"])
     seen = {
         "detector": f"{facts['images']} rendered images, each changed {facts.get('views')} times,",
         "keypoints": f"{facts['images']} rendered images, {facts.get('crops')} crops of each,",
@@ -138,7 +145,7 @@ def _scores(kind: str, facts: dict[str, Any]) -> list[str]:
         return _lifter_scores(scores, facts["splits"])
     frames = f"{scores['frames']} frames of" if "frames" in scores else "a part of"
     where = (
-        f"On {frames} the synthetic `{facts['split']}`, the domain it was trained on, which training never"
+        f"On {frames} the synthetic `{facts['split']}` (everyday people at eye level), which training never"
     )
     names = (
         {"box_AP": "box AP", "box_AP50": "AP50", "box_AP75": "AP75"}

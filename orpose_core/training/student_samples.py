@@ -57,7 +57,7 @@ class StudentDataConfig:
     folder: Path | None = None
     images: int = 0
     empty_images: bool = False
-    domains: tuple[str, ...] = ("general",)
+    domains: tuple[str, ...] = ("everyday",)
     domain_shares: tuple[float, ...] = ()
     render_hw: tuple[int, int] = (240, 320)
     crowd: int = 0

@@ -65,9 +65,11 @@ def trained_domains(files: TeacherFiles) -> dict[str, list[str]]:
             continue
         file = find_weights(path) if path.suffix in ("", SUFFIX) else path
         header = read_header(file) if file.suffix == SUFFIX else {}
-        seen = json.loads(header.get("training", "{}")).get("domains")
+        facts = json.loads(header.get("training", "{}"))
+        trainings = [facts, *facts.get("earlier", [])]
+        seen = dict.fromkeys(domain for training in trainings for domain in training.get("domains") or ())
         if seen:
-            domains[part] = seen
+            domains[part] = list(seen)
     return domains
 
 
@@ -166,7 +168,7 @@ def evaluate_teacher(
     Args:
         files: the teacher.
         frames: judged on.
-        tuning: of the domain that the teacher was trained on: the threshold of the boxes is chosen there.
+        tuning: of a domain that is not judged: the threshold of the boxes is chosen there.
         looks: how often it looks.
         progress: told what is done.
     """

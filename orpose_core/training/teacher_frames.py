@@ -46,7 +46,7 @@ class SplitConfig:
     """On what a stage of the teacher is scored while it trains and at its end.
 
     Attributes:
-        split: name of the simulated benchmark; that of the domain trained on, since the other is judged once.
+        split: name of the simulated benchmark; not the one that is judged in the end.
         frames: how many of its frames, spread evenly, during training; 0 = none.
         final_frames: how many at the end.
         size_hw: size at which they are rendered.

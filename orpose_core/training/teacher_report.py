@@ -107,7 +107,8 @@ _NAMES = {"detector": "detector", "keypoints": "keypoint network", "lifter": "li
 
 
 def _listed(domains: Sequence[str]) -> str:
-    return " and ".join(f"`{domain}`" for domain in domains)
+    names = [f"`{domain}`" for domain in domains]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _legend(results: dict[str, Any]) -> str:
@@ -165,7 +166,7 @@ def _table(looks: dict[str, Any]) -> list[str]:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     own = ", ".join(f"{name} {_number(look['box_AP_tuning'], 1, 100)}" for name, look in looks.items())
-    return [*lines, "", f"For comparison, box AP in the domain it was trained on: {own}."]
+    return [*lines, "", f"For comparison, box AP on everyday people at eye level: {own}."]
 
 
 def _calibration(looks: dict[str, Any]) -> list[str]:

@@ -35,7 +35,7 @@ SMALL = StreamConfig("or", (120, 160), seed=11)
 FRAMES = 25
 
 
-@pytest.fixture(scope="module", params=["or", "general"])
+@pytest.fixture(scope="module", params=["or", "general", "everyday"])
 def frames(request):
     config = replace(SMALL, domain=request.param, size_hw=(240, 320))
     return [simulate_frame(config, i) for i in range(FRAMES)]
@@ -124,11 +124,12 @@ def digest(frame) -> str:
 
 PINNED = {
     "or": "6f0ee5021f02c8e05b8b4a485064a16150c9e98c76fd28faf8ca6b2603d84d5b",
+    "everyday": "4c6db97db04cfd8ccd5d1b5a22cac99cf7331a4e67e342c7a298ea5ab9a8d4b6",
     "general": "df945511a36c06d750da5d9ff96fe77ffdd047b084d86745b11c08aab582815a",
 }
 
 
-@pytest.mark.parametrize("domain", ["or", "general"])
+@pytest.mark.parametrize("domain", ["or", "general", "everyday"])
 def test_same_seed_same_bytes_on_every_machine(domain):
     config = StreamConfig(domain, (96, 128), "rgbd", seed=2026)
     assert digest(simulate_frame(config, 3)) == PINNED[domain]
@@ -155,7 +156,7 @@ def test_modalities_agree_and_the_ideal_sensor_gives_the_true_depth():
     np.testing.assert_array_equal(ideal.frame.depth_m, ideal.true_depth_m)
 
 
-@pytest.mark.parametrize("domain", ["or", "general"])
+@pytest.mark.parametrize("domain", ["or", "general", "everyday"])
 def test_a_sequence_is_a_smooth_video_of_the_same_people(domain):
     config = replace(
         SMALL, domain=domain, frames_per_sequence=60, rate_hz=30.0, sensor=False, size_hw=(60, 80)
@@ -182,7 +183,15 @@ def test_bones_keep_their_length_whatever_a_person_does():
     bones = [("left_shoulder", "left_elbow", d[kinematics.UPPER_ARM]), ("right_elbow", "right_wrist", d[6]),
              ("left_hip", "left_knee", d[kinematics.THIGH]), ("right_knee", "right_ankle",
              d[kinematics.SHANK]), ("left_hip", "right_hip", 2 * d[kinematics.HIP_HALF])]  # fmt: skip
-    for n, activity in enumerate([*activities.GENERAL_ACTIVITIES, *activities.OR_ACTIVITIES, "lie", "wave"]):
+    for n, activity in enumerate(
+        [
+            *activities.GENERAL_ACTIVITIES,
+            *activities.TABLE_ACTIVITIES,
+            *activities.OR_ACTIVITIES,
+            "lie",
+            "wave",
+        ]
+    ):
         actor = activities.Actor(activity, 0.5, -0.2, 0.3 * n, n, (0.4, 0.3, 1.1), 0.9)
         joints, frames = kinematics.joints_of(activities.pose_at(actor, d, 0.7), d)
         for a, b, length in bones:
@@ -343,7 +352,27 @@ def test_bad_configurations_are_refused_by_name(field, value):
         StreamConfig(**{field: value})
 
 
-@pytest.mark.parametrize("domain", ["or", "general"])
+def test_everyday_cameras_hang_anywhere_and_people_sit_stand_lie_and_bend_over_tables():
+    scenes = [scene_of(StreamConfig("everyday", seed=9), i) for i in range(300)]
+    heights = np.array([s.cameras[0].room_from_camera[2, 3] for s in scenes])
+    assert heights.min() < 0.9 and heights.max() > 2.8
+    assert 0.3 < np.mean(heights > 1.8) < 0.6
+    for scene in scenes:
+        x, y, z = scene.cameras[0].room_from_camera[:3, 3]
+        assert (
+            z < scene.room.height_m
+            and abs(x) < scene.room.half_size_m[0]
+            and abs(y) < scene.room.half_size_m[1]
+        )
+        assert scene.people and all(person.role == "person" for person in scene.people)
+    done = {actor.activity for s in scenes for actor in s.actors}
+    assert {"lie", *activities.GENERAL_ACTIVITIES, *activities.TABLE_ACTIVITIES} - {"anything"} <= done
+    outfits = np.array([person.outfit for s in scenes for person in s.people])
+    for row in (bodies.GOWN, bodies.APRON_ON, bodies.CAP_VOLUME, bodies.MASKED, bodies.BACKPACK):
+        assert 0.03 < np.mean(outfits[:, row] > 0) < 0.5
+
+
+@pytest.mark.parametrize("domain", ["or", "general", "everyday"])
 def test_a_crowd_is_more_people_and_never_fills_an_empty_room(domain):
     usual = [scene_of(StreamConfig(domain, seed=5), i).people for i in range(60)]
     crowd = [scene_of(StreamConfig(domain, seed=5, crowd=3), i).people for i in range(60)]
@@ -355,9 +384,10 @@ def test_a_crowd_is_more_people_and_never_fills_an_empty_room(domain):
         assert any(n == 0 for n in more)
 
 
-def test_general_rooms_have_one_camera_and_indices_are_not_negative():
+@pytest.mark.parametrize("domain", ["general", "everyday"])
+def test_everyday_rooms_have_one_camera_and_indices_are_not_negative(domain):
     with pytest.raises(ValueError, match="cameras"):
-        StreamConfig("general", cameras=2)
+        StreamConfig(domain, cameras=2)
     with pytest.raises(ValueError, match="index of 0 or more, got -1"):
         simulate_frame(SMALL, -1)
 

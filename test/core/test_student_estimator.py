@@ -6,7 +6,7 @@ mirror give sharp ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,14 +23,14 @@ from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.evaluation.datasets import AnnotatedSet
 from orpose_core.evaluation.scores import score_poses
 from orpose_core.image_ops import low_resolution_frame
-from orpose_core.models.checkpoints import Checkpoint
+from orpose_core.models.checkpoints import Checkpoint, load_checkpoint
 from orpose_core.models.student import Student, StudentOutput
-from orpose_core.models.student_config import SMALL_STUDENT
+from orpose_core.models.student_config import SMALL_STUDENT, Place
 from orpose_core.models.student_heads import BranchMaps
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
 from orpose_core.student_estimator import student_image
-from orpose_core.types import Poses, PseudoLabels, RgbdFrame
+from orpose_core.types import FloatArray, Poses, PseudoLabels, RgbdFrame
 
 TINY = replace(
     SMALL_STUDENT,
@@ -156,30 +156,61 @@ def test_mirrored_input_gives_mirrored_output(student: Checkpoint, scene: tuple[
         np.testing.assert_allclose(getattr(back, name), getattr(there, name), atol=atol, err_msg=name)
 
 
-@pytest.mark.parametrize("flip", [False, True])
-def test_half_precision_moves_keypoints_by_less_than_half_a_pixel(
-    student: Checkpoint, scene: tuple[RgbdFrame, Poses], flip: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of the 53x40 image, all but a few: a map with two maxima alike has its keypoint at either.
+def as_read(checkpoint: Checkpoint, place: Place) -> Checkpoint:
+    """The same network, its joints read otherwise in their maps."""
+    config = replace(TINY, keypoint_place=place)
+    model = Student(config)
+    model.load_state_dict(checkpoint.model.state_dict())
+    return replace(checkpoint, model=model.eval(), config=config)
 
-    Over seeds 97 to 100 % stay, the median moves by 0.02 px. Decoding gives a keypoint to one px of the
-    network's image, here 1/3 px of the source, so that a maximum that moves does so by that much at least.
-    """
+
+def moved_by_half_precision(
+    checkpoint: Checkpoint, frames: Sequence[RgbdFrame], flip: bool, monkeypatch: pytest.MonkeyPatch
+) -> FloatArray:
+    """How far each joint (people, 24) moves, px of the frames; boxes and their scores must be the same."""
     monkeypatch.setattr(estimators, "bf16_is_fast", lambda _: True)  # emulated it is the same
+    exact, half = (estimator_of(checkpoint, flip, h) for h in (False, True))
+    assert half.info.backend.endswith("keypoint head bf16") and exact.info.backend.endswith("float32")
+    moved = []
+    for wanted, found in zip(exact.estimate(frames), half.estimate(frames), strict=True):
+        np.testing.assert_array_equal(found.boxes_px, wanted.boxes_px)
+        np.testing.assert_array_equal(found.person_scores, wanted.person_scores)
+        np.testing.assert_array_equal(np.isnan(found.xy_px), np.isnan(wanted.xy_px))
+        moved.append(np.linalg.norm(found.xy_px - wanted.xy_px, axis=-1))
+    joined = np.concatenate(moved)
+    assert np.any(joined > 0), "it was another computation"
+    return joined
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("place", "share"), [("mean", 1.0), ("peak", 0.95)])
+def test_half_precision_moves_keypoints_by_less_than_half_a_pixel(
+    student: Checkpoint,
+    scene: tuple[RgbdFrame, Poses],
+    place: Place,
+    share: float,
+    flip: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the 53x40 image: all that are read at the mean of their map; at the peak all but a few.
+
+    A map with two maxima alike has its peak at either.
+    """
     frames = [scene[0], mirrored(scene[0])]
-    exact, half = (estimator_of(student, flip, h) for h in (False, True))
-    assert half.info.backend.endswith("bf16") and exact.info.backend.endswith("float32")
-    moved, shifted = [], []
-    for wanted, found in zip(map(sure, exact.estimate(frames)), half.estimate(frames), strict=True):
-        assert len(wanted) >= 2
-        for m in range(len(wanted)):
-            distance = np.abs(found.boxes_px - wanted.boxes_px[m]).max(axis=1)
-            same = int(distance.argmin())
-            shifted.append(distance[same])
-            moved.append(np.linalg.norm(found.xy_px[same] - wanted.xy_px[m], axis=-1))
-    assert np.median(shifted) < 0.1
-    assert np.median(moved) < 0.1 and np.mean(np.concatenate(moved) < 0.5) > 0.9
-    assert np.any(np.concatenate(moved) > 0), "it was another computation"
+    moved = moved_by_half_precision(as_read(student, place), frames, flip, monkeypatch)
+    assert len(moved) >= 4
+    assert np.nanmedian(moved) < 0.1 and np.mean(moved[~np.isnan(moved)] < 0.5) >= share
+
+
+@pytest.mark.parametrize("name", ["student_small", "student_small_exact"])
+def test_half_precision_of_shipped_students(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rooms they never saw, at 53x40: nobody's box changes, and every joint stays within half a pixel."""
+    frames = []
+    for index in range(6):
+        rgb = simulate_frame(StreamConfig("or", (480, 640), "color", seed=91), index).frame.rgb
+        frames.append(low_resolution_frame(RgbdFrame(rgb, None, None), (40, 53)))
+    moved = moved_by_half_precision(load_checkpoint(name), frames, False, monkeypatch)
+    assert len(moved) >= 12 and np.nanmax(moved) < 0.5
 
 
 BOXES_XYWH = ([40, 60, 4, 6], [200, 8, 5, 5], [636, 470, 4, 10], [0, 0, 640, 480])

@@ -43,11 +43,13 @@ from orpose_core.training.keypoints import (
 )
 from orpose_core.training.model_card import write_card
 from orpose_core.training.run_folder import RunFolder
+from orpose_core.training.stage_card import stage_card
 from orpose_core.training.teacher_evaluation import (
     Look,
     TeacherFiles,
     best_box_score,
     evaluate_teacher,
+    trained_domains,
 )
 from orpose_core.training.teacher_frames import frames_of
 from orpose_core.training.teacher_report import RESULTS, write_teacher_report
@@ -217,10 +219,18 @@ def test_bad_stage_files_are_named(tmp_path: Path) -> None:
 def test_training_can_start_from_earlier_weights(tmp_path: Path) -> None:
     recipe = parse("x", DetectorRecipe, DETECTOR_MINIATURE).recipe
     model = DETECTOR.build(recipe)
-    DETECTOR.write(model, recipe, {"domains": []}, tmp_path / "earlier.safetensors")
+    seen = {"domains": ["general"], "steps": 1, "images": 4, "minutes": 0.1}
+    DETECTOR.write(model, recipe, seen, tmp_path / "earlier.safetensors")
     again = parse("x", DetectorRecipe, [*DETECTOR_MINIATURE, "--init", str(tmp_path / "earlier.safetensors")])
     for key, value in DETECTOR.build(again.recipe).state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[key], atol=1e-2, rtol=1e-2)
+    later = str(tmp_path / "later.safetensors")
+    DETECTOR.write(
+        model, recipe, {**seen, **DETECTOR.facts(again.recipe), "domains": ["everyday"]}, Path(later)
+    )
+    files = TeacherFiles("fcos_small", later, later, later)
+    assert trained_domains(files)["detector"] == ["everyday", "general"]
+    assert "4 images (domain general) in 1 steps" in stage_card(later)
 
 
 def test_calibration_of_known_answers() -> None:
