@@ -27,7 +27,7 @@ class PoseParameters:
         "Name of shipped weights, path of a checkpoint, or untrained:NAME for random weights.",
     )
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
-    half_precision: bool = parameter(True, "Compute in bfloat16 where the processor has it; the student in its keypoint head.")
+    half_precision: bool = parameter(True, "Compute in bfloat16 where that is fast.")
     threads: int = parameter(0, "CPU threads of the network; 0 = as torch has it.", low=0, high=256)
     flip_test: bool = parameter(
         True, "Average over the image and its mirror image: better, twice the work.", live=True
