@@ -46,8 +46,8 @@ class EstimatorConfig:
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         flip_test: average over the image and its mirror image: better, twice the work.
-        half_precision: bf16 where the processor multiplies it in hardware; of the student in the keypoint head
-            alone.
+        half_precision: bf16 where the processor multiplies it in hardware; of the student only its keypoint
+            head.
         threads: CPU threads of the network; None = as torch has it.
         decoder: thresholds of the depth networks' decoder.
         roi_decoder: thresholds of the student's decoder.
