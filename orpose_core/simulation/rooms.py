@@ -280,6 +280,16 @@ def _thing(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
             )
 
 
+def _take_table(
+    room: Room, centre: tuple[float, float], yaw: float, half_length: float, half_width: float
+) -> None:
+    """Mark the place of a table as taken, as seven circles along it."""
+    (x, y), c, s = centre, cos(yaw), sin(yaw)
+    for i in range(-3, 4):
+        px = i / 3.0 * half_length
+        room.take(x + c * px, y + s * px, half_width + 0.05)
+
+
 def counter(room: Room, dice: Dice, yaw: float, half: tuple[float, float], surface: float) -> None:
     """Add a table on legs or a closed counter at the origin, with things on it, and take its place.
 
@@ -316,9 +326,7 @@ def counter(room: Room, dice: Dice, yaw: float, half: tuple[float, float], surfa
         thing = room.material(some_color(dice), dice.between(0.0, 1.0), dice.between(0.0, 0.6))
         size = (dice.between(0.04, 0.22), dice.between(0.03, 0.14), h)
         room.box((c * px - s * py, s * px + c * py, surface + h), size, thing, yaw + dice.near(0.0, 0.3))
-    for i in range(-3, 4):
-        px = i / 3.0 * half[0]
-        room.take(c * px, s * px, half[1] + 0.05)
+    _take_table(room, (0.0, 0.0), yaw, *half)
 
 
 def wall_in(room: Room, dice: Dice, least_x: float, least_y: float, least_height: float = 0.0) -> None:
@@ -363,7 +371,7 @@ def operating_room(dice: Dice, half: tuple[float, float], centre: tuple[float, f
     room = Room.empty()
     floor_loss = dice.between(0.0, 0.3) if dice.chance(0.7) else dice.between(0.5, 1.2)
     add_shell(room, dice, half, dice.between(2.9, 3.3), floor_loss, dice.between(0.0, 0.3))
-    (x, y), c, s = centre, cos(yaw), sin(yaw)
+    x, y = centre
     surface, half_length, half_width = (
         dice.between(0.85, 1.05),
         dice.between(0.95, 1.05),
@@ -376,9 +384,7 @@ def operating_room(dice: Dice, half: tuple[float, float], centre: tuple[float, f
     room.box((x, y, 0.5 * surface - 0.05), (0.2, 0.16, 0.5 * surface - 0.05), steel, yaw)
     room.box((x, y, 0.06), (0.45, 0.25, 0.06), steel, yaw)
     room.table = (x, y, yaw, surface, half_length, half_width)
-    for i in range(-3, 4):
-        px = i / 3.0 * half_length
-        room.take(x + c * px, y + s * px, half_width + 0.05)
+    _take_table(room, centre, yaw, half_length, half_width)
     for _ in range(2):
         place = (dice.near(0.0, 1.1), dice.near(0.0, 1.1), room.height_m - 0.08)
         room.lights.append(Light(place, _lamp_color(dice, dice.between(0.7, 1.3))))

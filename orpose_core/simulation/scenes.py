@@ -98,6 +98,53 @@ def _general_group(dice: Dice, crowd: int) -> list[tuple[float, float]]:
     return places
 
 
+def _bystander(dice: Dice, x: float, y: float, activity: str, shared_yaw: float | None) -> Actor:
+    """Return somebody who stands free; facing roughly as the others do, or with None wherever."""
+    yaw = dice.between(-math.pi, math.pi) if shared_yaw is None else shared_yaw + dice.near(0.0, 0.25)
+    return Actor(activity, x, y, yaw, dice.seed(), tempo_s=dice.between(0.7, 1.8))
+
+
+def _settle(room: Room, dice: Dice, actor: Actor, radius_m: float) -> None:
+    """Take an actor's place in the room, and give them a stool if they sit."""
+    room.take(actor.x_m, actor.y_m, radius_m)
+    if actor.activity == "sit":
+        or_equipment.stool(room, dice, actor.x_m, actor.y_m, 0.40)
+
+
+def _within_reach(
+    dice: Dice, x: float, y: float, facing: float, surface_m: float
+) -> tuple[float, float, float]:
+    """Draw what hands at a table work at: before the person, a little above its surface."""
+    reach = dice.between(0.30, 0.52)
+    return x - reach * sin(facing), y + reach * cos(facing), surface_m + dice.between(0.05, 0.25)
+
+
+def _framing(
+    dice: Dice,
+    places: list[tuple[float, float]],
+    nearest: dict[str, float],
+    farthest_m: float,
+    on_somebody: float,
+    heights_m: tuple[float, float],
+) -> tuple[tuple[float, float, float], float]:
+    """Draw what a camera is aimed at, metres, and from how far.
+
+    Args:
+        dice: of the sequence.
+        places: of the people, at least one.
+        nearest: how often it is close, in the middle and far.
+        farthest_m: largest distance.
+        on_somebody: how often it aims at a person, not between them and the middle.
+        heights_m: range of the height that it aims at.
+    """
+    kind = dice.pick(nearest)
+    low, high = {"close": (0.9, 1.7), "middle": (1.6, 3.2), "far": (3.0, farthest_m)}[kind]
+    x, y = places[dice.below(len(places))]
+    if not dice.chance(on_somebody):
+        x, y = 0.5 * x, 0.5 * y
+    return (x, y, dice.between(*heights_m)), dice.between(low, high)
+
+
 def general_scene(seed: int, sequence: int, crowd: int = 0) -> Scene:
     """Return a scene of the general domain: eye level, everyday clothes, 0.8 to 6 m.
 
@@ -117,17 +164,11 @@ def general_scene(seed: int, sequence: int, crowd: int = 0) -> Scene:
         activity = dice.pick(activities.GENERAL_ACTIVITIES)
         if activity == "anything" and dice.chance(0.3):
             activity = "wave"
-        yaw = shared_yaw + dice.near(0.0, 0.25) if together else dice.between(-math.pi, math.pi)
-        actors.append(Actor(activity, x, y, yaw, dice.seed(), tempo_s=dice.between(0.7, 1.8)))
-        room.take(x, y, 0.35)
-        if activity == "sit":
-            or_equipment.stool(room, dice, x, y, 0.40)
-    nearest = dice.pick({"close": 0.2, "middle": 0.55, "far": 0.25})
-    low, high = {"close": (0.9, 1.7), "middle": (1.6, 3.2), "far": (3.0, 5.6)}[nearest]
-    focus = places[dice.below(len(places))] if places else (0.0, 0.0)
-    aim_x, aim_y = focus if dice.chance(0.6) else (0.5 * focus[0], 0.5 * focus[1])
-    height = dice.between(0.75, 1.45)
-    camera = eye_level_camera(dice, (aim_x, aim_y, height), dice.between(low, high), "camera_1")
+        actors.append(_bystander(dice, x, y, activity, shared_yaw if together else None))
+        _settle(room, dice, actors[-1], 0.35)
+    nearest = {"close": 0.2, "middle": 0.55, "far": 0.25}
+    focus_m, distance_m = _framing(dice, places, nearest, 5.6, 0.6, (0.75, 1.45))
+    camera = eye_level_camera(dice, focus_m, distance_m, "camera_1")
     _surround(room, dice, camera, places, 0.0)
     rooms.furnish(room, dice, 4 + dice.below(14), _line_of_sight(camera.room_from_camera[:3, 3], places))
     first = _wardrobe(room, people, dice)
@@ -165,8 +206,7 @@ def _round_a_table(room: Room, dice: Dice, count: int) -> list[Actor]:
             continue
         facing = yaw + (math.pi if side > 0 else 0.0) + dice.near(0.0, 0.35)
         activity = dice.pick(activities.TABLE_ACTIVITIES)
-        reach = dice.between(0.30, 0.52)
-        target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.05, 0.25))
+        target = _within_reach(dice, x, y, facing, surface)
         actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
     return actors
 
@@ -178,8 +218,7 @@ def _standing_about(dice: Dice, crowd: int) -> list[Actor]:
     actors = []
     for x, y in _general_group(dice, crowd):
         activity = dice.pick(activities.GENERAL_ACTIVITIES)
-        yaw = shared_yaw + dice.near(0.0, 0.25) if together else dice.between(-math.pi, math.pi)
-        actors.append(Actor(activity, x, y, yaw, dice.seed(), tempo_s=dice.between(0.7, 1.8)))
+        actors.append(_bystander(dice, x, y, activity, shared_yaw if together else None))
     return actors
 
 
@@ -205,15 +244,10 @@ def everyday_scene(seed: int, sequence: int, crowd: int = 0) -> Scene:
     people = [casting.anybody(dice) for _ in actors]
     places = [(a.x_m, a.y_m) for a in actors]
     for actor in actors:
-        room.take(actor.x_m, actor.y_m, 0.35)
-        if actor.activity == "sit":
-            or_equipment.stool(room, dice, actor.x_m, actor.y_m, 0.40)
-    nearest = dice.pick({"close": 0.15, "middle": 0.6, "far": 0.25})
-    low, high = {"close": (0.9, 1.7), "middle": (1.6, 3.2), "far": (3.0, 4.6)}[nearest]
-    focus = places[dice.below(len(places))]
-    aim_x, aim_y = focus if dice.chance(0.5) else (0.5 * focus[0], 0.5 * focus[1])
-    aimed_at = (aim_x, aim_y, dice.between(0.7, 1.4))
-    camera = camera_at_any_height(dice, aimed_at, dice.between(low, high), "camera_1")
+        _settle(room, dice, actor, 0.35)
+    nearest = {"close": 0.15, "middle": 0.6, "far": 0.25}
+    focus_m, distance_m = _framing(dice, places, nearest, 4.6, 0.5, (0.7, 1.4))
+    camera = camera_at_any_height(dice, focus_m, distance_m, "camera_1")
     _surround(room, dice, camera, places, float(camera.room_from_camera[2, 3]) + 0.15)
     eye = camera.room_from_camera[:3, 3]
     free = _line_of_sight(eye, places) if dice.chance(0.6) else [(float(eye[0]), float(eye[1]), 0.8)]
@@ -306,17 +340,12 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int, crowd: int =
         if place is None:
             continue
         x, y, facing = place
-        target = None
-        if role == "table":
-            reach = dice.between(0.30, 0.52)
-            target = (x - reach * sin(facing), y + reach * cos(facing), surface + dice.between(0.05, 0.25))
+        target = _within_reach(dice, x, y, facing, surface) if role == "table" else None
         people.append(
             casting.clinician(dice, (role == "table" and dice.chance(0.6)) or activity == "sterile")
         )
         actors.append(Actor(activity, x, y, facing, dice.seed(), target, tempo_s=dice.between(0.8, 2.0)))
-        room.take(x, y, 0.26)
-        if activity == "sit":
-            or_equipment.stool(room, dice, x, y, 0.40)
+        _settle(room, dice, actors[-1], 0.26)
     first = _wardrobe(room, people, dice)
     sensors = tuple(draw_sensor(dice, 0.8) for _ in cameras)
     exposures = tuple(draw_exposure(dice) for _ in cameras)
