@@ -161,7 +161,10 @@ class Journal:
 def _lines(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yield start and length in bytes and the entry of each whole line but the first."""
     with path.open("rb") as file:
-        start = len(file.readline())
+        header = file.readline()
+        if not header.endswith(b"\n"):
+            return  # its process is just beginning: what it writes next is the header, not an entry
+        start = len(header)
         for number, line in enumerate(file, start=2):
             if not line.endswith(b"\n"):
                 return

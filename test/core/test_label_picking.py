@@ -5,11 +5,14 @@ The detector here reads the number of people off the first pixel, so that every 
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -330,22 +333,22 @@ class NeverWaits:
 def label_together(world: int, sources: list[Path], teacher: Teacher, out: Path) -> list[object]:
     """Label with a thread per rank and return their summaries."""
     barrier = threading.Barrier(world)
-    summaries: list[object] = [None] * world
 
-    def work(rank: int) -> None:
+    def work(rank: int) -> object:
         try:
             group: Group = Together(rank, world, barrier)
-            summaries[rank] = label_recordings(sources, teacher, out, PICKED, None, group)
+            return label_recordings(sources, teacher, out, PICKED, None, group)
         except BaseException:
             barrier.abort()
             raise
 
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return summaries
+    with ThreadPoolExecutor(world) as pool:
+        threads = [pool.submit(work, rank) for rank in range(world)]
+    errors = [e for e in (t.exception() for t in threads) if e is not None]
+    for error in errors:  # of those that waited for the broken one only if there is no other
+        if not isinstance(error, threading.BrokenBarrierError):
+            raise error
+    return [thread.result() for thread in threads]
 
 
 def batches_by_rank(out: Path) -> list[int]:
@@ -400,6 +403,30 @@ def test_two_runs_do_not_write_into_one_folder(sources: list[Path], teacher: Tea
 
     with pytest.raises(ValueError, match="another process is labelling into this folder"):
         label_recordings(sources, teacher, tmp_path, PICKED, second)
+
+
+class _JustBeginning(io.BytesIO):
+    """A file whose header arrives right after its first line was looked for."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return b"" if self.tell() == 0 else super().readline(size)
+
+
+def test_the_header_of_a_rank_that_is_just_beginning_is_no_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", {"options": 1})
+    journal.add({"recording": 0, "batch": 0, "frames": [{}, {}]})
+    other = tmp_path / "journal.1.jsonl"
+    other.write_text('{"options": 1}\n')
+    opened, content = Path.open, other.read_bytes()
+
+    def open_(path: Path, *args: str, **more: str) -> IO[Any]:
+        return _JustBeginning(content) if path == other else opened(path, *args, **more)
+
+    monkeypatch.setattr(Path, "open", open_)
+    assert list(journal.done()) == [0]
+    assert journal.done()[0].frames == 2
 
 
 def test_a_journal_of_another_rank_and_other_settings_is_refused(tmp_path: Path) -> None:
