@@ -264,6 +264,7 @@ def _stage_times(estimator: PoseEstimator, repeats: int, batch: int) -> tuple[li
         depth_fields = encode_depth(frame.depth_m, "16UC1")
         messages.append((color_fields, depth_fields, frame.intrinsics))
     estimator.warm_up(batch)
+    on_gpu = torch.device(estimator.info.device).type == "cuda"
     samples: list[list[float]] = []
     people = 0
     for run in range(repeats + 2):
@@ -278,6 +279,8 @@ def _stage_times(estimator: PoseEstimator, repeats: int, batch: int) -> tuple[li
         images = estimator.prepare(small)
         marks.append(time.perf_counter())
         answer = estimator.run(images)
+        if on_gpu:
+            torch.cuda.synchronize()  # else the next stage would wait for this one
         marks.append(time.perf_counter())
         found = estimator.decode(answer, small)
         marks.append(time.perf_counter())

@@ -15,7 +15,7 @@ from orpose_core.types import Poses, RgbdFrame
 TEACHER = "teacher:"
 """How the description of a teacher begins."""
 
-_KEYS = ("detector", "detector_weights", "keypoints", "lifter", "flip", "size", "min_score")
+_KEYS = ("detector", "detector_weights", "keypoints", "lifter", "flip", "scales", "size", "min_score")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def teacher_estimator(description: str, device: str = "auto") -> TeacherEstimato
 
     Args:
         description: ``teacher:detector=NAME,detector_weights=FILE,keypoints=FILE,lifter=FILE`` and optionally
-            ``flip=no``, ``size=WxH`` (the images it looks at, default 640x480) and ``min_score=0.05``.
+            ``flip=no``, ``scales=240+320`` (image sides the detector looks at), ``size=WxH`` (the images it
+            looks at, default 640x480) and ``min_score=0.05``.
         device: auto, cpu, cuda.
 
     Raises:
@@ -93,12 +94,16 @@ def teacher_estimator(description: str, device: str = "auto") -> TeacherEstimato
         min_score = float(values.get("min_score", "0.05"))
     except ValueError:
         raise ValueError(f"{description}: expected a number as min_score") from None
+    sides = values.get("scales", "").split("+") if "scales" in values else []
+    if not all(side.isdecimal() and int(side) for side in sides):
+        raise ValueError(f"{description}: expected scales=PX+PX, got {values['scales']!r}")
     teacher = teacher_of(
         values["detector"],
         values.get("detector_weights"),
         values["keypoints"],
         values.get("lifter"),
         min_score=min_score,
+        scales=[int(side) for side in sides],
         flip=values.get("flip", "yes") == "yes",
         device=device,
     )

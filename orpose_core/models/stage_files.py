@@ -80,8 +80,8 @@ def earlier_training(path: str | Path | None) -> dict[str, Any]:
         path: of the file, or None = it starts from random weights.
 
     Returns:
-        Nothing, or ``earlier``: steps, images, minutes, windows and domains of each training before, the last
-        one first.
+        Nothing, or ``earlier``: steps, images, minutes, GPU, windows and domains of each training before, the
+        last one first.
     """
     if path is None:
         return {}
@@ -91,7 +91,9 @@ def earlier_training(path: str | Path | None) -> dict[str, Any]:
 def earlier_of(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Return ``earlier`` as :func:`earlier_training` does, of a weights file's metadata."""
     before = json.loads(metadata.get("training", "{}"))
-    facts = {name: before.get(name) for name in ("steps", "images", "minutes", "window_hw", "domains")}
+    facts = {
+        name: before.get(name) for name in ("steps", "images", "minutes", "device", "window_hw", "domains")
+    }
     return {"earlier": [facts, *before.get("earlier", [])]}
 
 

@@ -223,6 +223,8 @@ class Trainer:
     def run(self) -> RunState:
         """Train to the last step or the end of the time budget; return where the run stands."""
         first, batch = self.state.step, self.engine.batch * self.processes.world
+        device = self.processes.device
+        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         loader = data_loader(self.dataset, self.engine, first, self.processes, self.collate)
         model = DistributedDataParallel(self.model) if self.processes.world > 1 else self.model
         with closing(_Log(self, first)) as log:
@@ -238,7 +240,7 @@ class Trainer:
                 self.state.seconds += now - clock
                 self.state.step += 1
                 self.state.images += batch
-                self.state.processes = self.processes.world
+                self.state.processes, self.state.device = self.processes.world, gpu
                 log.step(losses)
                 every = self.engine.validate_steps
                 if every and self.state.step % every == 0 and self.state.step < self.engine.steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -130,7 +130,7 @@ class KeypointsRecipe:
 
     Attributes:
         model: the network.
-        init: file of an earlier training to start from; None = random weights.
+        init: file of an earlier training to start from, on crops of any size; None = random weights.
         data: what it is trained on.
         foreground: cells count ``1 + foreground * (height of the Gaussian there)`` times; 0 in the releases.
             It helps from random weights.
@@ -260,8 +260,10 @@ def _build(recipe: KeypointsRecipe) -> nn.Module:
     config = recipe.model.network()
     if recipe.init is not None:
         earlier = load_keypoint_network(recipe.init)
-        if earlier.config != config:
-            raise ValueError(f"{recipe.init}: expected {config}, got {earlier.config}")
+        if replace(earlier.config, input_hw=config.input_hw) != config:
+            raise ValueError(
+                f"{recipe.init}: expected {config}, of any input_hw, to start from, got {earlier.config}"
+            )
         return earlier.model
     torch.manual_seed(recipe.engine.seed)
     return build_keypoint_network(config)

@@ -15,6 +15,7 @@ from orpose_core.training.stage_card import (
     domain_words,
     earlier_words,
     is_stage_file,
+    machine_words,
     norm_words,
     shown_words,
     stage_card,
@@ -68,8 +69,8 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         "",
         f"{shown_words(facts['images'], facts.get('window_hw'))} of {facts['data']}"
         + domain_words(facts["domains"])
-        + f", {facts['steps']} steps, {facts['minutes']:g} minutes in {facts['processes']} process(es) of "
-        f"{facts['threads']} thread(s){norm_words(facts)}{earlier_words(facts)}. "
+        + f", {facts['steps']} steps, {facts['minutes']:g} minutes {machine_words(facts)}"
+        f"{norm_words(facts)}{earlier_words(facts)}. "
         "The recipe is in `training/`.",
         *_scores(facts.get("scores") or {}, facts.get("split", "")),
         *_real(real),

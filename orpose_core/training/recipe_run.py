@@ -115,6 +115,7 @@ def facts_of_run(kind: TrainedKind, recipe: Any, state: RunState) -> dict[str, A
         "share_waiting_for_data": round(state.waited_s / max(state.seconds, 1e-9), 4),
         "processes": max(state.processes, 1),
         "threads": torch.get_num_threads(),
+        "device": state.device,
         **kind.facts(recipe),
         **({} if state.earlier is None else {"earlier": state.earlier}),
     }

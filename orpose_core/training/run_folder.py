@@ -44,6 +44,7 @@ class RunState:
         other_s: wall-clock time spent on validations and checkpoints.
         validations: scores, each with its ``step`` and ``images``.
         processes: how many took the newest step together; 0 = none was taken.
+        device: name of the GPU that took the newest step; "" = a processor.
         earlier: the trainings of the weights that the run began with, as those said then; None = unknown. The
             file may be another one when the run ends.
     """
@@ -55,6 +56,7 @@ class RunState:
     other_s: float = 0.0
     validations: list[dict[str, float]] = field(default_factory=list)
     processes: int = 0
+    device: str = ""
     earlier: list[dict[str, Any]] | None = None
 
     @property

@@ -100,7 +100,8 @@ def earlier_words(facts: dict[str, Any]) -> str:
     """Return a clause on the trainings before the last one, "" where there was none."""
     return "".join(
         f", after {shown_words(e['images'], e.get('window_hw'))}{domain_words(e.get('domains'))} in "
-        f"{e['steps']} steps and {e['minutes']:g} minutes before that"
+        f"{e['steps']} steps and {e['minutes']:g} minutes"
+        f"{_on_gpu(e)} before that"
         for e in facts.get("earlier", [])
     )
 
@@ -115,6 +116,18 @@ def domain_words(domains: Sequence[str] | None) -> str:
     if not domains:
         return ""
     return f" (domain{'s' if len(domains) > 1 else ''} {', '.join(domains)})"
+
+
+def _on_gpu(facts: dict[str, Any]) -> str:
+    return f" on {facts['device']}" if facts.get("device") else ""
+
+
+def machine_words(facts: dict[str, Any]) -> str:
+    """Return where a training ran: on what GPU, or in how many processes of how many threads."""
+    count = facts["processes"]
+    if facts.get("device"):
+        return f"on {facts['device']}" if count == 1 else f"on {count} x {facts['device']}"
+    return f"in {count} process(es) of {facts['threads']} thread(s)"
 
 
 def norm_words(facts: dict[str, Any]) -> str:
@@ -132,7 +145,7 @@ def _training(kind: str, facts: dict[str, Any]) -> str:
     source = facts.get("source", "the synthetic room")
     return (
         f"From random weights, on synthetic people only: {seen} of {source}{domains}; {facts['steps']} "
-        f"steps, {facts['minutes']:g} minutes on processor cores that other work shared"
+        f"steps, {facts['minutes']:g} minutes {machine_words(facts)}"
         f"{earlier_words(facts)}. The recipe is in `training/`."
     )
 

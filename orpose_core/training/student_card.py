@@ -9,6 +9,7 @@ from typing import Any
 from orpose_core.data.json_files import read_json
 from orpose_core.models.checkpoints import Checkpoint
 from orpose_core.models.student_config import StudentConfig
+from orpose_core.training.stage_card import machine_words
 from orpose_core.training.student_findings import SCALES
 from orpose_core.training.student_validation import headline
 
@@ -65,7 +66,7 @@ def student_card(checkpoint: Checkpoint, scores: Path | None = None) -> str:
         "## Training",
         "",
         f"Row `{facts['row']}`: {facts['images']} images of {facts['data']}, {facts['steps']} steps, "
-        f"{facts['minutes']:g} minutes in {facts['processes']} process(es) of {facts['threads']} thread(s); "
+        f"{facts['minutes']:g} minutes {machine_words(facts)}; "
         f"images shrunk {ranges} times"
         + (", starting from a student trained before" if facts.get("started_from") else "")
         + ". The recipe is in `training/`, the comparison with the others in `docs/results_student.md`.",

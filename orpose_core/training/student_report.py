@@ -12,6 +12,7 @@ from orpose_core.data.json_files import read_json
 from orpose_core.models.checkpoints import load_checkpoint
 from orpose_core.models.student_config import StudentConfig
 from orpose_core.training.run_folder import RunFolder, write_atomically
+from orpose_core.training.stage_card import machine_words
 from orpose_core.training.student_findings import ABLATION, SCALES, Scores, findings
 from orpose_core.training.student_validation import headline
 
@@ -267,7 +268,7 @@ def _trained(rows: dict[str, Row]) -> list[str]:
             f"{row.full_hw[1]}x{row.full_hw[0]}; {r['images']} images ({r['steps']} steps of "
             f"{recipe['engine']['batch']}), {optim['name']}, learning rate {optim['lr']:g} "
             f"({optim['schedule']}), scales {ranges}; weights {weights}; {r['minutes']:g} minutes "
-            f"at {r['images_per_s']:g} images/s on {r['threads']} thread(s)."
+            f"at {r['images_per_s']:g} images/s {machine_words(r)}."
         )
     lines += ["", *_labels_of(rows)]
     return lines

@@ -135,7 +135,7 @@ def _setting(results: dict[str, Any]) -> list[str]:
     ]
     if seen:
         seen.append(
-            "Minutes on two shared processor cores, from random weights: this shows the procedure and its "
+            "They were trained for minutes, from random weights: this shows the procedure and its "
             "measurement, and is no match for networks trained on COCO."
         )
     return [

@@ -70,8 +70,9 @@ def test_a_description_makes_a_teacher_that_leaves_nobody_out() -> None:
     """`orpose label` leaves people of few confident joints out; average precision wants them all."""
     estimator = teacher_estimator(
         "teacher:detector=untrained:fcos_small,"
-        "keypoints=untrained:pose_hrnet_w4_64x64,flip=no,size=64x48,min_score=0"
+        "keypoints=untrained:pose_hrnet_w4_64x64,flip=no,size=64x48,scales=32+48,min_score=0"
     )
+    assert estimator._teacher.description()["detector"]["settings"]["scales"] == [32, 48]
     assert estimator.info.modality == "color" and not estimator.info.trained
     frame = RgbdFrame(np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8), None, None)
     (poses,) = estimator.estimate([frame])
@@ -89,6 +90,8 @@ def test_a_description_makes_a_teacher_that_leaves_nobody_out() -> None:
         ("teacher:detector=a", r"expected \['keypoints'\]"),
         ("teacher:detector=a,keypoints=b,flip=maybe", "flip=yes or flip=no"),
         ("teacher:detector=a,keypoints=b,min_score=high", "a number as min_score"),
+        ("teacher:detector=a,keypoints=b,scales=240,320", "expected KEY=VALUE"),
+        ("teacher:detector=a,keypoints=b,scales=240+", r"expected scales=PX\+PX, got '240\+'"),
     ],
 )
 def test_a_description_that_is_none_is_refused(description: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ from orpose_core.training.detector import (
     seen_boxes_of,
 )
 from orpose_core.training.keypoints import (
+    KEYPOINTS,
     KeypointDataConfig,
     KeypointSamples,
     KeypointsRecipe,
@@ -42,7 +44,8 @@ from orpose_core.training.keypoints import (
     true_boxes,
 )
 from orpose_core.training.model_card import write_card
-from orpose_core.training.run_folder import RunFolder
+from orpose_core.training.recipe_run import facts_of_run
+from orpose_core.training.run_folder import RunFolder, RunState
 from orpose_core.training.stage_card import stage_card
 from orpose_core.training.teacher_evaluation import (
     Look,
@@ -219,7 +222,9 @@ def test_bad_stage_files_are_named(tmp_path: Path) -> None:
 def test_training_can_start_from_earlier_weights(tmp_path: Path) -> None:
     recipe = parse("x", DetectorRecipe, DETECTOR_MINIATURE).recipe
     model = DETECTOR.build(recipe)
-    seen = {"domains": ["general"], "steps": 1, "images": 4, "minutes": 0.1}
+    seen = {
+        "domains": ["general"], "steps": 1, "images": 4, "minutes": 0.1, "processes": 1, "threads": 1,
+    }  # fmt: skip
     DETECTOR.write(model, recipe, seen, tmp_path / "earlier.safetensors")
     again = parse("x", DetectorRecipe, [*DETECTOR_MINIATURE, "--init", str(tmp_path / "earlier.safetensors")])
     for key, value in DETECTOR.build(again.recipe).state_dict().items():
@@ -231,6 +236,40 @@ def test_training_can_start_from_earlier_weights(tmp_path: Path) -> None:
     files = TeacherFiles("fcos_small", later, later, later)
     assert trained_domains(files)["detector"] == ["everyday", "general"]
     assert "4 images (domain general) in 1 steps" in stage_card(later)
+
+
+def test_keypoints_can_go_on_with_crops_of_another_size(tmp_path: Path) -> None:
+    recipe = parse("x", KeypointsRecipe, KEYPOINTS_MINIATURE).recipe
+    model = KEYPOINTS.build(recipe)
+    earlier = tmp_path / "earlier.safetensors"
+    KEYPOINTS.write(model, recipe, {}, earlier)
+    words = [*KEYPOINTS_MINIATURE, "--init", str(earlier), "--model.input_hw=[96,64]"]
+    larger = KEYPOINTS.build(parse("x", KeypointsRecipe, words).recipe)
+    for key, value in larger.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[key], atol=1e-2, rtol=1e-2)
+    assert larger(torch.zeros(1, 3, 96, 64)).shape == (1, 17, 24, 16)
+    for other in ("--model.layers=18", "--model.architecture=hrnet"):
+        with pytest.raises(ValueError, match=r"earlier\.safetensors: expected .*, of any input_hw"):
+            KEYPOINTS.build(parse("x", KeypointsRecipe, [*words, other]).recipe)
+
+
+def test_a_card_says_on_what_it_was_trained(tmp_path: Path) -> None:
+    recipe = parse("x", KeypointsRecipe, KEYPOINTS_MINIATURE).recipe
+    model, run = KEYPOINTS.build(recipe), RunState(step=2, images=8, seconds=60.0, processes=2)
+    facts = facts_of_run(KEYPOINTS, recipe, run) | {"threads": 3}
+    KEYPOINTS.write(model, recipe, facts, tmp_path / "cores.safetensors")
+    assert "2 steps, 1 minutes in 2 process(es) of 3 thread(s). The" in stage_card(
+        tmp_path / "cores.safetensors"
+    )
+    again = parse("x", KeypointsRecipe, [*KEYPOINTS_MINIATURE, "--init", str(tmp_path / "cores.safetensors")])
+    for path, device in (("gpu", "Some GPU"), ("later", "")):
+        facts = facts_of_run(KEYPOINTS, again.recipe, replace(run, device=device))
+        KEYPOINTS.write(model, again.recipe, facts, tmp_path / f"{path}.safetensors")
+        again = parse(
+            "x", KeypointsRecipe, [*KEYPOINTS_MINIATURE, "--init", str(tmp_path / "gpu.safetensors")]
+        )
+    assert "1 minutes on 2 x Some GPU, after 8 images" in stage_card(tmp_path / "gpu.safetensors")
+    assert "in 2 steps and 1 minutes on Some GPU before that" in stage_card(tmp_path / "later.safetensors")
 
 
 def test_calibration_of_known_answers() -> None:
