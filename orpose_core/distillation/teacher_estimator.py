@@ -94,7 +94,7 @@ def teacher_estimator(description: str, device: str = "auto") -> TeacherEstimato
         min_score = float(values.get("min_score", "0.05"))
     except ValueError:
         raise ValueError(f"{description}: expected a number as min_score") from None
-    sides = values.get("scales", "").split("+") if "scales" in values else []
+    sides = values["scales"].split("+") if "scales" in values else []
     if not all(side.isdecimal() and int(side) for side in sides):
         raise ValueError(f"{description}: expected scales=PX+PX, got {values['scales']!r}")
     teacher = teacher_of(

@@ -69,7 +69,7 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         "",
         f"{shown_words(facts['images'], facts.get('window_hw'))} of {facts['data']}"
         + domain_words(facts["domains"])
-        + f", {facts['steps']} steps, {facts['minutes']:g} minutes {machine_words(facts)}"
+        + f", {facts['steps']} steps, {facts['minutes']:g} minutes{machine_words(facts)}"
         f"{norm_words(facts)}{earlier_words(facts)}. "
         "The recipe is in `training/`.",
         *_scores(facts.get("scores") or {}, facts.get("split", "")),

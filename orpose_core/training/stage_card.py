@@ -100,8 +100,7 @@ def earlier_words(facts: dict[str, Any]) -> str:
     """Return a clause on the trainings before the last one, "" where there was none."""
     return "".join(
         f", after {shown_words(e['images'], e.get('window_hw'))}{domain_words(e.get('domains'))} in "
-        f"{e['steps']} steps and {e['minutes']:g} minutes"
-        f"{_on_gpu(e)} before that"
+        f"{e['steps']} steps and {e['minutes']:g} minutes{_on_gpu(e)} before that"
         for e in facts.get("earlier", [])
     )
 
@@ -119,15 +118,16 @@ def domain_words(domains: Sequence[str] | None) -> str:
 
 
 def _on_gpu(facts: dict[str, Any]) -> str:
-    return f" on {facts['device']}" if facts.get("device") else ""
+    """Return " on 2 x Some GPU", "" of a processor; of an earlier training the number of GPUs is unknown."""
+    if not facts.get("device"):
+        return ""
+    count = facts.get("processes", 1)
+    return f" on {f'{count} x ' if count > 1 else ''}{facts['device']}"
 
 
 def machine_words(facts: dict[str, Any]) -> str:
-    """Return where a training ran: on what GPU, or in how many processes of how many threads."""
-    count = facts["processes"]
-    if facts.get("device"):
-        return f"on {facts['device']}" if count == 1 else f"on {count} x {facts['device']}"
-    return f"in {count} process(es) of {facts['threads']} thread(s)"
+    """Return where a training ran, after a space: on what GPU, or in how many processes and threads."""
+    return _on_gpu(facts) or f" in {facts['processes']} process(es) of {facts['threads']} thread(s)"
 
 
 def norm_words(facts: dict[str, Any]) -> str:
@@ -145,7 +145,7 @@ def _training(kind: str, facts: dict[str, Any]) -> str:
     source = facts.get("source", "the synthetic room")
     return (
         f"From random weights, on synthetic people only: {seen} of {source}{domains}; {facts['steps']} "
-        f"steps, {facts['minutes']:g} minutes {machine_words(facts)}"
+        f"steps, {facts['minutes']:g} minutes{machine_words(facts)}"
         f"{earlier_words(facts)}. The recipe is in `training/`."
     )
 

@@ -66,7 +66,7 @@ def student_card(checkpoint: Checkpoint, scores: Path | None = None) -> str:
         "## Training",
         "",
         f"Row `{facts['row']}`: {facts['images']} images of {facts['data']}, {facts['steps']} steps, "
-        f"{facts['minutes']:g} minutes {machine_words(facts)}; "
+        f"{facts['minutes']:g} minutes{machine_words(facts)}; "
         f"images shrunk {ranges} times"
         + (", starting from a student trained before" if facts.get("started_from") else "")
         + ". The recipe is in `training/`, the comparison with the others in `docs/results_student.md`.",

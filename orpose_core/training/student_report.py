@@ -172,9 +172,9 @@ def _setting(rows: dict[str, Row]) -> list[str]:
     absent = [NAMES[name] for name in ROWS if name not in rows]
     lines = [
         f"{first.frames} frames of the synthetic `or-val-v1` (640x480), which no training sees, shrunk "
-        "bilinearly by the scale, enlarged bilinearly before they enter; the teacher looks at mirrored "
-        "images, too. Box and keypoint AP (AP50: OKS above 0.5) and PCK@0.2 in percent, MPJPE in mm over the "
-        "eight joints of the upper body. Small figures: the paper's row, on MVOR+, trained on 77,000 "
+        "bilinearly by the scale, enlarged bilinearly before they enter; the teacher looks at each "
+        "image as often as it does to label. Box and keypoint AP (AP50: OKS above 0.5) and PCK@0.2 in "
+        "percent, MPJPE in mm over the eight joints of the upper body. Small figures: the paper's row, on MVOR+, trained on 77,000 "
         "recorded images from COCO weights. Ours is a miniature on other data: compare the rows with each "
         "other, not the numbers with the paper's.",
     ]
@@ -268,7 +268,7 @@ def _trained(rows: dict[str, Row]) -> list[str]:
             f"{row.full_hw[1]}x{row.full_hw[0]}; {r['images']} images ({r['steps']} steps of "
             f"{recipe['engine']['batch']}), {optim['name']}, learning rate {optim['lr']:g} "
             f"({optim['schedule']}), scales {ranges}; weights {weights}; {r['minutes']:g} minutes "
-            f"at {r['images_per_s']:g} images/s {machine_words(r)}."
+            f"at {r['images_per_s']:g} images/s{machine_words(r)}."
         )
     lines += ["", *_labels_of(rows)]
     return lines

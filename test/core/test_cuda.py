@@ -17,6 +17,7 @@ from orpose_core.distillation.label_command import teacher_of
 from orpose_core.estimators import EstimatorConfig, load_estimator
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.training.model_card import write_card
 from orpose_core.types import FloatArray, Poses, RgbdFrame
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
@@ -106,4 +107,4 @@ def test_a_training_on_a_gpu_runs_is_resumed_and_is_read_on_the_processor(kind: 
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 6
     out = tmp_path / "exported.safetensors"
     assert main(["train", kind, "--resume", str(tmp_path / "run"), "--export", str(out)]) == 0
-    assert out.is_file()
+    assert f" on {torch.cuda.get_device_name()}" in write_card(str(out)).read_text()

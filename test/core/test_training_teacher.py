@@ -261,13 +261,10 @@ def test_a_card_says_on_what_it_was_trained(tmp_path: Path) -> None:
     assert "2 steps, 1 minutes in 2 process(es) of 3 thread(s). The" in stage_card(
         tmp_path / "cores.safetensors"
     )
-    again = parse("x", KeypointsRecipe, [*KEYPOINTS_MINIATURE, "--init", str(tmp_path / "cores.safetensors")])
-    for path, device in (("gpu", "Some GPU"), ("later", "")):
-        facts = facts_of_run(KEYPOINTS, again.recipe, replace(run, device=device))
-        KEYPOINTS.write(model, again.recipe, facts, tmp_path / f"{path}.safetensors")
-        again = parse(
-            "x", KeypointsRecipe, [*KEYPOINTS_MINIATURE, "--init", str(tmp_path / "gpu.safetensors")]
-        )
+    for before, name, device in (("cores", "gpu", "Some GPU"), ("gpu", "later", "")):
+        again = replace(recipe, init=tmp_path / f"{before}.safetensors")
+        facts = facts_of_run(KEYPOINTS, again, replace(run, device=device))
+        KEYPOINTS.write(model, again, facts, tmp_path / f"{name}.safetensors")
     assert "1 minutes on 2 x Some GPU, after 8 images" in stage_card(tmp_path / "gpu.safetensors")
     assert "in 2 steps and 1 minutes on Some GPU before that" in stage_card(tmp_path / "later.safetensors")
 
