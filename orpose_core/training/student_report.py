@@ -174,9 +174,9 @@ def _setting(rows: dict[str, Row]) -> list[str]:
         f"{first.frames} frames of the synthetic `or-val-v1` (640x480), which no training sees, shrunk "
         "bilinearly by the scale, enlarged bilinearly before they enter; the teacher looks at each "
         "image as often as it does to label. Box and keypoint AP (AP50: OKS above 0.5) and PCK@0.2 in "
-        "percent, MPJPE in mm over the eight joints of the upper body. Small figures: the paper's row, on MVOR+, trained on 77,000 "
-        "recorded images from COCO weights. Ours is a miniature on other data: compare the rows with each "
-        "other, not the numbers with the paper's.",
+        "percent, MPJPE in mm over the eight joints of the upper body. Small figures: the paper's row, on "
+        "MVOR+, trained on 77,000 recorded images from COCO weights. Ours is a miniature on other data: "
+        "compare the rows with each other, not the numbers with the paper's.",
     ]
     different = {(row.frames, row.dataset) for row in rows.values()}
     if len(different) > 1:
