@@ -19,16 +19,16 @@ import torch
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from orpose_core.checkpoints.keypoint_networks import random_keypoint_network
 from orpose_core.data.image_messages import encode_color, encode_depth
 from orpose_core.data.skeleton_messages import rosbags_types
-from orpose_core.distillation.detector import DetectorConfig, random_detector
-from orpose_core.distillation.keypoint_stage import KeypointStageConfig, TopDownKeypoints
-from orpose_core.distillation.label_options import LabelOptions
-from orpose_core.distillation.labelling import label_recordings
-from orpose_core.distillation.lifting import random_lifter
-from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher
+from orpose_core.labelling.labelling import label_recordings
+from orpose_core.labelling.options import LabelOptions
 from orpose_core.models.hrnet import HRNetConfig
-from orpose_core.models.keypoint_networks import random_keypoint_network
+from orpose_core.teacher.detector import DetectorConfig, random_detector
+from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints
+from orpose_core.teacher.lifting import random_lifter
+from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 
 SIZE_HW = (120, 160)
 RATE_HZ = 15

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.metrics.pck import PckConfig, match_by_extent
 from orpose_core.metrics.people import People
 from orpose_core.models import ModelConfig
-from orpose_core.models.checkpoints import load_checkpoint
 from orpose_core.skeleton import MVOR10, OPENPOSE18
-from orpose_core.training.engine import computes_in_bf16
-from orpose_core.training.samples import network_input
-from orpose_core.training.validation import ValidationConfig, detect
+from orpose_core.training.depthpose.samples import network_input
+from orpose_core.training.depthpose.validation import ValidationConfig, detect
+from orpose_core.training.engine.engine import computes_in_bf16
 from orpose_core.types import FloatArray, Poses, boxes_of_xywh
 
 LABELS = "depth_people_labels.json"

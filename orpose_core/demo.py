@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from orpose_core.data.recordings import RecordedFrame, SkipLog
-from orpose_core.estimate import Progress, RunOptions, estimate_recording, estimated_frames
+from orpose_core.checkpoints.files import UNTRAINED, weights_names
+from orpose_core.data.recordings.recording import RecordedFrame, SkipLog
+from orpose_core.estimation.estimate import Progress, RunOptions, estimate_recording, estimated_frames
 from orpose_core.estimators import PoseEstimator
-from orpose_core.models.checkpoints import UNTRAINED, weights_names
 from orpose_core.render import Picture, beside, contact_sheet, overlay, view_3d, write_picture, write_video
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.types import Poses, Visibility

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.decoding.flip import merged, with_mirror
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
 from orpose_core.decoding.roi import RoiDecoderConfig, decode_roi
@@ -28,10 +29,9 @@ from orpose_core.image_ops import (
     normalise_depth,
 )
 from orpose_core.models.builder import ModelConfig
-from orpose_core.models.checkpoints import Checkpoint, load_checkpoint
 from orpose_core.models.inference import MapPredictor, bf16_is_fast, choose_device
-from orpose_core.models.student import Student, StudentOutput
-from orpose_core.models.student_config import StudentConfig
+from orpose_core.models.student.config import StudentConfig
+from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
 from orpose_core.student_estimator import anchor_at_root, student_image
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame

@@ -28,11 +28,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from orpose_core.data.bags import discover_cameras
-from orpose_core.data.camera_streams import CameraTopics
-from orpose_core.distillation.label_results import LabelSummary
-from orpose_core.distillation.label_session import Heard, LabelSession
-from orpose_core.distillation.teacher import Teacher
+from orpose_core.data.recordings.bags import discover_cameras
+from orpose_core.data.recordings.camera_streams import CameraTopics
+from orpose_core.labelling.results import LabelSummary
+from orpose_core.labelling.session import Heard, LabelSession
+from orpose_core.teacher.teacher import Teacher
 from orpose_ros import conversions, parameters
 from orpose_ros.backlog import Backlog, Request
 from orpose_ros.diagnostics import NodeDiagnostics

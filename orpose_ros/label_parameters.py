@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orpose_core.distillation.label_command import teacher_of
-from orpose_core.distillation.label_options import LabelOptions
-from orpose_core.distillation.teacher import Teacher
 from orpose_core.image_ops import parse_resolution
+from orpose_core.labelling.options import LabelOptions
+from orpose_core.teacher.loading import teacher_of
+from orpose_core.teacher.teacher import Teacher
 from orpose_ros.input_watch import SILENCE_S
 from orpose_ros.parameters import parameter
 

@@ -7,7 +7,7 @@ import os
 
 
 def _benchmark_estimate(args: argparse.Namespace) -> int:
-    from orpose_core.benchmark import estimate
+    from orpose_core.benchmarking.benchmark import estimate
 
     print(
         estimate(
@@ -18,28 +18,28 @@ def _benchmark_estimate(args: argparse.Namespace) -> int:
 
 
 def _benchmark_surface_offsets(args: argparse.Namespace) -> int:
-    from orpose_core.benchmark import surface_offsets
+    from orpose_core.benchmarking.benchmark import surface_offsets
 
     print(surface_offsets(args.frames, args.seed))
     return 0
 
 
 def _benchmark_simulate(args: argparse.Namespace) -> int:
-    from orpose_core.benchmark import simulate
+    from orpose_core.benchmarking.benchmark import simulate
 
     print(simulate(args.frames, args.workers))
     return 0
 
 
 def _benchmark_decode(args: argparse.Namespace) -> int:
-    from orpose_core.benchmark import decode
+    from orpose_core.benchmarking.benchmark import decode
 
     print(decode(args.people))
     return 0
 
 
 def _benchmark_forward(args: argparse.Namespace) -> int:
-    from orpose_core.benchmark import forward
+    from orpose_core.benchmarking.benchmark import forward
 
     print(forward(args.model, args.repeats, args.threads, args.batch))
     return 0
@@ -47,7 +47,7 @@ def _benchmark_forward(args: argparse.Namespace) -> int:
 
 def _benchmark_train(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `orpose train` does
-    from orpose_core.benchmark import train
+    from orpose_core.benchmarking.benchmark import train
 
     print(train(args.config, args.steps, args.threads, args.workers))
     return 0

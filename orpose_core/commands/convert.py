@@ -6,7 +6,7 @@ import argparse
 
 
 def _run(args: argparse.Namespace) -> int:
-    from orpose_core.models.published import convert_checkpoint
+    from orpose_core.checkpoints.published import convert_checkpoint
 
     print(
         convert_checkpoint(

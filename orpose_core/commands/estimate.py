@@ -9,8 +9,9 @@ import sys
 def _run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from orpose_core.data.recordings import Modality, open_recording
-    from orpose_core.estimate import RunOptions, estimate_recording
+    from orpose_core.data.recordings.opening import open_recording
+    from orpose_core.data.recordings.recording import Modality
+    from orpose_core.estimation.estimate import RunOptions, estimate_recording
     from orpose_core.estimators import EstimatorConfig, load_estimator
     from orpose_core.image_ops import parse_resolution
     from orpose_core.types import Intrinsics

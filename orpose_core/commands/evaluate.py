@@ -45,7 +45,7 @@ def _loader(model: str | None) -> Callable[[str, str], Any] | None:
     """Return what loads a teacher, where one is asked for; None = weights, which load by themselves."""
     if not (model or "").startswith("teacher:"):
         return None
-    from orpose_core.distillation.teacher_estimator import teacher_estimator
+    from orpose_core.teacher.teacher_estimator import teacher_estimator
 
     return teacher_estimator
 

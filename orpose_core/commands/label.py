@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from orpose_core.distillation.label_options import LabelOptions
+    from orpose_core.labelling.options import LabelOptions
 
 
 _PATIENCE = timedelta(days=30)
@@ -19,10 +19,10 @@ _PATIENCE = timedelta(days=30)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from orpose_core.distillation.label_command import teacher_of
-    from orpose_core.distillation.labelling import label_recordings
-    from orpose_core.models.checkpoints import UNTRAINED
-    from orpose_core.training.distributed import processes
+    from orpose_core.checkpoints.files import UNTRAINED
+    from orpose_core.labelling.labelling import label_recordings
+    from orpose_core.teacher.loading import teacher_of
+    from orpose_core.training.engine.distributed import processes
 
     options = _options(args)
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
@@ -67,7 +67,7 @@ def _device(name: str, local_rank: int) -> str:
     """Return where this process computes: ``auto`` is a GPU of its own, else the CPU."""
     import torch
 
-    from orpose_core.training.distributed import chosen_device
+    from orpose_core.training.engine.distributed import chosen_device
 
     gpus = torch.cuda.device_count()
     if name == "auto" and 0 < gpus <= local_rank:
@@ -78,8 +78,8 @@ def _device(name: str, local_rank: int) -> str:
 
 
 def _options(args: argparse.Namespace) -> LabelOptions:
-    from orpose_core.distillation.label_options import LabelOptions
     from orpose_core.image_ops import parse_resolution
+    from orpose_core.labelling.options import LabelOptions
 
     return LabelOptions(
         keep=args.keep,
@@ -98,7 +98,7 @@ def _options(args: argparse.Namespace) -> LabelOptions:
 
 def _ready_files(args: argparse.Namespace) -> None:
     """Say which weight files are missing, or fetch what may be fetched."""
-    from orpose_core.distillation.weight_downloads import check_keypoint_file, ready_detector_file
+    from orpose_core.checkpoints.downloads import check_keypoint_file, ready_detector_file
 
     check_keypoint_file(args.keypoints)
     with tqdm(unit="B", unit_scale=True, desc="detector's weights", disable=args.quiet, delay=1) as bar:

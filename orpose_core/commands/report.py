@@ -8,12 +8,12 @@ from pathlib import Path
 
 def _run(args: argparse.Namespace) -> int:
     if args.what == "depthpose":
-        from orpose_core.training.report import write_report
+        from orpose_core.reports.depthpose_report import write_report
 
         text = write_report(args.sources, args.out or Path("docs/results_depthpose.md"), args.threads)
     elif args.what == "teacher":
-        from orpose_core.training.teacher_evaluation import TeacherFiles
-        from orpose_core.training.teacher_report import judge, write_teacher_report
+        from orpose_core.reports.teacher_evaluation import TeacherFiles
+        from orpose_core.reports.teacher_report import judge, write_teacher_report
 
         if len(args.sources) != 1:
             raise ValueError(f"expected one folder for the scores, got {len(args.sources)}")
@@ -22,11 +22,11 @@ def _run(args: argparse.Namespace) -> int:
             judge(files, args.sources[0], args.split, args.tuning_split, args.frames)
         text = write_teacher_report(args.sources[0], args.out or Path("docs/results_teacher.md"))
     elif args.what == "student":
-        from orpose_core.training.student_report import write_student_report
+        from orpose_core.reports.student_report import write_student_report
 
         text = write_student_report(args.sources, args.out or Path("docs/results_student.md"))
     else:
-        from orpose_core.training.model_card import write_card
+        from orpose_core.reports.model_card import write_card
 
         if len(args.sources) != 1:
             raise ValueError(f"expected one weights file, got {len(args.sources)}")

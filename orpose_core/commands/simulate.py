@@ -7,7 +7,7 @@ import os
 
 
 def _run(args: argparse.Namespace) -> int:
-    from orpose_core.data import simulated_command as command
+    from orpose_core.simulation.writers import command
 
     frames = command.frames_of(args.split, args.frames)
     if args.out is None and args.compare is None and args.contact_sheet is None:

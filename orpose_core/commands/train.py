@@ -12,7 +12,7 @@ def _run(args: argparse.Namespace) -> int:
     # OpenMP reads this once, when PyTorch is loaded. Threads that wait by spinning lose most of their time as
     # soon as another process wants a core; the one that prepares the data does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from orpose_core.training import commands
+    from orpose_core.training.engine import commands
 
     if args.what in TRAINED:
         return getattr(commands, f"train_{args.what}")(args.options)

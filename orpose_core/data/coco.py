@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.json_files import column, image_index, name_of, read_json, repeated, rows_of
-from orpose_core.data.json_files import write_json as write_json
+from orpose_core.data.json_columns import column, image_index, name_of, repeated, rows_of
+from orpose_core.files import read_json
+from orpose_core.files import write_json as write_json
 from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
 from orpose_core.types import Intrinsics, Poses, boxes_of_xywh

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from orpose_core.data.coco import FILE_SKELETONS, present
-from orpose_core.data.json_files import column, image_index, read_json, rows_of
+from orpose_core.data.json_columns import column, image_index, rows_of
+from orpose_core.files import read_json
 from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
 from orpose_core.skeleton import COCO17
 from orpose_core.types import Poses, boxes_of_xywh, xywh_of_boxes

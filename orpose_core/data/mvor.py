@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.data.coco import CocoTruth, Joints3D, coco_truth
-from orpose_core.data.json_files import read_json
+from orpose_core.files import read_json
 from orpose_core.geometry import project, transform_points
 from orpose_core.metrics.people import FloatArray, People, mean_or_nan
 from orpose_core.skeleton import MVOR10

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from orpose_core.decoding.oks_nms import suppress_by_oks
 from orpose_core.decoding.roi_peaks import highest_resampled
-from orpose_core.models.student import Student, StudentOutput
-from orpose_core.models.student_config import Place
+from orpose_core.models.student.config import Place
+from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import BODY24, COCO17, H36M17, Skeleton, by_name, convert_joints, joint_rules
 from orpose_core.types import Poses, Source3D
 

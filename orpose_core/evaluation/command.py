@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.json_files import write_json
 from orpose_core.evaluation.datasets import EvaluationSet, open_dataset
 from orpose_core.evaluation.run import Estimator, evaluate_model
 from orpose_core.evaluation.scores import PUBLISHED, STRICT, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report
+from orpose_core.files import write_json
 from orpose_core.image_ops import low_resolution_frame
 
 

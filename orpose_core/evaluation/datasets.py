@@ -13,10 +13,8 @@ import numpy as np
 
 from orpose_core.data.coco import CocoTruth
 from orpose_core.data.coco_results import poses_as_results
-from orpose_core.data.json_files import read_json
 from orpose_core.data.mvor import image_path, load_frame, read_mvor
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
-from orpose_core.data.simulated import ANNOTATIONS, MANIFEST, truth_place
 from orpose_core.evaluation.scores import (
     BENCHMARK,
     PUBLISHED,
@@ -25,7 +23,9 @@ from orpose_core.evaluation.scores import (
     evaluate_results,
     score_poses,
 )
+from orpose_core.files import read_json
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
+from orpose_core.simulation.writers.dataset import ANNOTATIONS, MANIFEST, truth_place
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Poses, RgbdFrame, Visibility
 

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from orpose_core import __version__
 from orpose_core.data.coco_results import poses_as_results
-from orpose_core.data.json_files import write_json
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation.datasets import AnnotatedSet, EvaluationSet
 from orpose_core.evaluation.scores import Evaluation, Protocol
+from orpose_core.files import write_json
 from orpose_core.image_ops import Resize, low_resolution_frame
 from orpose_core.types import Poses, RgbdFrame
 

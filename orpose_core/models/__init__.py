@@ -4,7 +4,7 @@ from orpose_core.models.builder import AnyConfig, ModelConfig, build_model, conf
 from orpose_core.models.depthpose import DepthPose, SrRtPose
 from orpose_core.models.maps import PoseMaps, StageMaps
 from orpose_core.models.rtpose import RTPose
-from orpose_core.models.student_config import SMALL_STUDENT, StudentConfig
+from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
 from orpose_core.models.super_resolution import SuperResolver
 
 __all__ = [

@@ -14,7 +14,7 @@ from orpose_core.models.rtpose import FEATURE_STRIDE, RTPose
 from orpose_core.models.super_resolution import UPSCALE, SuperResolver
 
 if TYPE_CHECKING:  # the student's modules are loaded only where a student is
-    from orpose_core.models.student_config import StudentConfig
+    from orpose_core.models.student.config import StudentConfig
 
 # Far beyond any use; a false config in a file must not make us build for hours.
 _LARGEST_WIDTH = 16.0
@@ -116,7 +116,7 @@ AnyConfig: TypeAlias = "ModelConfig | StudentConfig"
 def config_from_dict(values: dict[str, Any]) -> AnyConfig:
     """Build the config of whichever network ``values["architecture"]`` names."""
     if values.get("architecture") == "student":
-        from orpose_core.models.student_config import StudentConfig
+        from orpose_core.models.student.config import StudentConfig
 
         return StudentConfig.from_dict(values)
     return ModelConfig.from_dict(values)
@@ -145,7 +145,7 @@ def build_model(config: AnyConfig, seed: int | None = None) -> nn.Module:
             torch.manual_seed(seed)
             return build_model(config)
     if not isinstance(config, ModelConfig):
-        from orpose_core.models.student import Student
+        from orpose_core.models.student.network import Student
 
         return Student(config)
     model = _network(config)

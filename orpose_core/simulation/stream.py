@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.geometry import project
-from orpose_core.simulation import activities, bodies
-from orpose_core.simulation.cameras import Camera
-from orpose_core.simulation.raycast import Solids, View, look, normals_of
-from orpose_core.simulation.rooms import ABSORPTION, GLOSS
-from orpose_core.simulation.scenes import Scene, everyday_scene, general_scene, or_scene
-from orpose_core.simulation.sensor import Sensor, sense
-from orpose_core.simulation.shading import look_from, shade
+from orpose_core.simulation.people import activities, bodies
+from orpose_core.simulation.rooms.rooms import ABSORPTION, GLOSS
+from orpose_core.simulation.rooms.scenes import Scene, everyday_scene, general_scene, or_scene
+from orpose_core.simulation.sensing.cameras import Camera
+from orpose_core.simulation.sensing.raycast import Solids, View, look, normals_of
+from orpose_core.simulation.sensing.sensor import Sensor, sense
+from orpose_core.simulation.sensing.shading import look_from, shade
 from orpose_core.simulation.truth import joint_visibility, seen_boxes
 from orpose_core.skeleton import BODY24
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame, Visibility

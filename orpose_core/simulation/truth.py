@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from orpose_core.simulation import kinematics as k
+from orpose_core.simulation.people import kinematics as k
 from orpose_core.types import Visibility
 
 Float64Array = NDArray[np.float64]

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from orpose_core.training.run_folder import RunFolder
+from orpose_core.training.engine.run_folder import RunFolder
 
 _STEP_KEYS = {"name", "train", "config", "set", "run", "makes"}
 

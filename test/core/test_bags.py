@@ -10,10 +10,11 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from orpose_core.data.bags import BagRecording, discover_cameras
-from orpose_core.data.image_folders import ImageRecording
 from orpose_core.data.image_messages import encode_color, encode_depth, encode_intrinsics
-from orpose_core.data.recordings import SkipLog, open_recording
+from orpose_core.data.recordings.bags import BagRecording, discover_cameras
+from orpose_core.data.recordings.image_folders import ImageRecording
+from orpose_core.data.recordings.opening import open_recording
+from orpose_core.data.recordings.recording import SkipLog
 from orpose_core.types import Intrinsics
 
 _CAMERA = Intrinsics(52.5, 52.0, 31.5, 23.5, 64, 48)

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 
+from orpose_core.checkpoints.detectron_files import load_cascade, read_detectron_file
 from orpose_core.cli import main
-from orpose_core.distillation.detector import (
+from orpose_core.models.cascade.config import CASCADES, SMALL_CASCADE, X152, CascadeConfig
+from orpose_core.models.cascade.rcnn import CascadeRcnn, ShortestSide
+from orpose_core.teacher.detector import (
     DetectorConfig,
     TorchvisionDetector,
     load_detector,
     random_detector,
 )
-from orpose_core.models.cascade_config import CASCADES, SMALL_CASCADE, X152, CascadeConfig
-from orpose_core.models.cascade_rcnn import CascadeRcnn, ShortestSide
-from orpose_core.models.detectron_files import load_cascade, read_detectron_file
 
 DATA = Path(__file__).parent / "data"
 RECORD = json.loads((DATA / "cascade_rcnn.json").read_text())

@@ -11,14 +11,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from orpose_core.models import DepthPose, ModelConfig, build_model
-from orpose_core.models import checkpoints as module
-from orpose_core.models.checkpoints import (
+from orpose_core.checkpoints import files as module
+from orpose_core.checkpoints.files import (
     load_checkpoint,
     save_checkpoint,
     untrained_config,
     weights_names,
 )
+from orpose_core.models import DepthPose, ModelConfig, build_model
 
 TINY = {"width": 0.1, "sr_width": 0.1, "input_hw": (12, 16), "full_hw": (48, 64)}
 

@@ -13,11 +13,11 @@ import pytest
 
 from orpose_core.data.coco import coco_truth, read_coco
 from orpose_core.data.coco_results import poses_as_results, read_results, result_people, result_poses
-from orpose_core.data.json_files import read_json, write_json
 from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY, image_path, load_frame, mvor_truth
 from orpose_core.evaluation import evaluate_model, evaluate_results
 from orpose_core.evaluation.datasets import AnnotatedSet, SimulatedFolder, as_mvor_annotates, open_dataset
 from orpose_core.evaluation.scores import BENCHMARK, PUBLISHED, score_poses
+from orpose_core.files import read_json, write_json
 from orpose_core.skeleton import BODY24, COCO17, MVOR10
 from orpose_core.types import Poses
 
@@ -229,9 +229,9 @@ def test_written_files_appear_whole(tmp_path: Path) -> None:
 
 
 def test_a_simulated_folder_is_evaluated(tmp_path: Path) -> None:
-    from orpose_core.data.simulated import write_dataset
     from orpose_core.estimators import EstimatorConfig, load_estimator
     from orpose_core.simulation import StreamConfig, simulate_frame
+    from orpose_core.simulation.writers.dataset import write_dataset
 
     config = StreamConfig(size_hw=(120, 160), seed=5, modality="depth")
     write_dataset(config, 3, tmp_path / "data")

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from orpose_core.decoding.roi import RoiDecoderConfig, decode_roi
-from orpose_core.models.checkpoints import load_checkpoint
-from orpose_core.models.convert_orpose_color import (
+from orpose_core.checkpoints.convert_orpose_color import (
     read_h36_statistics,
     student_from_orpose_color,
     student_key,
 )
-from orpose_core.models.published import convert_checkpoint
-from orpose_core.models.student import Student
-from orpose_core.models.student_config import StudentConfig
+from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.checkpoints.published import convert_checkpoint
+from orpose_core.decoding.roi import RoiDecoderConfig, decode_roi
+from orpose_core.models.student.config import StudentConfig
+from orpose_core.models.student.network import Student
 from orpose_core.skeleton import COCO17, H36M17
 
 DATA = Path(__file__).parent / "data"

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from orpose_core.cli import main
-from orpose_core.data.simulated import write_dataset
-from orpose_core.distillation.label_command import teacher_of
 from orpose_core.estimators import EstimatorConfig, load_estimator
 from orpose_core.image_ops import low_resolution_frame
+from orpose_core.reports.model_card import write_card
 from orpose_core.simulation import StreamConfig, simulate_frame
-from orpose_core.training.model_card import write_card
+from orpose_core.simulation.writers.dataset import write_dataset
+from orpose_core.teacher.loading import teacher_of
 from orpose_core.types import FloatArray, Poses, RgbdFrame
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")

@@ -20,11 +20,11 @@ from orpose_core.decoding.roi import (
     map_spread,
 )
 from orpose_core.decoding.roi_peaks import highest_resampled
-from orpose_core.distillation.losses import keypoint_cells
-from orpose_core.models.student import Student, StudentOutput, mirror_boxes
-from orpose_core.models.student_config import SMALL_STUDENT, StudentConfig
-from orpose_core.models.student_heads import BranchMaps
+from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
+from orpose_core.models.student.heads import BranchMaps
+from orpose_core.models.student.network import Student, StudentOutput, mirror_boxes
 from orpose_core.skeleton import BODY24, COCO17, H36M17, convert_joints
+from orpose_core.training.student.losses import keypoint_cells
 from orpose_core.types import Poses, Source3D
 
 SIDE = 56

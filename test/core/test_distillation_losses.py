@@ -9,13 +9,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from orpose_core.distillation.detection_losses import (
+from orpose_core.models.lifter import Lifter, LiftingStatistics
+from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
+from orpose_core.models.student.network import Student
+from orpose_core.models.student.rpn import decode_boxes, encode_boxes
+from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.training.student.detection_losses import (
     DetectionLossConfig,
     match_anchors,
     sample,
     sample_regions,
 )
-from orpose_core.distillation.losses import (
+from orpose_core.training.student.losses import (
     LabelSet,
     StudentLoss,
     StudentLossConfig,
@@ -24,11 +29,6 @@ from orpose_core.distillation.losses import (
     lifting_loss,
     student_targets,
 )
-from orpose_core.models.lifter import Lifter, LiftingStatistics
-from orpose_core.models.student import Student
-from orpose_core.models.student_config import SMALL_STUDENT, StudentConfig
-from orpose_core.models.student_rpn import decode_boxes, encode_boxes
-from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.types import Poses, PseudoLabels
 
 HW = (96, 128)

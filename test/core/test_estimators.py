@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import nn
 
+from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.data.targets import render_targets
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
 from orpose_core.image_ops import Resize, low_resolution_depth, low_resolution_frame
 from orpose_core.models.builder import ModelConfig, build_model
-from orpose_core.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.models.maps import PoseMaps, StageMaps
-from orpose_core.models.student_config import SMALL_STUDENT
+from orpose_core.models.student.config import SMALL_STUDENT
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import OPENPOSE18
 from orpose_core.types import Poses, RgbdFrame

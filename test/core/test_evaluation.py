@@ -14,7 +14,6 @@ import pytest
 
 from orpose_core.cli import main
 from orpose_core.data.coco_results import poses_as_results
-from orpose_core.data.json_files import read_json, write_json
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation import (
     DATASETS,
@@ -30,6 +29,7 @@ from orpose_core.evaluation.command import pictures_of
 from orpose_core.evaluation.datasets import AnnotatedSet, as_mvor_annotates, spread
 from orpose_core.evaluation.plots import plot_evaluation, worst_images
 from orpose_core.evaluation.run import RECORDS, in_source_pixels
+from orpose_core.files import read_json, write_json
 from orpose_core.image_ops import Resize
 from orpose_core.simulation import simulate_frame, split_config
 from orpose_core.skeleton import BODY24, COCO17, MVOR10

@@ -10,13 +10,13 @@ from types import ModuleType
 import pytest
 import torch
 
-from orpose_core.models.hrnet import HRNetConfig
-from orpose_core.models.keypoint_networks import (
+from orpose_core.checkpoints.keypoint_networks import (
     build_keypoint_network,
     keypoint_config,
     load_keypoint_network,
     random_keypoint_network,
 )
+from orpose_core.models.hrnet import HRNetConfig
 from orpose_core.models.simple_baselines import SimpleBaselinesConfig
 
 DATA = Path(__file__).parent / "data"

@@ -22,21 +22,21 @@ from rosbags.typesys import Stores, get_typestore
 
 from orpose_core.cli import build_parser
 from orpose_core.data.image_messages import encode_color
-from orpose_core.data.recordings import RecordedFrame
+from orpose_core.data.recordings.recording import RecordedFrame
 from orpose_core.data.skeleton_messages import rosbags_types
-from orpose_core.distillation.frame_picking import (
+from orpose_core.labelling.journal import Journal
+from orpose_core.labelling.labelling import Group, label_recordings
+from orpose_core.labelling.options import LabelOptions
+from orpose_core.labelling.picking import (
     Balance,
     chosen_frames,
     in_motion,
     moved_share,
     uniquely_named,
 )
-from orpose_core.distillation.journal import Journal
-from orpose_core.distillation.label_options import LabelOptions
-from orpose_core.distillation.labelling import Group, label_recordings
-from orpose_core.distillation.stages import PersonBoxes, Picture, StageInfo
-from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher
 from orpose_core.skeleton import COCO17
+from orpose_core.teacher.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 from orpose_core.types import Poses, RgbdFrame
 
 SIZE_HW = (24, 32)
@@ -296,10 +296,10 @@ def test_killed_while_results_are_written_it_comes_out_byte_for_byte(
     def killed(*args: object) -> None:
         raise _Killed
 
-    for step in ("orpose_core.distillation.label_results.write_label_sheet", "pathlib.Path.unlink"):
+    for step in ("orpose_core.labelling.results.write_label_sheet", "pathlib.Path.unlink"):
         with monkeypatch.context() as patch, pytest.raises(_Killed):
             if step.endswith("unlink"):  # the images that balance leaves out are being removed
-                patch.setattr("orpose_core.distillation.labelling.remove_unlisted", killed)
+                patch.setattr("orpose_core.labelling.labelling.remove_unlisted", killed)
             else:
                 patch.setattr(step, killed)
             label_recordings(sources, teacher, tmp_path, PICKED)

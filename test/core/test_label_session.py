@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orpose_core.data.camera_streams import CameraTopics
 from orpose_core.data.image_messages import encode_color, encode_depth, encode_intrinsics
-from orpose_core.distillation.label_command import teacher_of
-from orpose_core.distillation.label_options import LabelOptions
-from orpose_core.distillation.label_session import Heard, LabelSession
-from orpose_core.distillation.stamp_gaps import Gap, StampGaps
-from orpose_core.distillation.teacher import Teacher
+from orpose_core.data.recordings.camera_streams import CameraTopics
+from orpose_core.labelling.options import LabelOptions
+from orpose_core.labelling.session import Heard, LabelSession
+from orpose_core.labelling.stamp_gaps import Gap, StampGaps
+from orpose_core.teacher.loading import teacher_of
+from orpose_core.teacher.teacher import Teacher
 from orpose_core.types import Intrinsics
 
 COLOR, DEPTH, INFO = "/door/color/image_raw", "/door/depth/image_raw", "/door/camera_info"

@@ -9,21 +9,21 @@ import cv2
 import numpy as np
 import pytest
 
+from orpose_core.checkpoints.keypoint_networks import random_keypoint_network
 from orpose_core.cli import main
 from orpose_core.data.coco import read_coco
-from orpose_core.data.recordings import RecordedFrame
-from orpose_core.data.simulated_bags import write_bag
-from orpose_core.distillation.detector import DetectorConfig, random_detector
-from orpose_core.distillation.frame_picking import at_rate
-from orpose_core.distillation.keypoint_stage import KeypointStageConfig, TopDownKeypoints
-from orpose_core.distillation.label_files import read_label_file
-from orpose_core.distillation.label_options import LabelOptions
-from orpose_core.distillation.labelling import label_recordings
-from orpose_core.distillation.lifting import random_lifter
-from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher
+from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.labelling.label_files import read_label_file
+from orpose_core.labelling.labelling import label_recordings
+from orpose_core.labelling.options import LabelOptions
+from orpose_core.labelling.picking import at_rate
 from orpose_core.models.hrnet import HRNetConfig
-from orpose_core.models.keypoint_networks import random_keypoint_network
 from orpose_core.simulation.stream import StreamConfig
+from orpose_core.simulation.writers.bags import write_bag
+from orpose_core.teacher.detector import DetectorConfig, random_detector
+from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints
+from orpose_core.teacher.lifting import random_lifter
+from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 from orpose_core.types import RgbdFrame
 
 DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"

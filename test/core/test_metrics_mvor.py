@@ -11,9 +11,9 @@ import pytest
 
 from orpose_core.data.coco import CocoTruth, coco_truth
 from orpose_core.data.coco_results import read_results, result_people
-from orpose_core.data.json_files import read_json, write_json
 from orpose_core.data.mvor import cameras_of, image_path, mvor_truth, read_mvor
 from orpose_core.evaluation import STRICT, evaluate_files
+from orpose_core.files import read_json, write_json
 from orpose_core.geometry import project, transform_points
 from orpose_core.metrics.coco_ap import coco_ap
 from orpose_core.metrics.mpjpe import mpjpe_of_poses

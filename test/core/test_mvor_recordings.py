@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from orpose_core.data.mvor_recordings import MvorRecording
-from orpose_core.data.recordings import open_recording
+from orpose_core.data.recordings.mvor import MvorRecording
+from orpose_core.data.recordings.opening import open_recording
 
 SIZE_HW = (48, 64)
 

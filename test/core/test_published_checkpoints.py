@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.checkpoints.published import convert_checkpoint, initialise_from_rtpose, read_state_dict
 from orpose_core.cli import main
 from orpose_core.models import ModelConfig, build_model
-from orpose_core.models.checkpoints import load_checkpoint
-from orpose_core.models.published import convert_checkpoint, initialise_from_rtpose, read_state_dict
 
 DATA = Path(__file__).parent / "data"
 

@@ -17,15 +17,16 @@ import numpy as np
 import pytest
 
 from orpose_core import cli
-from orpose_core.data import simulated, simulated_statistics
 from orpose_core.data.image_messages import decode_color, decode_depth, intrinsics_of
 from orpose_core.data.mvor import read_mvor
-from orpose_core.data.simulated import image_id, truth_record, write_dataset
-from orpose_core.data.simulated_bags import quaternion_of, write_bag
-from orpose_core.data.simulated_pictures import contact_sheet
 from orpose_core.data.skeleton_messages import from_skeletons, rosbags_types
 from orpose_core.geometry import project
 from orpose_core.simulation import StreamConfig, arithmetic, simulate_frame, split_config
+from orpose_core.simulation.writers import dataset as simulated
+from orpose_core.simulation.writers import statistics as simulated_statistics
+from orpose_core.simulation.writers.bags import quaternion_of, write_bag
+from orpose_core.simulation.writers.dataset import image_id, truth_record, write_dataset
+from orpose_core.simulation.writers.pictures import contact_sheet
 from orpose_core.skeleton import COCO17, MVOR10
 from orpose_core.types import Intrinsics
 
@@ -134,7 +135,7 @@ def test_a_run_that_stops_anywhere_resumes_to_the_same_bytes(recording, tmp_path
 def test_a_killed_run_leaves_only_whole_files(tmp_path):
     code = (
         "from orpose_core.simulation import StreamConfig\n"
-        "from orpose_core.data.simulated import write_dataset\n"
+        "from orpose_core.simulation.writers.dataset import write_dataset\n"
         "c = StreamConfig('or', (60, 80), 'rgbd', seed=5, cameras=2, frames_per_sequence=2)\n"
         f"write_dataset(c, 4000, {str(tmp_path / 'long')!r})\n"
     )

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from orpose_core.simulation import arithmetic, raycast
-from orpose_core.simulation.raycast import Solids, look, normals_of
+from orpose_core.simulation import arithmetic
+from orpose_core.simulation.sensing import raycast
+from orpose_core.simulation.sensing.raycast import Solids, look, normals_of
 from orpose_core.types import Intrinsics
 
 pytestmark = pytest.mark.timeout(900)  # the first run compiles for a minute of processor time

@@ -13,17 +13,14 @@ from orpose_core.geometry import project
 from orpose_core.simulation import (
     SPLITS,
     StreamConfig,
-    activities,
-    bodies,
-    casting,
-    kinematics,
-    raycast,
     simulate_frame,
     split_config,
 )
-from orpose_core.simulation.cameras import aim, mvor_camera
 from orpose_core.simulation.dice import Dice
-from orpose_core.simulation.sensor import draw_sensor, sense
+from orpose_core.simulation.people import activities, bodies, casting, kinematics
+from orpose_core.simulation.sensing import raycast
+from orpose_core.simulation.sensing.cameras import aim, mvor_camera
+from orpose_core.simulation.sensing.sensor import draw_sensor, sense
 from orpose_core.simulation.stream import scene_of
 from orpose_core.simulation.truth import THICKNESS_SHARES
 from orpose_core.skeleton import BODY24
@@ -271,7 +268,7 @@ def wall(depth: float, hw=(60, 80)) -> dict:
 
 
 def through(traits: dict, scene: dict, surfaces=(0.0, 0.0), seed: int = 3) -> np.ndarray:
-    from orpose_core.simulation import sensor as s
+    from orpose_core.simulation.sensing import sensor as s
 
     t = draw_sensor(Dice(1)).traits * 0.0
     t[[s.FOCAL_BASELINE, s.FAR_M, s.FAR_SOFT_M, s.GAIN, s.HOLE_CELL_PX, s.RAGGED_CELL_PX]] = (

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from orpose_core.checkpoints.files import load_checkpoint, save_checkpoint
 from orpose_core.estimators import EstimatorConfig, load_estimator
-from orpose_core.models.checkpoints import load_checkpoint, save_checkpoint
-from orpose_core.models.student import Student, StudentOutput
-from orpose_core.models.student_config import SMALL_STUDENT, StudentConfig
-from orpose_core.models.student_heads import pool_regions
+from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
+from orpose_core.models.student.heads import pool_regions
+from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import BODY24
 from orpose_core.student_estimator import anchor_at_root, enlarge, student_image
 from orpose_core.types import Intrinsics, Poses, RgbdFrame, Source3D

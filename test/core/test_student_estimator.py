@@ -15,21 +15,21 @@ import pytest
 import torch
 
 from orpose_core import estimators
+from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.data.coco import coco_truth
 from orpose_core.decoding.roi import decode_roi
 from orpose_core.decoding.top_down import crops_of, decode_top_down
-from orpose_core.distillation.losses import StudentLoss, student_targets
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.evaluation.datasets import AnnotatedSet
 from orpose_core.evaluation.scores import score_poses
 from orpose_core.image_ops import low_resolution_frame
-from orpose_core.models.checkpoints import Checkpoint, load_checkpoint
-from orpose_core.models.student import Student, StudentOutput
-from orpose_core.models.student_config import SMALL_STUDENT, Place
-from orpose_core.models.student_heads import BranchMaps
+from orpose_core.models.student.config import SMALL_STUDENT, Place
+from orpose_core.models.student.heads import BranchMaps
+from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
 from orpose_core.student_estimator import student_image
+from orpose_core.training.student.losses import StudentLoss, student_targets
 from orpose_core.types import FloatArray, Poses, PseudoLabels, RgbdFrame
 
 TINY = replace(

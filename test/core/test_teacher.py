@@ -12,7 +12,12 @@ import torch
 from pycocotools.coco import COCO
 from torch import nn
 
-from orpose_core.distillation.detector import (
+from orpose_core.checkpoints.keypoint_networks import random_keypoint_network
+from orpose_core.labelling.label_files import annotations_of, read_label_file, write_label_file
+from orpose_core.models.hrnet import HRNetConfig
+from orpose_core.models.student.config import SMALL_STUDENT
+from orpose_core.skeleton import BODY24, COCO17, H36M17
+from orpose_core.teacher.detector import (
     DetectorConfig,
     PersonBoxes,
     TorchvisionDetector,
@@ -20,15 +25,10 @@ from orpose_core.distillation.detector import (
     merged_boxes,
     random_detector,
 )
-from orpose_core.distillation.keypoint_stage import KeypointStageConfig, TopDownKeypoints
-from orpose_core.distillation.label_files import annotations_of, read_label_file, write_label_file
-from orpose_core.distillation.lifting import load_lifter, random_lifter, save_lifter
-from orpose_core.distillation.losses import student_targets
-from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher, confident_joints, sure_people
-from orpose_core.models.hrnet import HRNetConfig
-from orpose_core.models.keypoint_networks import random_keypoint_network
-from orpose_core.models.student_config import SMALL_STUDENT
-from orpose_core.skeleton import BODY24, COCO17, H36M17
+from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints
+from orpose_core.teacher.lifting import load_lifter, random_lifter, save_lifter
+from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher, confident_joints, sure_people
+from orpose_core.training.student.losses import student_targets
 from orpose_core.types import Poses, PseudoLabels
 
 DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"

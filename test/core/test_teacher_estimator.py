@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from orpose_core.distillation.stages import PersonBoxes, Picture, StageInfo
-from orpose_core.distillation.teacher import PseudoLabelConfig, Teacher
-from orpose_core.distillation.teacher_estimator import TeacherEstimator, teacher_estimator
 from orpose_core.skeleton import COCO17
+from orpose_core.teacher.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
+from orpose_core.teacher.teacher_estimator import TeacherEstimator, teacher_estimator
 from orpose_core.types import Poses, RgbdFrame
 
 SIZE_HW = (48, 64)

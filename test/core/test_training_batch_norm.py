@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import nn
 
+from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.models import ModelConfig, build_model
-from orpose_core.models.checkpoints import load_checkpoint
-from orpose_core.training.batch_norm import (
+from orpose_core.training.depthpose.batch_norm import (
     NormedConvolution,
     add_batch_norms,
     keep_answers,
     without_batch_norms,
 )
-from orpose_core.training.commands import train_depthpose
-from orpose_core.training.optimisation import MeanWeights
+from orpose_core.training.engine.commands import train_depthpose
+from orpose_core.training.engine.optimisation import MeanWeights
 
 RECIPES = Path(__file__).resolve().parents[2] / "training"
 SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)

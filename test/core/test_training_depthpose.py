@@ -12,22 +12,28 @@ import numpy as np
 import pytest
 import torch
 
+from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.decoding.paf import decode_paf
 from orpose_core.metrics.pck_interval import FrameCounts
 from orpose_core.models import ModelConfig, PoseMaps, StageMaps, build_model
-from orpose_core.models.checkpoints import load_checkpoint
+from orpose_core.reports.depthpose_report import PUBLISHED, Row, table, write_report
+from orpose_core.reports.model_card import write_card
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
 from orpose_core.skeleton import BODY24, OPENPOSE18, OPENPOSE18_PAF_CHANNELS
-from orpose_core.training.augmentation import AugmentConfig, augmented, mirrored, zoomed
-from orpose_core.training.commands import parse, train_depthpose
-from orpose_core.training.depthpose import DepthPoseRecipe, DepthPoseTask, gflops
-from orpose_core.training.losses import LossConfig, hr_loss, pose_losses
-from orpose_core.training.model_card import write_card
-from orpose_core.training.recipe_run import recipe_values
-from orpose_core.training.report import PUBLISHED, Row, table, write_report
-from orpose_core.training.run_folder import RunFolder
-from orpose_core.training.samples import DataConfig, LabelledFrame, SampleMaker, crop_corner, grid_of
-from orpose_core.training.streams import SimulatedSamples
+from orpose_core.training.augment.depth import AugmentConfig, augmented, mirrored, zoomed
+from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses
+from orpose_core.training.depthpose.recipe import DepthPoseRecipe, DepthPoseTask, gflops
+from orpose_core.training.depthpose.samples import (
+    DataConfig,
+    LabelledFrame,
+    SampleMaker,
+    crop_corner,
+    grid_of,
+)
+from orpose_core.training.depthpose.streams import SimulatedSamples
+from orpose_core.training.engine.commands import parse, train_depthpose
+from orpose_core.training.engine.recipe_run import recipe_values
+from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.types import Poses
 
 RECIPES = Path(__file__).resolve().parents[2] / "training"

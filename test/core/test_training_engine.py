@@ -17,11 +17,11 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from orpose_core.training.config import EngineConfig, OptimConfig
-from orpose_core.training.distributed import Processes
-from orpose_core.training.engine import NonFiniteLoss, StepBatches, Trainer
-from orpose_core.training.optimisation import MeanWeights, learning_rate
-from orpose_core.training.run_folder import RunFolder, RunState
+from orpose_core.training.engine.distributed import Processes
+from orpose_core.training.engine.engine import NonFiniteLoss, StepBatches, Trainer
+from orpose_core.training.engine.optimisation import MeanWeights, learning_rate
+from orpose_core.training.engine.run_folder import RunFolder, RunState
+from orpose_core.training.engine.settings import EngineConfig, OptimConfig
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 OPTIM = OptimConfig(name="adamw", lr=3e-3, schedule="cosine", ema_decay=0.9, clip_norm=1.0)
@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     """Until it ends, even if it is killed."""
     code = (
-        "import sys, time\nfrom orpose_core.training.run_folder import RunFolder\n"
+        "import sys, time\nfrom orpose_core.training.engine.run_folder import RunFolder\n"
         "with RunFolder(sys.argv[1]).held():\n    print('held', flush=True)\n    time.sleep(600)\n"
     )
     run = RunFolder(tmp_path / "run")
@@ -234,7 +234,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> No
 
 def main() -> None:
     """Train in a process of its own: FOLDER STEPS WORKERS; goes on where a checkpoint is."""
-    from orpose_core.training.distributed import processes
+    from orpose_core.training.engine.distributed import processes
 
     folder, steps, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     with processes("cpu") as mine:

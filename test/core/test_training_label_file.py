@@ -12,9 +12,9 @@ import pytest
 
 from orpose_core.models import ModelConfig
 from orpose_core.skeleton import COCO17
-from orpose_core.training.label_file import LabelFile
-from orpose_core.training.samples import DataConfig
-from orpose_core.training.streams import FolderSamples
+from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.training.depthpose.samples import DataConfig
+from orpose_core.training.depthpose.streams import FolderSamples
 
 SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)
 

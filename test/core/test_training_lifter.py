@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from orpose_core.distillation.lifting import load_lifter, read_lifting_model
+from orpose_core.data.human36m import read_human36m
+from orpose_core.reports.model_card import write_card
 from orpose_core.skeleton import BODY24, COCO17, H36M17
-from orpose_core.training.commands import parse, train_lifter
-from orpose_core.training.human36m import read_human36m
-from orpose_core.training.lifter import LIFTER, LifterRecipe, lifted, lifter_scores, split_bodies
-from orpose_core.training.lifter_samples import (
+from orpose_core.teacher.lifting import load_lifter, read_lifting_model
+from orpose_core.training.engine.commands import parse, train_lifter
+from orpose_core.training.engine.run_folder import RunFolder
+from orpose_core.training.stages.lifter import LIFTER, LifterRecipe, lifted, lifter_scores, split_bodies
+from orpose_core.training.stages.lifter_samples import (
     JointNoiseConfig,
     LifterDataConfig,
     LifterSamples,
@@ -21,8 +23,6 @@ from orpose_core.training.lifter_samples import (
     detected,
     lifter_input,
 )
-from orpose_core.training.model_card import write_card
-from orpose_core.training.run_folder import RunFolder
 
 RECIPE = Path(__file__).resolve().parents[2] / "training/lifter.yaml"
 MINIATURE = [

@@ -13,33 +13,33 @@ import pytest
 import torch
 import yaml
 
+from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
-from orpose_core.data.simulated import write_dataset
-from orpose_core.distillation.label_files import annotations_of, write_label_file
-from orpose_core.distillation.losses import StudentLossConfig, student_targets
-from orpose_core.models.checkpoints import load_checkpoint
-from orpose_core.models.student import Student
-from orpose_core.models.student_config import SMALL_STUDENT, StudentConfig
+from orpose_core.labelling.label_files import annotations_of, write_label_file
+from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
+from orpose_core.models.student.network import Student
+from orpose_core.reports.model_card import write_card
+from orpose_core.reports.student_findings import findings
+from orpose_core.reports.student_report import write_student_report
 from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.simulation.writers.dataset import write_dataset
 from orpose_core.skeleton import BODY24, COCO17
-from orpose_core.training.commands import parse, train_student
-from orpose_core.training.distributed import Processes
-from orpose_core.training.experiment import read_experiment, words_of
-from orpose_core.training.model_card import write_card
-from orpose_core.training.run_folder import RunFolder
-from orpose_core.training.student import STUDENT, StudentRecipe
-from orpose_core.training.student_augmentation import (
+from orpose_core.training.augment.student import (
     ScaleConfig,
     StudentAugmentConfig,
     augmented,
     mirrored_poses,
     seen_by_student,
 )
-from orpose_core.training.student_findings import findings
-from orpose_core.training.student_initialisation import StudentInitConfig, initialise_student
-from orpose_core.training.student_label_file import StudentLabelFile, exact_labels
-from orpose_core.training.student_report import write_student_report
-from orpose_core.training.student_samples import (
+from orpose_core.training.engine.commands import parse, train_student
+from orpose_core.training.engine.distributed import Processes
+from orpose_core.training.engine.run_folder import RunFolder
+from orpose_core.training.experiment import read_experiment, words_of
+from orpose_core.training.student.initialisation import StudentInitConfig, initialise_student
+from orpose_core.training.student.label_file import StudentLabelFile, exact_labels
+from orpose_core.training.student.losses import StudentLossConfig, student_targets
+from orpose_core.training.student.recipe import STUDENT, StudentRecipe
+from orpose_core.training.student.samples import (
     StudentDataConfig,
     collate,
     joint_statistics,
@@ -335,7 +335,7 @@ def test_train_resume_export(recording: Path, tmp_path: Path) -> None:
 
 
 def test_one_branch_starts_as_the_mean_of_two(recording: Path, tmp_path: Path) -> None:
-    from orpose_core.models.checkpoints import save_checkpoint
+    from orpose_core.checkpoints.files import save_checkpoint
 
     torch.manual_seed(0)
     two = Student(TINY).eval()

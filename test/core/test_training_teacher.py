@@ -11,19 +11,31 @@ import numpy as np
 import pytest
 import torch
 
+from orpose_core.checkpoints.keypoint_networks import build_keypoint_network, load_keypoint_network
+from orpose_core.checkpoints.small_detectors import fcos_small
+from orpose_core.checkpoints.stage_files import read_stage
 from orpose_core.decoding.top_down import crops_of, peaks_of
-from orpose_core.distillation.detector import load_detector
-from orpose_core.distillation.lifting import random_lifter, save_lifter
 from orpose_core.metrics.calibration import reliability
-from orpose_core.models.keypoint_networks import build_keypoint_network, load_keypoint_network
-from orpose_core.models.small_detectors import fcos_small
-from orpose_core.models.stage_files import read_stage
+from orpose_core.reports.model_card import write_card
+from orpose_core.reports.stage_card import stage_card
+from orpose_core.reports.teacher_evaluation import (
+    Look,
+    TeacherFiles,
+    best_box_score,
+    evaluate_teacher,
+    trained_domains,
+)
+from orpose_core.reports.teacher_report import RESULTS, write_teacher_report
 from orpose_core.simulation import simulate_frame
 from orpose_core.skeleton import COCO17
-from orpose_core.training.clutter import ClutterConfig, cluttered
-from orpose_core.training.color_augmentation import ColorAugmentConfig, apply_affine, random_affine
-from orpose_core.training.commands import parse, train_detector, train_keypoints
-from orpose_core.training.detector import (
+from orpose_core.teacher.detector import load_detector
+from orpose_core.teacher.lifting import random_lifter, save_lifter
+from orpose_core.training.augment.clutter import ClutterConfig, cluttered
+from orpose_core.training.augment.color import ColorAugmentConfig, apply_affine, random_affine
+from orpose_core.training.engine.commands import parse, train_detector, train_keypoints
+from orpose_core.training.engine.recipe_run import facts_of_run
+from orpose_core.training.engine.run_folder import RunFolder, RunState
+from orpose_core.training.stages.detector import (
     DETECTOR,
     DetectorDataConfig,
     DetectorRecipe,
@@ -33,7 +45,8 @@ from orpose_core.training.detector import (
     collate_views,
     seen_boxes_of,
 )
-from orpose_core.training.keypoints import (
+from orpose_core.training.stages.frames import frames_of
+from orpose_core.training.stages.keypoints import (
     KEYPOINTS,
     KeypointDataConfig,
     KeypointSamples,
@@ -43,19 +56,6 @@ from orpose_core.training.keypoints import (
     gaussian_maps,
     true_boxes,
 )
-from orpose_core.training.model_card import write_card
-from orpose_core.training.recipe_run import facts_of_run
-from orpose_core.training.run_folder import RunFolder, RunState
-from orpose_core.training.stage_card import stage_card
-from orpose_core.training.teacher_evaluation import (
-    Look,
-    TeacherFiles,
-    best_box_score,
-    evaluate_teacher,
-    trained_domains,
-)
-from orpose_core.training.teacher_frames import frames_of
-from orpose_core.training.teacher_report import RESULTS, write_teacher_report
 
 RECIPES = Path(__file__).resolve().parents[2] / "training"
 ENGINE = [

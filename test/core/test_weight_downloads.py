@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from orpose_core.checkpoints import downloads as weight_downloads
+from orpose_core.checkpoints.downloads import PublishedFile, fetch, published_detector
 from orpose_core.cli import main
-from orpose_core.distillation import weight_downloads
-from orpose_core.distillation.weight_downloads import PublishedFile, fetch, published_detector
 
 CONTENT = bytes(range(256)) * 12_000  # 3 chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

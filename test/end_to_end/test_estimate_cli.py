@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
+from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
-from orpose_core.data.recordings import open_recording
-from orpose_core.data.simulated_bags import write_bag
+from orpose_core.data.recordings.opening import open_recording
 from orpose_core.demo import DemoOptions, SimulatedRecording, run_demo
-from orpose_core.estimate import RunOptions, estimate_recording
+from orpose_core.estimation.estimate import RunOptions, estimate_recording
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.geometry import metric_3d
 from orpose_core.image_ops import Resize
-from orpose_core.models.checkpoints import load_checkpoint
 from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.simulation.writers.bags import write_bag
 from orpose_core.skeleton import COCO17
 
 _MODEL = "untrained:depthpose_64x48@0.0625"

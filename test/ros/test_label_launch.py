@@ -16,8 +16,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from orpose_core.data.simulated_bags import write_bag
 from orpose_core.simulation import StreamConfig
+from orpose_core.simulation.writers.bags import write_bag
 from orpose_ros import conversions
 from orpose_ros.label_parameters import LabelParameters
 from orpose_ros.replay_pace import TAKEN

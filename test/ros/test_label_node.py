@@ -21,11 +21,11 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from orpose_core.data.simulated_bags import write_bag
-from orpose_core.distillation.label_sheet import write_label_sheet
-from orpose_core.distillation.labelling import label_recordings
-from orpose_core.distillation.teacher import Teacher
+from orpose_core.labelling.labelling import label_recordings
+from orpose_core.labelling.sheet import write_label_sheet
 from orpose_core.simulation import StreamConfig
+from orpose_core.simulation.writers.bags import write_bag
+from orpose_core.teacher.teacher import Teacher
 from orpose_core.types import Intrinsics
 from orpose_ros import conversions
 from orpose_ros.bag_replay import BagReplay

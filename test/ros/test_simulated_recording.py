@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from visualization_msgs.msg import Marker, MarkerArray
 
-from orpose_core.data.simulated_bags import write_bag
 from orpose_core.data.skeleton_messages import stamp_ns_of
 from orpose_core.geometry import project
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
+from orpose_core.simulation.writers.bags import write_bag
 from orpose_core.types import Visibility
 from orpose_ros.bag_replay import BagReplay
 from orpose_ros.lowres_gateway import LowresGateway

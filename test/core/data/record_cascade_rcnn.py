@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from orpose_core.models.cascade_config import CASCADES, X152, CascadeConfig
-from orpose_core.models.cascade_rcnn import CascadeRcnn
+from orpose_core.models.cascade.config import CASCADES, X152, CascadeConfig
+from orpose_core.models.cascade.rcnn import CascadeRcnn
 
 HERE = Path(__file__).parent
 SMALL = "cascade_mask_rcnn_small"

@@ -94,7 +94,7 @@ def original(name: str, hrnet: Path, baselines: Path) -> nn.Module:
 
 @torch.inference_mode()
 def main(hrnet: Path, baselines: Path) -> None:
-    from orpose_core.models.keypoint_networks import build_keypoint_network, keypoint_config
+    from orpose_core.checkpoints.keypoint_networks import build_keypoint_network, keypoint_config
 
     record = {}
     for name in NAMES:

@@ -1,0 +1,1 @@
+"""Recordings as streams of frames: bags, image folders, MVOR."""

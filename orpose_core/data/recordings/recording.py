@@ -1,0 +1,97 @@
+"""What every recording gives, be it bag, folder or file: named frames, and what was left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from orpose_core.types import RgbdFrame
+
+Modality = Literal["depth", "color", "rgbd"]
+"""What is wanted of a recording: ``"depth"`` alone; ``"color"``, with depth where there is some; or both."""
+
+_MOST_KINDS = 50
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """One frame of a recording.
+
+    Attributes:
+        frame: the images.
+        name: unique in the recording, fit for a file name.
+        camera: which camera of the recording took it; "" where there is one.
+    """
+
+    frame: RgbdFrame
+    name: str
+    camera: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that was left out.
+
+    Attributes:
+        source: topic or file.
+        why: one sentence.
+        count: how often.
+        first_stamp_ns: when first, nanoseconds; None where there is no time.
+    """
+
+    source: str
+    why: str
+    count: int = 1
+    first_stamp_ns: int | None = None
+
+
+class SkipLog:
+    """What was left out of a recording and why; of equal reasons a count, so that it stays small."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], Skipped] = {}
+
+    def add(self, source: str, why: str, stamp_ns: int | None = None) -> None:
+        """Note that something of ``source`` was left out."""
+        key = (source, why)
+        if key not in self._entries and len(self._entries) >= _MOST_KINDS:
+            key = (source, "for other reasons")
+        known = self._entries.get(key)
+        self._entries[key] = (
+            Skipped(*key, first_stamp_ns=stamp_ns) if known is None else replace(known, count=known.count + 1)
+        )
+
+    @property
+    def entries(self) -> tuple[Skipped, ...]:
+        """In the order of their first appearance."""
+        return tuple(self._entries.values())
+
+    def __len__(self) -> int:
+        return sum(entry.count for entry in self._entries.values())
+
+    def sentences(self) -> list[str]:
+        """Return one line per reason, for people."""
+        return [f"{e.source}: {e.why}" + (f" ({e.count} times)" if e.count > 1 else "") for e in self.entries]
+
+
+class Recording(Protocol):
+    """Where frames come from.
+
+    Attributes:
+        skipped: what was left out so far.
+    """
+
+    skipped: SkipLog
+
+    def __enter__(self) -> Recording:
+        """Open it."""
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+
+    def frame_count(self) -> int:
+        """About how many frames there are, for a progress bar."""
+
+    def frames(self) -> Iterator[RecordedFrame]:
+        """Yield the frames one by one; never more than a few are in memory."""

@@ -1,0 +1,1 @@
+"""Poses of a whole recording, written as files and overlays."""

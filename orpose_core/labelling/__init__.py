@@ -1,0 +1,1 @@
+"""A recording to soft and hard label files, by a teacher."""

@@ -1,0 +1,100 @@
+"""Frames to entries of a journal; of their images only what is asked for reaches the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.evaluation.run import in_source_pixels
+from orpose_core.image_ops import Resize, low_resolution_frame
+from orpose_core.labelling.label_files import annotations_of
+from orpose_core.labelling.options import LabelOptions
+from orpose_core.render import write_picture
+from orpose_core.teacher.teacher import Teacher
+from orpose_core.types import PseudoLabels, RgbdFrame
+
+
+class FrameLabeller:
+    """Labels frames of one recording and writes what is kept of their images.
+
+    Args:
+        name: of the recording, fit for a folder.
+        teacher: who labels.
+        out: folder of the run.
+        options: what is kept.
+    """
+
+    def __init__(self, name: str, teacher: Teacher, out: Path, options: LabelOptions) -> None:
+        self._name, self._teacher, self._out, self._options = name, teacher, out, options
+
+    def entries(self, batch: Sequence[RecordedFrame]) -> list[dict[str, Any]]:
+        """Label a batch, write what is kept of its images and return its entries for the journal."""
+        pictures = [r.frame.rgb for r in batch if r.frame.rgb is not None]
+        assert len(pictures) == len(batch)  # a color recording has color
+        labels = self._teacher.label(pictures, range(len(batch)))
+        return [self._entry(r, one) for r, one in zip(batch, labels, strict=True)]
+
+    def _entry(self, recorded: RecordedFrame, labels: PseudoLabels) -> dict[str, Any]:
+        frame, options = recorded.frame, self._options
+        if len(labels.soft) < options.min_people:
+            return {"name": recorded.name, "people": len(labels.soft)}
+        image: dict[str, Any] = {
+            "recording": self._name,
+            "name": recorded.name,
+            "camera": recorded.camera,
+            "frame_id": frame.frame_id,
+            "stamp_ns": frame.stamp_ns,
+            "recorded_width": frame.size_hw[1],
+            "recorded_height": frame.size_hw[0],
+        }
+        image["file_name"] = f"{self._name}/{recorded.name}.png"
+        if options.keep == "lowres":
+            small = no_larger(frame, options.low_resolution_hw)
+            to_small = Resize(small.size_hw, frame.size_hw)
+            labels = replace(
+                labels,
+                soft=in_source_pixels(labels.soft, to_small),
+                hard=in_source_pixels(labels.hard, to_small),
+            )
+            image |= self._kept(small, f"{self._name}/{recorded.name}")
+            frame = small
+        image["height"], image["width"] = frame.size_hw
+        if frame.intrinsics is not None:
+            image["intrinsics"] = {k: getattr(frame.intrinsics, k) for k in ("fx", "fy", "cx", "cy")}
+        return {"image": image, "annotations": annotations_of(labels)}
+
+    def _kept(self, frame: RgbdFrame, stem: str) -> dict[str, str]:
+        """Write the low-resolution images and return their names."""
+        assert frame.rgb is not None
+        names = {"file_name": f"images/{stem}.png"}
+        write_picture(self._out / names["file_name"], frame.rgb)
+        if frame.depth_m is not None:
+            names["depth_file_name"] = f"images/{stem}_depth.png"
+            write_depth(self._out / names["depth_file_name"], frame)
+        return names
+
+
+def no_larger(frame: RgbdFrame, size_hw: tuple[int, int]) -> RgbdFrame:
+    """Return the frame brought to at most this size; one that is as small on both sides stays as it is.
+
+    A frame that is smaller on one side alone keeps that side.
+    """
+    height, width = frame.size_hw
+    target = min(height, size_hw[0]), min(width, size_hw[1])
+    return frame if target == (height, width) else low_resolution_frame(frame, target)
+
+
+def write_depth(path: Path, frame: RgbdFrame) -> None:
+    """Write the depth image as a 16-bit PNG in mm, 0 = no return, all or nothing."""
+    assert frame.depth_m is not None
+    depth_mm = np.nan_to_num(np.round(frame.depth_m * 1000.0), nan=0.0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    cv2.imwrite(str(temporary), np.clip(depth_mm, 0, 65535).astype(np.uint16))
+    temporary.replace(path)

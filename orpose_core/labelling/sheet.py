@@ -1,0 +1,56 @@
+"""A contact sheet of a labelling run: labels drawn on what was kept of the images and on nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from orpose_core.labelling.label_files import soft_poses
+from orpose_core.render import contact_sheet, draw_poses, enlarged, write_picture
+from orpose_core.skeleton import COCO17
+from orpose_core.teacher.stages import Picture
+
+_WIDTH_PX = 320
+_CANVAS = 28
+
+
+def write_label_sheet(
+    path: str | Path, folder: Path, entries: Iterable[dict[str, Any]], images: int, count: int = 24
+) -> bool:
+    """Write a PNG of ``count`` frames spread over a run, and return whether there was anything to draw.
+
+    Args:
+        path: of the PNG.
+        folder: of the run, in which the kept images lie; without them people stand on an empty canvas.
+        entries: image and annotations of each labelled frame, in order.
+        images: how many entries there are.
+        count: how many to draw.
+    """
+    wanted = {int(k) for k in np.linspace(0, images - 1, min(count, images))} if images and count else set()
+    pictures, titles = [], []
+    for number, entry in enumerate(entries):
+        if number in wanted:
+            pictures.append(_drawn(folder, entry))
+            titles.append(f"{number + 1}: {entry['image']['name'][-34:]}")
+    if not pictures:
+        return False
+    write_picture(path, contact_sheet(pictures, titles))
+    return True
+
+
+def _drawn(folder: Path, entry: dict[str, Any]) -> Picture:
+    image = entry["image"]
+    size_hw = image["height"], image["width"]
+    file = folder / image["file_name"]
+    kept = cv2.imread(str(file), cv2.IMREAD_COLOR) if file.is_file() else None
+    if kept is None:
+        height = round(_WIDTH_PX * size_hw[0] / size_hw[1])
+        canvas = np.full((height, _WIDTH_PX, 3), _CANVAS, np.uint8)
+    else:
+        canvas = enlarged(np.asarray(cv2.cvtColor(kept, cv2.COLOR_BGR2RGB), np.uint8), _WIDTH_PX)
+    poses = soft_poses(entry["annotations"], str(folder)).converted(COCO17)
+    return draw_poses(canvas, poses, size_hw, min_score=0.05)

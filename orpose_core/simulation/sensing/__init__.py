@@ -1,0 +1,1 @@
+"""Cameras, ray casting, shading and the noise of depth sensors."""

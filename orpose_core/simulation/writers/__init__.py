@@ -1,0 +1,1 @@
+"""Simulated recordings on disk: data set folders, bags, pictures, statistics."""

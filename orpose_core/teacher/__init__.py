@@ -1,0 +1,1 @@
+"""The three-stage teacher: detector, keypoint network, lifter, and what combines them."""

@@ -1,0 +1,127 @@
+"""The teacher: three stages, and the soft and the hard set that come of them (ORPose Sect. 2.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from orpose_core.skeleton import BODY24, H36M17, convert_joints
+from orpose_core.teacher.stages import KeypointEstimator, PersonDetector, Picture, PoseLifter
+from orpose_core.types import FloatArray, Poses, PseudoLabels, Source3D
+
+
+@dataclass(frozen=True)
+class PseudoLabelConfig:
+    """Who is labelled, and which joints are sure.
+
+    ORPose does not print its thresholds. DepthPose (Sect. 3) does, for whom it keeps: boxes above 0.7 (that
+    is the detector's ``min_score``) and at least 4 joints above 0.35; these are the defaults.
+
+    Attributes:
+        min_joint_score: a joint above it counts for ``min_joints``.
+        min_joints: people with fewer such joints are left out.
+        hard_joint_score: joints above it are in the hard set.
+        min_person_score: people below are left out.
+    """
+
+    min_joint_score: float = 0.35
+    min_joints: int = 4
+    hard_joint_score: float = 0.35
+    min_person_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("min_joint_score", "hard_joint_score", "min_person_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"PseudoLabelConfig.{name}: expected a number in [0, 1], got {getattr(self, name)}"
+                )
+        if not 0 <= self.min_joints <= 17:
+            raise ValueError(f"PseudoLabelConfig.min_joints: expected 0 to 17, got {self.min_joints}")
+
+
+class Teacher:
+    """Labels color images.
+
+    Args:
+        detector: the first stage.
+        keypoints: the second.
+        lifter: the third; None = labels in 2D alone.
+        config: thresholds.
+    """
+
+    def __init__(
+        self,
+        detector: PersonDetector,
+        keypoints: KeypointEstimator,
+        lifter: PoseLifter | None = None,
+        config: PseudoLabelConfig | None = None,
+    ) -> None:
+        self.config = config or PseudoLabelConfig()
+        self._detector, self._keypoints, self._lifter = detector, keypoints, lifter
+
+    def description(self) -> dict[str, Any]:
+        """Return what its labels depend on, as JSON values: models, weights' sha256, settings."""
+        return {
+            "detector": self._detector.info.as_dict(),
+            "keypoints": self._keypoints.info.as_dict(),
+            "lifter": None if self._lifter is None else self._lifter.info.as_dict(),
+            "labels": asdict(self.config),
+        }
+
+    @property
+    def trained(self) -> bool:
+        """False if a stage has random weights: its labels mean nothing."""
+        stages = (self._detector, self._keypoints, self._lifter)
+        return all(stage.info.trained for stage in stages if stage is not None)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of :meth:`description`."""
+        return hashlib.sha256(json.dumps(self.description(), sort_keys=True).encode()).hexdigest()
+
+    def label(self, images: Sequence[Picture], image_ids: Sequence[int]) -> list[PseudoLabels]:
+        """Return the labels of a batch of images, BODY24, px of each image."""
+        people = self._detector.detect(images)
+        found = self._keypoints.keypoints(images, people)
+        fingerprint = self.fingerprint
+        labels = []
+        for image, image_id, poses in zip(images, image_ids, found, strict=True):
+            soft = sure_people(poses, self.config)
+            hard = confident_joints(soft, self.config.hard_joint_score)
+            size_hw = int(image.shape[0]), int(image.shape[1])
+            soft, hard = (self._in_space(p, size_hw) for p in (soft, hard))
+            labels.append(PseudoLabels(soft, hard, int(image_id), fingerprint))
+        return labels
+
+    def _in_space(self, poses: Poses, image_hw: tuple[int, int]) -> Poses:
+        body = poses.converted(BODY24)
+        return body if self._lifter is None else with_lifted(body, self._lifter.lift(poses, image_hw))
+
+
+def sure_people(poses: Poses, config: PseudoLabelConfig) -> Poses:
+    """Return the people who have enough confident joints."""
+    enough = (poses.scores > config.min_joint_score).sum(axis=1) >= config.min_joints
+    return poses.select(enough & (poses.person_scores >= config.min_person_score))
+
+
+def confident_joints(poses: Poses, min_score: float) -> Poses:
+    """Return the same people, their joints of at most ``min_score`` absent."""
+    sure = poses.scores > min_score
+    return replace(
+        poses,
+        xy_px=np.where(sure[..., None], poses.xy_px, np.nan).astype(np.float32),
+        scores=np.where(sure, poses.scores, 0).astype(np.float32),
+    )
+
+
+def with_lifted(poses: Poses, xyz_h36m: FloatArray) -> Poses:
+    """Return BODY24 poses with root-relative joints (m, 17, 3) of H36M17 in their places."""
+    there = np.where(np.isnan(xyz_h36m).any(axis=-1), 0.0, 1.0).astype(np.float32)
+    xyz, _ = convert_joints(xyz_h36m, there, H36M17, poses.skeleton)
+    source = np.where(np.isnan(xyz).any(axis=-1), Source3D.NONE, Source3D.LIFTED).astype(np.uint8)
+    return replace(poses, xyz_root_m=xyz.astype(np.float32), source_3d=source)

@@ -1,0 +1,1 @@
+"""Augmentation of depth and color samples."""

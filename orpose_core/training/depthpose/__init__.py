@@ -1,0 +1,1 @@
+"""Training of DepthPose and the other networks of its paper."""

@@ -1,0 +1,174 @@
+"""DepthPose and the baselines of its Table 1: the data, the losses, the weights to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from orpose_core.checkpoints.files import find_weights, read_header
+from orpose_core.checkpoints.stage_files import earlier_of
+from orpose_core.models import ModelConfig, build_model
+from orpose_core.skeleton import OPENPOSE18_PAF_CHANNELS
+from orpose_core.training.depthpose.batch_norm import add_batch_norms, keep_answers, without_batch_norms
+from orpose_core.training.depthpose.initialisation import InitConfig, initialise
+from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses
+from orpose_core.training.depthpose.samples import DataConfig
+from orpose_core.training.depthpose.streams import samples
+from orpose_core.training.depthpose.validation import (
+    Benchmark,
+    ValidationConfig,
+    benchmark_of,
+    validate,
+    validate_per_frame,
+)
+from orpose_core.training.engine.distributed import Processes
+from orpose_core.training.engine.engine import Trainer, computes_in_bf16
+from orpose_core.training.engine.recipe_run import TrainedKind, write_weights
+from orpose_core.training.engine.run_folder import RunFolder
+from orpose_core.training.engine.settings import EngineConfig, OptimConfig
+
+_IMAGES_FOR_NORMS = 64
+
+
+@dataclass(frozen=True)
+class DepthPoseRecipe:
+    """A whole training run; every default of the paper's recipe is in the parts.
+
+    Attributes:
+        row: of Table 1, "" = none; runs with the same row can be told apart by their folders.
+        model: the network.
+        data: what it is trained on.
+        loss: the weights of L_P and L_HR.
+        optim: the optimiser.
+        engine: how the run is carried out.
+        validation: what is scored.
+        init: weights to start from.
+        batch_norm: whether the network is batch-normalised while it trains
+            (:mod:`~orpose_core.training.depthpose.batch_norm`); the paper's is not, and starts from
+            pre-trained weights.
+    """
+
+    row: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    init: InitConfig = field(default_factory=InitConfig)
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        model = self.model
+        if model.architecture == "super_resolution" and not self.loss.hr_weight:
+            raise ValueError("loss.hr_weight: a super-resolution network is trained by L_HR alone, got 0")
+        if model.architecture == "sr_rtpose" and self.init.super_resolution is None:
+            raise ValueError(
+                "init.super_resolution: SR+RTPose needs a super-resolution network that was trained alone"
+            )
+        if self.data.target.keypoint_sigma_cells != self.validation.decoder.target_sigma_cells:
+            raise ValueError(
+                "validation.decoder.target_sigma_cells: expected data.target.keypoint_sigma_cells = "
+                f"{self.data.target.keypoint_sigma_cells}, got {self.validation.decoder.target_sigma_cells}"
+            )
+
+
+class DepthPoseTask:
+    """The losses of Sect. 2.1 and the validation of Sect. 3."""
+
+    def __init__(self, recipe: DepthPoseRecipe, half: bool) -> None:
+        self.recipe, self.half = recipe, half
+        self.channels = torch.tensor(OPENPOSE18_PAF_CHANNELS)
+        self.benchmark: Benchmark | None = None
+
+    def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return L_P and L_HR, weighted."""
+        config = self.recipe.loss
+        maps = model(batch["image"])
+        parts = {}
+        if maps.stages and config.pose_weight:
+            pose = pose_losses(maps, batch, self.channels.to(batch["image"].device), config)
+            parts["pose"] = config.pose_weight * pose
+        trains_sr = self.recipe.model.architecture in ("depthpose", "super_resolution")
+        if config.hr_weight and trains_sr and maps.sr_image is not None:
+            parts["high_resolution"] = config.hr_weight * hr_loss(maps.sr_image, batch["high_resolution"])
+        return parts
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Return the scores on the fixed frames of the validation split; the SR network alone has none."""
+        config = self.recipe.validation
+        if self.recipe.model.architecture == "super_resolution" or not config.frames:
+            return {}
+        if self.benchmark is None:
+            self.benchmark = benchmark_of(config, self.recipe.model, config.frames)
+        return validate(model, self.benchmark, config, self.half)
+
+
+def without_unused_parts(recipe: DepthPoseRecipe) -> ModelConfig:
+    """Return the network's config, without C16 where L_HR does not train it."""
+    values = asdict(recipe.model)
+    if recipe.model.architecture == "depthpose" and not recipe.loss.hr_weight:
+        values["sr_image"] = False
+    return ModelConfig(**values)
+
+
+def _build(recipe: DepthPoseRecipe) -> nn.Module:
+    model = build_model(without_unused_parts(recipe), seed=recipe.engine.seed)
+    initialise(model, recipe.init, recipe.engine.seed)
+    return add_batch_norms(model) if recipe.batch_norm else model
+
+
+def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
+    half = recipe.engine.half_precision and computes_in_bf16(mine.device)
+    task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.model)
+    fresh = not run.checkpoint.exists()  # a run that goes on finds its norms in the checkpoint
+    if fresh and recipe.batch_norm and recipe.init.weights is not None:
+        keep_answers(model, (torch.from_numpy(data[i]["image"])[None] for i in range(_IMAGES_FOR_NORMS)))
+    return Trainer(model, task, data, recipe.optim, recipe.engine, run, mine)
+
+
+def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+    model = without_batch_norms(model)
+    frames = recipe.validation.final_frames
+    if not frames or recipe.model.architecture == "super_resolution":
+        return {}
+    benchmark = benchmark_of(recipe.validation, recipe.model, frames)
+    return {"frames": len(benchmark.truth), **validate_per_frame(model, benchmark, recipe.validation, half)}
+
+
+def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], path: Path) -> None:
+    write_weights(without_batch_norms(model), path, facts)
+
+
+def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
+    simulated = recipe.data.source == "simulation"
+    start = recipe.init.weights
+    return {
+        "row": recipe.row,
+        "split": recipe.validation.split,
+        "batch_norm": recipe.batch_norm,
+        "window_hw": recipe.data.crop_hw,
+        "data": "the synthetic room" if simulated else "recordings",
+        "domains": list(recipe.data.domains) if simulated else [],
+        **(earlier_of(read_header(find_weights(start))) if start else {}),
+    }
+
+
+DEPTHPOSE = TrainedKind("depthpose", _build, _trainer, _score, _write, _facts)
+"""DepthPose and the baselines of its Table 1, as `orpose train depthpose` trains them."""
+
+
+def gflops(config: ModelConfig) -> float:
+    """Return the cost of one forward pass of one image without the SR image, in GFLOPs (1 MAC = 2 FLOPs)."""
+    with torch.device("meta"):
+        model = build_model(config).eval()
+        image = torch.zeros(1, config.in_channels, *config.input_hw)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    return counter.get_total_flops() / 1e9

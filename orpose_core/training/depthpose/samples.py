@@ -1,0 +1,235 @@
+"""From a depth frame with poses to a training sample: the network's input, its targets, what to ignore."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+
+import cv2
+import numpy as np
+
+from orpose_core.data.targets import TargetConfig, render_targets
+from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_depth, normalise_depth
+from orpose_core.models import ModelConfig
+from orpose_core.skeleton import OPENPOSE18
+from orpose_core.training.augment.depth import AugmentConfig, augmented
+from orpose_core.training.domain_streams import check_domains
+from orpose_core.types import FloatArray, Poses, Visibility
+
+SHRINK_METHODS: tuple[str, ...] = tuple(DEPTH_METHODS)
+
+Sample = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What a network is trained on. The defaults mix what makes it robust; the paper's recipes say otherwise.
+
+    Attributes:
+        source: ``"simulation"`` streams frames of the synthetic room without files; ``"folder"`` reads one.
+        domains: of the simulation, one drawn for each frame.
+        domain_shares: how often each is drawn; empty = equally.
+        render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
+        crowd: of the simulation, this many people more in a room than usual: more to learn from per image.
+        crop_hw: (height, width) in px of the network's input, of a window that is cut out of each sample,
+            mostly around somebody; None = whole images. Most of an image shows nobody, and costs as much.
+        shrink_methods: how a frame becomes low-resolution, one drawn for each frame: a network that has seen
+            several does not care how the gateway shrinks.
+        seed: of the simulation and of all random changes.
+        augment: the random changes.
+        min_visible_joints: people with fewer visible joints of the 18 are masked: neither shown nor punished.
+        folder: for ``"folder"``: where ``file_name`` of the label file starts; 16-bit depth PNGs,
+            millimetres.
+        labels: for ``"folder"``: a COCO-style label file, by hand or from a detector on color (Sect. 2.2).
+        person_score: for ``"folder"``: people below it are masked.
+        joint_score: for ``"folder"``: joints at or below it are absent.
+        min_joints: for ``"folder"``: people with fewer joints are masked.
+        balanced: for ``"folder"``: images with one, two, three and four or more people equally often.
+        target: how maps are drawn.
+    """
+
+    source: Literal["simulation", "folder"] = "simulation"
+    domains: tuple[str, ...] = ("or", "general")
+    domain_shares: tuple[float, ...] = ()
+    render_hw: tuple[int, int] = (192, 256)
+    crowd: int = 0
+    crop_hw: tuple[int, int] | None = None
+    shrink_methods: tuple[str, ...] = SHRINK_METHODS
+    seed: int = 1
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    min_visible_joints: int = 5
+    folder: Path | None = None
+    labels: Path | None = None
+    person_score: float = 0.7
+    joint_score: float = 0.35
+    min_joints: int = 4
+    balanced: bool = True
+    target: TargetConfig = field(default_factory=TargetConfig)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.shrink_methods) - set(SHRINK_METHODS)
+        if unknown or not self.shrink_methods:
+            raise ValueError(
+                f"data.shrink_methods: expected some of {SHRINK_METHODS}, got {self.shrink_methods}"
+            )
+        check_domains(self.domains, self.domain_shares)
+        if self.source == "folder" and (self.folder is None or self.labels is None):
+            raise ValueError("data.source: 'folder' needs data.folder and data.labels")
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """A depth frame and what is known of the people in it.
+
+    Attributes:
+        depth_m: float32 (H, W), metres, NaN = no return.
+        poses: people to be found, in px of it.
+        ignored_px: float32 (k, 4), boxes x1 y1 x2 y2 of people without a label that can be trusted.
+    """
+
+    depth_m: FloatArray
+    poses: Poses
+    ignored_px: FloatArray
+
+
+class SampleMaker:
+    """Turns frames into samples for one network.
+
+    A sample has ``image`` float32 (1, h, w) in [0, 1], ``paf_maps`` (38, h', w'), ``keypoint_maps`` (19, h',
+    w'), ``mask`` (1, h', w'), 0 where people have no labels, and ``high_resolution`` float32 (1, H, W) in
+    [0, 1].
+    """
+
+    def __init__(self, data: DataConfig, model: ModelConfig) -> None:
+        self.data, self.model = data, model
+
+    def __call__(self, frame: LabelledFrame, rng: np.random.Generator) -> Sample:
+        """Return the sample of a frame, changed at random by ``rng``."""
+        everyone, ignored = _with_ignored(frame)
+        depth_m, everyone = augmented(frame.depth_m, everyone, rng, self.data.augment)
+        poses, boxes = everyone.select(~ignored), everyone.boxes_px[ignored]
+        method = self.data.shrink_methods[int(rng.integers(len(self.data.shrink_methods)))]
+        height, width = depth_m.shape
+        targets = render_targets(poses, (height, width), self.model.map_hw, self.data.target, boxes)
+        sample = {
+            "image": network_input(depth_m, self.model, method),
+            "paf_maps": targets.paf_maps,
+            "keypoint_maps": targets.keypoint_maps,
+            "mask": targets.mask[None],
+            "high_resolution": _high_resolution(depth_m, self.model),
+        }
+        if self.data.crop_hw is None:
+            return sample
+        centres = (poses.boxes_px.reshape(-1, 2, 2).mean(axis=1)[:, ::-1] + 0.5) / (height, width)
+        return cropped(sample, self.data.crop_hw, centres, rng)
+
+
+_AROUND_SOMEBODY = 0.85
+
+
+def grid_of(sample: Sample) -> tuple[int, int]:
+    """Return the finest (rows, columns) into which every array of a sample can be divided alike."""
+    heights, widths = zip(*(value.shape[-2:] for value in sample.values()), strict=True)
+    return math.gcd(*heights), math.gcd(*widths)
+
+
+def crop_corner(
+    centres: np.ndarray, grid: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    """Draw the upper left corner, (row, column), of a window: mostly around somebody, else anywhere.
+
+    Args:
+        centres: float (m, 2), of the people, as shares (y, x) of the image's size.
+        grid: (rows, columns) of the image.
+        crop: of the window, no more.
+        rng: decides.
+    """
+    room = np.subtract(grid, crop)
+    anywhere = rng.integers(0, room + 1)
+    somebody = int(rng.integers(max(len(centres), 1)))
+    chance, jitter = rng.uniform(), rng.uniform(-0.3, 0.3, 2)
+    if not len(centres) or chance > _AROUND_SOMEBODY:
+        row, column = anywhere.tolist()
+        return row, column
+    corner = np.rint(centres[somebody] * grid + (jitter - 0.5) * crop).astype(int)
+    row, column = np.clip(corner, 0, room).tolist()
+    return row, column
+
+
+def cropped(
+    sample: Sample, crop_hw: tuple[int, int], centres: np.ndarray, rng: np.random.Generator
+) -> Sample:
+    """Return a window of a sample: the same part of the image, of the maps and of the high-resolution image.
+
+    Args:
+        sample: see :class:`SampleMaker`.
+        crop_hw: (height, width) of the window, px of ``image``.
+        centres: see :func:`crop_corner`.
+        rng: decides where.
+
+    Raises:
+        ValueError: a window that is larger than the image, or that ends within a cell of a map.
+    """
+    size_hw, grid = sample["image"].shape[-2:], grid_of(sample)
+    cells = [crop * n / size for crop, n, size in zip(crop_hw, grid, size_hw, strict=True)]
+    if any(c != int(c) or not 1 <= c <= n for c, n in zip(cells, grid, strict=True)):
+        steps = tuple(size // n for size, n in zip(size_hw, grid, strict=True))
+        raise ValueError(
+            f"data.crop_hw: expected multiples of {steps} up to {size_hw} for this network, got {crop_hw}"
+        )
+    rows, columns = int(cells[0]), int(cells[1])
+    row, column = crop_corner(centres, grid, (rows, columns), rng)
+    window = {}
+    for name, value in sample.items():
+        v, h = value.shape[-2] // grid[0], value.shape[-1] // grid[1]
+        part = value[..., row * v : (row + rows) * v, column * h : (column + columns) * h]
+        window[name] = np.ascontiguousarray(part)
+    return window
+
+
+def network_input(depth_m: FloatArray, model: ModelConfig, method: str) -> FloatArray:
+    """Return what the network sees of a frame, float32 (1, h, w) in [0, 1], 0 = no return.
+
+    Args:
+        depth_m: float32 (H, W), metres, NaN = no return.
+        model: its input size and depth range apply.
+        method: how the frame is shrunk; a frame of the input's size is taken as it is.
+    """
+    if depth_m.shape != model.input_hw:
+        depth_m = low_resolution_depth(depth_m, model.input_hw, cast(DepthMethod, method))
+    return (normalise_depth(depth_m, model.depth_range_m) / np.float32(255))[None]
+
+
+def _high_resolution(depth_m: FloatArray, model: ModelConfig) -> FloatArray:
+    """Return the true image of L_HR: the frame, no larger than the super-resolved image."""
+    height, width = (min(a, b) for a, b in zip(depth_m.shape, model.sr_hw, strict=True))
+    if (height, width) != depth_m.shape:
+        depth_m = cast(FloatArray, cv2.resize(depth_m, (width, height), interpolation=cv2.INTER_NEAREST))
+    return (normalise_depth(depth_m, model.depth_range_m) / np.float32(255))[None]
+
+
+def _with_ignored(frame: LabelledFrame) -> tuple[Poses, np.ndarray]:
+    """Return everyone, those to ignore as people without joints, and which ones those are, bool (m,).
+
+    So they are moved along with the others.
+    """
+    poses, boxes = frame.poses, frame.ignored_px
+    m, k, n = len(poses), len(boxes), len(poses.skeleton)
+    everyone = Poses(
+        poses.skeleton,
+        np.concatenate([poses.xy_px, np.full((k, n, 2), np.nan, np.float32)]),
+        np.concatenate([poses.scores, np.zeros((k, n), np.float32)]),
+        np.ones(m + k, np.float32),
+        np.concatenate([poses.boxes_px, boxes.astype(np.float32)]),
+    )
+    return everyone, np.arange(m + k) >= m
+
+
+def trusted(poses: Poses, min_visible: int) -> np.ndarray:
+    """Return bool (m,): whether enough of a person's 18 joints is seen for the person to be asked for."""
+    visibility = poses.converted(OPENPOSE18).visibility
+    if visibility is None:
+        return np.ones(len(poses), bool)
+    return (visibility == Visibility.VISIBLE).sum(axis=1) >= min_visible

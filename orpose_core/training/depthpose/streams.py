@@ -1,0 +1,107 @@
+"""Training data by sample number: the synthetic room without files, or a folder; the samples are alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import cast
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+
+from orpose_core.models import ModelConfig
+from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.training.depthpose.samples import DataConfig, LabelledFrame, Sample, SampleMaker, trusted
+from orpose_core.training.domain_streams import DomainStreams
+from orpose_core.types import FloatArray
+
+
+class SimulatedSamples(Dataset[Sample]):
+    """Sample ``i`` shows a synthetic room of its own; there is no end to them.
+
+    Args:
+        data: domains, sizes, seed and random changes.
+        model: the network that is trained.
+    """
+
+    def __init__(self, data: DataConfig, model: ModelConfig) -> None:
+        self.data, self.make = data, SampleMaker(data, model)
+        self.streams = DomainStreams(
+            data.domains, data.domain_shares, data.render_hw, "depth", data.seed, data.crowd
+        )
+
+    def frame(self, index: int, rng: np.random.Generator) -> LabelledFrame:
+        """Return frame ``index`` as it was simulated; ``rng`` decides its domain."""
+        simulated = self.streams.frame(index, rng)
+        assert simulated.frame.depth_m is not None
+        poses = simulated.poses
+        sure = trusted(poses, self.data.min_visible_joints)
+        return LabelledFrame(simulated.frame.depth_m, poses.select(sure), poses.boxes_px[~sure])
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self.data.seed, index])
+        return self.make(self.frame(index, rng), rng)
+
+
+class FolderSamples(Dataset[Sample]):
+    """Sample ``i`` shows a recorded image with a file's labels; all images, then again, changed otherwise.
+
+    Args:
+        data: folder, label file and what of it is believed.
+        model: the network that is trained.
+
+    Raises:
+        ValueError: if the label file is not what was expected, or no image has anybody to train on.
+    """
+
+    def __init__(self, data: DataConfig, model: ModelConfig) -> None:
+        assert data.folder is not None and data.labels is not None
+        self.data, self.make = data, SampleMaker(data, model)
+        self.labels = LabelFile(
+            data.labels, data.folder, data.person_score, data.joint_score, data.min_joints
+        )
+        self.groups = self.labels.by_people() if data.balanced else [self.labels.with_people()]
+        if not any(self.groups):
+            raise ValueError(
+                f"{data.labels}: no image has a person with a score of {data.person_score} or more and "
+                f"at least {data.min_joints} joints above {data.joint_score}"
+            )
+
+    def image_of(self, index: int) -> int:
+        """Return which image sample ``index`` shows: each group's images in turn, reshuffled each time."""
+        turn, group = divmod(index, len(self.groups))
+        images = self.groups[group]
+        epoch, place = divmod(turn, len(images))
+        return images[_order(self.data.seed, group, epoch, len(images))[place]]
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self.data.seed, index])
+        frame = self.labels.frame(self.image_of(index))
+        return self.make(_resized(frame, self.data.render_hw), rng)
+
+
+@lru_cache(maxsize=16)
+def _order(seed: int, group: int, epoch: int, count: int) -> list[int]:
+    return np.random.default_rng([seed, group, epoch]).permutation(count).tolist()
+
+
+def _resized(frame: LabelledFrame, size_hw: tuple[int, int]) -> LabelledFrame:
+    """Bring a recorded frame to the size at which frames are changed, without mixing depths."""
+    height, width = frame.depth_m.shape
+    if (height, width) == size_hw:
+        return frame
+    scale = np.array([size_hw[1] / width, size_hw[0] / height], np.float32)
+    depth_m = cast(FloatArray, cv2.resize(frame.depth_m, size_hw[::-1], interpolation=cv2.INTER_NEAREST))
+    twice = np.tile(scale, 2)
+    poses = replace(
+        frame.poses,
+        xy_px=(frame.poses.xy_px + 0.5) * scale - 0.5,
+        boxes_px=(frame.poses.boxes_px + 0.5) * twice - 0.5,
+    )
+    return LabelledFrame(depth_m, poses, (frame.ignored_px + np.float32(0.5)) * twice - np.float32(0.5))
+
+
+def samples(data: DataConfig, model: ModelConfig) -> Dataset[Sample]:
+    """Return the data set that ``data`` describes."""
+    return (SimulatedSamples if data.source == "simulation" else FolderSamples)(data, model)

@@ -1,0 +1,316 @@
+"""The training loop, for whatever is trained. What to minimise and how to validate is the task's affair.
+
+A run is a function of its config alone: sample ``i`` of a data set is always the same, step ``s`` takes the
+samples that :class:`StepBatches` gives it, and everything else that changes is in the checkpoint. So a run
+that was killed and resumed ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from orpose_core.training.engine.distributed import Processes
+from orpose_core.training.engine.optimisation import MeanWeights, build_optimizer, learning_rate
+from orpose_core.training.engine.run_folder import RunFolder, RunState
+from orpose_core.training.engine.settings import EngineConfig, OptimConfig
+
+logger = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """What is trained."""
+
+    def losses(self, model: nn.Module, batch: Any) -> Mapping[str, Tensor]:
+        """Return the parts of the loss, by name; their sum is minimised."""
+        ...
+
+    def validate(self, model: nn.Module) -> Mapping[str, float]:
+        """Return scores of the model, which is in evaluation mode and without autocast."""
+        ...
+
+
+class StepBatches(Sampler[list[int]]):
+    """The sample indices of each step: consecutive, each process its share, starting anywhere."""
+
+    def __init__(self, start: int, steps: int, batch: int, processes: Processes) -> None:
+        self.start, self.steps, self.batch, self.processes = start, steps, batch, processes
+
+    def __len__(self) -> int:
+        return max(0, self.steps - self.start)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.start, self.steps):
+            first = (step * self.processes.world + self.processes.rank) * self.batch
+            yield list(range(first, first + self.batch))
+
+
+class NonFiniteLoss(ValueError):
+    """The loss became NaN or infinite; the message says which part, when, and where to resume from."""
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether bf16 is native to the device (on a CPU: avx512_bf16 or better), so that autocast is faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return device.type == "cpu" and supported is not None and bool(supported())
+
+
+def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
+    """Move every tensor of a batch (nested mappings and lists) to the device; images to channels_last."""
+    if isinstance(batch, Tensor):
+        images = channels_last and batch.ndim == 4
+        layout = torch.channels_last if images else torch.preserve_format
+        return batch.to(device, non_blocking=True, memory_format=layout)
+    if isinstance(batch, Mapping):
+        return {name: place(value, device, channels_last) for name, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return [place(value, device, channels_last) for value in batch]
+    return batch
+
+
+def data_loader(
+    dataset: Dataset, config: EngineConfig, start: int, processes: Processes, collate: Callable[[list], Any]
+) -> DataLoader:
+    """Return the loader of all steps from ``start`` on, prepared ahead in worker processes."""
+    parallel: dict[str, Any] = {}
+    if config.workers:
+        # spawn: a forked child of a process that has run OpenMP or CUDA hangs in them
+        parallel = {"prefetch_factor": config.prefetch, "multiprocessing_context": "spawn"}
+    return DataLoader(
+        dataset,
+        batch_sampler=StepBatches(start, config.steps, config.batch, processes),
+        num_workers=config.workers,
+        collate_fn=collate,
+        pin_memory=processes.device.type == "cuda",
+        generator=torch.Generator().manual_seed(config.seed),  # else it draws from the model's random state
+        **parallel,
+    )
+
+
+class Trainer:
+    """One training run.
+
+    Args:
+        model: the network; its trainable parameters are optimised in place.
+        task: the losses and the validation.
+        dataset: random access to samples by any index >= 0; the same index always gives the same sample.
+        optim: the optimiser and schedule.
+        engine: how the run is carried out.
+        folder: where its files go.
+        processes: this process among those that train together.
+        collate: makes a batch of a list of samples.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        dataset: Dataset,
+        optim: OptimConfig,
+        engine: EngineConfig,
+        folder: RunFolder,
+        processes: Processes,
+        collate: Callable[[list], Any] = default_collate,
+    ) -> None:
+        if engine.threads:
+            torch.set_num_threads(engine.threads)
+        self.task, self.dataset, self.collate = task, dataset, collate
+        self.optim, self.engine, self.folder, self.processes = optim, engine, folder, processes
+        self.model = model.to(processes.device).train()
+        if engine.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = build_optimizer(self.model, optim)
+        self.mean = MeanWeights(self.model, optim.ema_decay)
+        self.state = RunState()
+        self.half = engine.half_precision and computes_in_bf16(processes.device)
+
+    def resume(self) -> None:
+        """Take everything from the run's checkpoint."""
+        self.state, saved = self.folder.load()
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.optim.ema_decay:
+            self.mean.model.load_state_dict(saved["mean"])
+            self.mean.updates = saved["mean_updates"]
+        torch.set_rng_state(saved["random"])
+        if self.processes.device.type == "cuda" and saved["random_cuda"] is not None:
+            torch.cuda.set_rng_state(saved["random_cuda"])
+
+    def save(self) -> None:
+        """Write the state to resume from (process 0 alone)."""
+        if not self.processes.leads:
+            return
+        cuda = self.processes.device.type == "cuda"
+        self.folder.save(
+            self.state,
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "mean": self.mean.model.state_dict() if self.optim.ema_decay else {},
+                "mean_updates": self.mean.updates,
+                "random": torch.get_rng_state(),
+                "random_cuda": torch.cuda.get_rng_state() if cuda else None,
+            },
+        )
+
+    def progress(self) -> float:
+        """Share of the run that is over, in [0, 1]."""
+        done = self.state.step / self.engine.steps
+        if self.engine.progress == "time":
+            spent = self.processes.agree(self.state.spent_s)
+            done = max(done, spent / (60.0 * self.engine.max_minutes))
+        return min(done, 1.0)
+
+    def out_of_time(self) -> bool:
+        """Whether the wall-clock budget is spent."""
+        budget_s = 60.0 * self.engine.max_minutes
+        return budget_s > 0 and self.processes.agree(self.state.spent_s) >= budget_s
+
+    def step(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Take one optimiser step; return the parts of the loss, detached, and their ``total``."""
+        batch = place(batch, self.processes.device, self.engine.channels_last)
+        rate = learning_rate(self.optim, self.state.step, self.progress())
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.half):
+            parts = dict(self.task.losses(model, batch))
+        total = torch.stack(list(parts.values())).sum()
+        if not torch.isfinite(total):
+            self._refuse({name: float(part.detach()) for name, part in parts.items()})
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        if self.optim.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
+        self.optimizer.step()
+        self.mean.update(self.model)
+        return {name: part.detach() for name, part in {**parts, "total": total}.items()}
+
+    def _refuse(self, parts: dict[str, float]) -> None:
+        kept = f"; {self.folder.checkpoint} is from before" if self.folder.checkpoint.is_file() else ""
+        raise NonFiniteLoss(
+            f"the loss is not finite at step {self.state.step}: "
+            + ", ".join(f"{name} = {value:g}" for name, value in parts.items())
+            + f" (learning rate {self.optimizer.param_groups[0]['lr']:g}); lower optim.lr or set "
+            f"optim.clip_norm{kept}"
+        )
+
+    def validate(self) -> None:
+        """Score the mean weights and keep the scores (process 0 alone; the others wait)."""
+        if self.processes.leads:
+            self.mean.model.eval()
+            with torch.inference_mode():
+                scores = dict(self.task.validate(self.mean.model))
+            self.model.train()
+            if scores:
+                entry = {"step": self.state.step, "images": self.state.images, **scores}
+                self.state.validations.append(entry)
+                logger.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in entry.items()))
+        self.processes.wait_for_all()
+
+    def run(self) -> RunState:
+        """Train to the last step or the end of the time budget; return where the run stands."""
+        first, batch = self.state.step, self.engine.batch * self.processes.world
+        device = self.processes.device
+        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+        loader = data_loader(self.dataset, self.engine, first, self.processes, self.collate)
+        model = DistributedDataParallel(self.model) if self.processes.world > 1 else self.model
+        with closing(_Log(self, first)) as log:
+            saved = clock = time.monotonic()
+            batches = iter(loader)
+            while self.state.step < self.engine.steps and not self.out_of_time():
+                samples = next(batches)
+                arrived = time.monotonic()
+                losses = self.step(model, samples)
+                now = time.monotonic()
+                if self.state.step > first:  # the workers' start is no share of the run's throughput
+                    self.state.waited_s += arrived - clock
+                self.state.seconds += now - clock
+                self.state.step += 1
+                self.state.images += batch
+                self.state.processes, self.state.device = self.processes.world, gpu
+                log.step(losses)
+                every = self.engine.validate_steps
+                if every and self.state.step % every == 0 and self.state.step < self.engine.steps:
+                    self.validate()
+                    log.validation()
+                if time.monotonic() - saved > 60.0 * self.engine.checkpoint_minutes:
+                    self.save()
+                    saved = time.monotonic()
+                clock = time.monotonic()
+                self.state.other_s += clock - now
+            self.validate()
+            log.validation()
+            self.save()
+        return self.state
+
+
+class _Log:
+    """TensorBoard and the progress bar of process 0."""
+
+    def __init__(self, trainer: Trainer, first: int) -> None:
+        self.trainer, self.first = trainer, first
+        self.start_s = trainer.state.seconds
+        self.leads = trainer.processes.leads
+        folder = str(trainer.folder.tensorboard)
+        self.board = SummaryWriter(folder, purge_step=first) if self.leads else None
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(
+            total=trainer.engine.steps,
+            initial=first,
+            unit="step",
+            disable=not self.leads,
+            mininterval=0.5 if terminal else 30.0,
+            bar_format="{n_fmt}/{total_fmt} steps|{bar:20}|{postfix}",
+        )
+
+    def step(self, losses: Mapping[str, Tensor]) -> None:
+        """Count a step; every ``log_steps`` write its losses."""
+        state, engine = self.trainer.state, self.trainer.engine
+        if self.leads and (state.step % engine.log_steps == 0 or state.step == self.first + 1):
+            spent = max(state.seconds - self.start_s, 1e-9)
+            steps_per_s = (state.step - self.first) / spent
+            images_per_s = steps_per_s * engine.batch * self.trainer.processes.world
+            left_s = (engine.steps - state.step) / steps_per_s
+            if engine.max_minutes:
+                left_s = min(left_s, max(0.0, 60.0 * engine.max_minutes - state.spent_s))
+            assert self.board is not None
+            for name, value in losses.items():
+                self.board.add_scalar(f"loss/{name}", float(value), state.step)
+            rate = self.trainer.optimizer.param_groups[0]["lr"]
+            waiting = state.waited_s / max(state.seconds, 1e-9)
+            self.board.add_scalar("learning_rate", rate, state.step)
+            self.board.add_scalar("images_per_s", images_per_s, state.step)
+            self.board.add_scalar("share_waiting_for_data", waiting, state.step)
+            self.bar.set_postfix_str(
+                f"loss {float(losses['total']):.4g}, {images_per_s:.1f} images/s, "
+                f"{100 * waiting:.0f} % waiting, {tqdm.format_interval(left_s)} left",
+                refresh=False,
+            )
+        self.bar.update()
+
+    def validation(self) -> None:
+        """Write the newest validation scores."""
+        if self.board is not None and self.trainer.state.validations:
+            newest = self.trainer.state.validations[-1]
+            for name, value in newest.items():
+                if name not in ("step", "images"):
+                    self.board.add_scalar(f"validation/{name}", value, int(newest["step"]))
+
+    def close(self) -> None:
+        """Close the bar and the curves."""
+        self.bar.close()
+        if self.board is not None:
+            self.board.close()

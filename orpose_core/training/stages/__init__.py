@@ -1,0 +1,1 @@
+"""Training of the teacher's own stages: detector, keypoint network, lifter."""

@@ -1,0 +1,1 @@
+"""Distillation of the student from a teacher's labels."""

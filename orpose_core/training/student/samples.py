@@ -1,0 +1,235 @@
+"""Training data of the student by sample number: label files, or the synthetic room without files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from orpose_core.models.student.config import StudentConfig
+from orpose_core.training.augment.student import (
+    Picture,
+    ScaleConfig,
+    StudentAugmentConfig,
+    augmented,
+    seen_by_student,
+)
+from orpose_core.training.domain_streams import DomainStreams, check_domains
+from orpose_core.training.student.label_file import StudentLabelFile, exact_labels
+from orpose_core.training.student.losses import LabelSet, StudentTargets, student_targets
+from orpose_core.types import PseudoLabels
+
+
+@dataclass(frozen=True)
+class StudentDataConfig:
+    """What a student learns from.
+
+    Attributes:
+        source: ``"labels"`` reads a label file and the images beside it: those of `orpose label`, or the
+            exact ones of `orpose simulate`; ``"simulation"`` streams frames of the synthetic room, without
+            files.
+        labels: for ``"labels"``: the file.
+        folder: for ``"labels"``: where its ``file_name`` start; None = beside the file.
+        images: for ``"labels"``: use the first so many images that have people; 0 = all.
+        empty_images: for ``"labels"``: images in which nobody was labelled are used, too.
+        domains: of the simulation, one drawn for each frame.
+        domain_shares: how often each is drawn; empty = equally.
+        render_hw: of the simulation, size of the frames.
+        crowd: of the simulation, this many people more in a room than usual.
+        original_hw: (height, width) that 1x stands for; smaller scales are shares of it.
+        scale: how much resolution is taken away.
+        augment: the random changes.
+        min_side_px: people whose box, in the network's px, has a shorter side are left out.
+        seed: of the simulation, the order and all random changes.
+        statistics_images: so many images' labels give the means and deviations that standardise the joints.
+    """
+
+    source: Literal["labels", "simulation"] = "labels"
+    labels: Path | None = None
+    folder: Path | None = None
+    images: int = 0
+    empty_images: bool = False
+    domains: tuple[str, ...] = ("everyday",)
+    domain_shares: tuple[float, ...] = ()
+    render_hw: tuple[int, int] = (240, 320)
+    crowd: int = 0
+    original_hw: tuple[int, int] = (480, 640)
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    augment: StudentAugmentConfig = field(default_factory=StudentAugmentConfig)
+    min_side_px: float = 3.0
+    seed: int = 1
+    statistics_images: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.source == "labels" and self.labels is None:
+            raise ValueError("data.labels: source 'labels' needs a label file, got none")
+        check_domains(self.domains, self.domain_shares)
+        if self.images < 0 or self.statistics_images < 2:
+            raise ValueError("data: images must not be negative, statistics_images at least 2")
+
+
+class StudentSample(NamedTuple):
+    """What the student sees, uint8 (3, H, W) RGB, and its labels."""
+
+    image: Tensor
+    targets: StudentTargets
+
+
+class StudentSamples(Dataset[StudentSample], ABC):
+    """Sample ``i`` for any ``i``, always the same one.
+
+    Args:
+        data: what to learn from.
+        model: the network that is trained.
+    """
+
+    def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
+        self.data, self.model = data, model
+
+    @abstractmethod
+    def labelled(self, index: int, rng: np.random.Generator) -> tuple[Picture, PseudoLabels]:
+        """Return the picture of sample ``index`` and its labels, as they are."""
+
+    @abstractmethod
+    def labels_alone(self, count: int) -> list[tuple[PseudoLabels, tuple[int, int]]]:
+        """Return the labels of ``count`` images (or all there are) and those images' (height, width)."""
+
+    def __getitem__(self, index: int) -> StudentSample:
+        rng = np.random.default_rng([self.data.seed, index])
+        rgb, labels = self.labelled(index, rng)
+        scale = self.data.scale.draw(rng)
+        rgb, labels = augmented(rgb, labels, rng, self.data.augment)
+        seen = seen_by_student(rgb, scale, self.data.original_hw, self.model.full_hw)
+        labels = _large_enough(labels, rgb.shape[:2], self.model.full_hw, self.data.min_side_px)
+        image = torch.from_numpy(np.ascontiguousarray(np.moveaxis(seen, -1, 0)))
+        return StudentSample(image, student_targets(labels, (rgb.shape[0], rgb.shape[1]), self.model))
+
+
+class LabelFileSamples(StudentSamples):
+    """Images of a label file: all of them in a random order, then again in another."""
+
+    def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
+        super().__init__(data, model)
+        assert data.labels is not None
+        self.file = StudentLabelFile(data.labels, data.folder, data.empty_images)
+        if data.images > len(self.file):
+            raise ValueError(
+                f"{data.labels}: expected at least data.images = {data.images} images with people, "
+                f"got {len(self.file)}"
+            )
+        self.count = data.images or len(self.file)
+
+    def labelled(self, index: int, rng: np.random.Generator) -> tuple[Picture, PseudoLabels]:
+        """Return the picture of sample ``index`` and its labels."""
+        epoch, place = divmod(index, self.count)
+        image = _order(self.data.seed, epoch, self.count)[place]
+        return self.file.picture(image), self.file.labels(image)
+
+    def labels_alone(self, count: int) -> list[tuple[PseudoLabels, tuple[int, int]]]:
+        """Return the labels of the first ``count`` images."""
+        return [(self.file.labels(i), self.file.size_hw(i)) for i in range(min(count, self.count))]
+
+
+class SimulatedStudentSamples(StudentSamples):
+    """Sample ``i`` shows a synthetic room of its own, with exact labels; there is no end to them."""
+
+    def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
+        super().__init__(data, model)
+        self.streams = DomainStreams(
+            data.domains, data.domain_shares, data.render_hw, "color", data.seed, data.crowd
+        )
+
+    def labelled(self, index: int, rng: np.random.Generator) -> tuple[Picture, PseudoLabels]:
+        """Return frame ``index`` and its truth; ``rng`` decides its domain."""
+        frame = self.streams.frame(index, rng)
+        assert frame.frame.rgb is not None
+        return frame.frame.rgb, exact_labels(frame.poses, index)
+
+    def labels_alone(self, count: int) -> list[tuple[PseudoLabels, tuple[int, int]]]:
+        """Return the truth of the first ``count`` frames."""
+        rngs = (np.random.default_rng([self.data.seed, i]) for i in range(count))
+        return [(self.labelled(i, rng)[1], self.data.render_hw) for i, rng in enumerate(rngs)]
+
+
+def student_samples(data: StudentDataConfig, model: StudentConfig) -> StudentSamples:
+    """Return the data set that ``data`` describes."""
+    return (LabelFileSamples if data.source == "labels" else SimulatedStudentSamples)(data, model)
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> list[int]:
+    return np.random.default_rng([seed, epoch]).permutation(count).tolist()
+
+
+def _large_enough(
+    labels: PseudoLabels, image_hw: tuple[int, ...], full_hw: tuple[int, int], min_side_px: float
+) -> PseudoLabels:
+    """Leave out people of whom next to nothing is left in the image."""
+    boxes = np.clip(labels.soft.boxes_px + 0.5, 0, np.tile(image_hw[1::-1], 2))
+    sides = (boxes[:, 2:] - boxes[:, :2]) * (full_hw[1] / image_hw[1], full_hw[0] / image_hw[0])
+    kept = np.flatnonzero(sides.min(axis=1) >= min_side_px) if len(sides) else np.zeros(0, np.int64)
+    return replace(labels, soft=labels.soft.select(kept), hard=labels.hard.select(kept))
+
+
+def collate(samples: Sequence[StudentSample]) -> dict[str, Any]:
+    """Return a batch: ``image`` uint8 (B, 3, H, W), ``targets`` one per image."""
+    return {"image": torch.stack([s.image for s in samples]), "targets": [s.targets for s in samples]}
+
+
+def unpacked(targets: Sequence[Any]) -> list[StudentTargets]:
+    """Return the targets of a batch after the engine has moved it, which turns tuples into lists."""
+    return [StudentTargets(boxes, LabelSet(*soft), LabelSet(*hard)) for boxes, soft, hard in targets]
+
+
+class JointStatistics(NamedTuple):
+    """What ``LiftingStatistics.set`` takes: means and deviations, (16, 2) px and (16, 3) metres."""
+
+    mean_2d: Tensor
+    std_2d: Tensor
+    mean_3d: Tensor
+    std_3d: Tensor
+
+
+_LEAST_STD_PX, _LEAST_STD_M = 1.0, 0.01
+"""A joint that hardly moves against the root (a hip) must not be blown up."""
+
+
+def joint_statistics(samples: StudentSamples) -> JointStatistics:
+    """Return the statistics of the training labels.
+
+    Raises:
+        ValueError: if fewer than two people have labels in space.
+    """
+    wanted = samples.data.statistics_images
+    targets = [
+        student_targets(_large_enough(labels, size_hw, samples.model.full_hw, 0.5), size_hw, samples.model)
+        for labels, size_hw in samples.labels_alone(wanted)
+    ]
+    two = torch.cat([t.soft.lifter_input for t in targets])
+    three = torch.cat([t.soft.lifter_target for t in targets])
+    if (~torch.isnan(three).any(dim=-1)).all(dim=-1).sum() < 2:
+        raise ValueError(
+            f"expected at least 2 people with 3D labels among {len(targets)} images, got fewer; "
+            "give init.h36_statistics, or weights to start from, or set loss.soft_3d and loss.hard_3d to 0"
+        )
+    mean_2d, std_2d = _moments(two)
+    mean_3d, std_3d = _moments(three)
+    return JointStatistics(mean_2d, std_2d.clamp(min=_LEAST_STD_PX), mean_3d, std_3d.clamp(min=_LEAST_STD_M))
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation over people of (m, 16, d), NaN left out."""
+    known = ~torch.isnan(values)
+    count = known.sum(dim=0).clamp(min=1)
+    filled = torch.nan_to_num(values).double()
+    mean = filled.sum(dim=0) / count
+    variance = ((filled - mean) ** 2 * known).sum(dim=0) / count
+    return mean.float(), variance.sqrt().float()

@@ -1,0 +1,111 @@
+"""Scores of a student on a fixed part of a simulated benchmark, at several resolutions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from orpose_core.checkpoints.files import Checkpoint
+from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.evaluation.datasets import SyntheticSet
+from orpose_core.evaluation.run import in_source_pixels
+from orpose_core.image_ops import Resize, low_resolution_frame
+from orpose_core.models.student.network import Student
+from orpose_core.simulation import SPLITS
+from orpose_core.types import RgbdFrame
+
+
+@dataclass(frozen=True)
+class StudentValidationConfig:
+    """What is scored, and how.
+
+    Attributes:
+        split: name of the simulated benchmark.
+        frames: how many of its frames, spread evenly, are used during training; 0 = no validation.
+        final_frames: how many at the end of the run; 0 = none.
+        scales: how many times smaller the images are.
+        flip_test: whether the mirrored image is averaged in.
+        batch: images at once.
+    """
+
+    split: str = "or-val-v1"
+    frames: int = 60
+    final_frames: int = 200
+    scales: tuple[int, ...] = (1, 12)
+    flip_test: bool = False
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"validation.split: expected one of {sorted(SPLITS)}, got {self.split!r}")
+        if min(self.frames, self.final_frames) < 0 or self.batch < 1:
+            raise ValueError("validation: frames and final_frames must not be negative, batch at least 1")
+        if not self.scales or min(self.scales) < 1:
+            raise ValueError(f"validation.scales: expected numbers from 1 on, got {self.scales}")
+
+
+class StudentBenchmark:
+    """Frames of a split, rendered once, at 640x480.
+
+    Args:
+        config: which split.
+        frames: so many of its frames, spread evenly; always the same ones.
+    """
+
+    def __init__(self, config: StudentValidationConfig, frames: int) -> None:
+        self.dataset = SyntheticSet(config.split, frames)
+        self.frames: list[RgbdFrame] = []
+        self.records: list[dict[str, Any]] = []
+        for index in range(len(self.dataset)):
+            frame, record = self.dataset.frame(index, "color")
+            self.frames.append(frame)
+            self.records.append(record)
+
+
+def validate_student(
+    model: Student, benchmark: StudentBenchmark, config: StudentValidationConfig, half: bool
+) -> dict[str, float]:
+    """Return box AP, keypoint AP, PCK (percent) and MPJPE (mm) at each scale, ``keypoint_ap_12x`` and so on.
+
+    Args:
+        model: in evaluation mode.
+        benchmark: the frames.
+        config: scales and flip test.
+        half: bf16 where the device computes in it.
+    """
+    device = next(model.parameters()).device
+    checkpoint = Checkpoint(model, model.config, "training", "", "", True, {})
+    settings = EstimatorConfig(
+        device=str(device), flip_test=config.flip_test, half_precision=half, metric_3d=False
+    )
+    estimator = PoseEstimator(checkpoint, settings)
+    scores: dict[str, float] = {}
+    for scale in config.scales:
+        found = []
+        for start in range(0, len(benchmark.frames), config.batch):
+            sources = benchmark.frames[start : start + config.batch]
+            small = [
+                s
+                if scale == 1
+                else low_resolution_frame(s, (int(s.size_hw[0] / scale), int(s.size_hw[1] / scale)))
+                for s in sources
+            ]
+            found += [
+                in_source_pixels(poses, Resize(source.size_hw, frame.size_hw))
+                for poses, source, frame in zip(estimator.estimate(small), sources, small, strict=True)
+            ]
+        result = benchmark.dataset.evaluate(found, benchmark.records).scores
+        scores |= {f"{name}_{scale}x": value for name, value in headline(result).items()}
+    return {name: value for name, value in scores.items() if math.isfinite(value)}
+
+
+def headline(scores: dict[str, Any]) -> dict[str, float]:
+    """Return what the tables show: APs and PCK in percent, MPJPE in mm."""
+    return {
+        "box_ap": 100.0 * float(scores["box_ap"]["AP"]),
+        "keypoint_ap": 100.0 * float(scores["keypoint_ap"]["AP"]),
+        "pck": float(scores["pck"]["Average"]),
+        "mpjpe_mm": float(scores["mpjpe"]["MPJPE"]) if "mpjpe" in scores else float("nan"),
+        "keypoint_ap50": 100.0 * float(scores["keypoint_ap"]["AP50"]),
+    }
