@@ -6,8 +6,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from orpose_core.geometry import project
 from orpose_core.simulation.people import kinematics as k
-from orpose_core.types import Visibility
+from orpose_core.simulation.rooms.scenes import Scene
+from orpose_core.simulation.sensing.cameras import Camera
+from orpose_core.simulation.sensing.raycast import View
+from orpose_core.simulation.sensing.solids import Solids
+from orpose_core.skeleton import BODY24
+from orpose_core.types import Intrinsics, Poses, Visibility
 
 Float64Array = NDArray[np.float64]
 
@@ -144,4 +150,67 @@ def seen_boxes(
     return boxes, areas
 
 
-__all__ = ["THICKNESS_SHARES", "Visibility", "joint_visibility", "seen_boxes"]
+def _in_camera(joints_room_m: Float64Array, camera_from_room: Float64Array) -> Float64Array:
+    """Return joints, float64 (24, 3), in the camera's frame; summed in a fixed order."""
+    m = camera_from_room
+    return np.stack(
+        [
+            joints_room_m[:, 0] * m[i, 0]
+            + joints_room_m[:, 1] * m[i, 1]
+            + joints_room_m[:, 2] * m[i, 2]
+            + m[i, 3]
+            for i in range(3)
+        ],
+        axis=1,
+    )
+
+
+def ground_truth(
+    scene: Scene,
+    camera: Camera,
+    k: Intrinsics,
+    solids: Solids,
+    view: View,
+    joints: list[Float64Array],
+    min_area_px: float,
+) -> tuple[Poses, tuple[str, ...], NDArray[np.int64], NDArray[np.int16]]:
+    """Return poses, roles, areas and the map of people of one view."""
+    owners, parts = solids.owners[: solids.count], solids.parts[: solids.count]
+    boxes, areas = seen_boxes(view.solid, owners, len(scene.people))
+    least = min_area_px * (k.width / 640.0) * (k.height / 480.0)
+    rows: list[int] = []
+    xyz, xy, flags = [], [], []
+    for i, person in enumerate(scene.people):
+        if areas[i] < least:
+            continue
+        xyz_cam = _in_camera(joints[i], camera.camera_from_room)
+        xy_px = project(xyz_cam, k)
+        seen = joint_visibility(
+            xy_px, xyz_cam[:, 2], i, person.dimensions, view.depth_m, view.solid, owners, parts
+        )
+        rows.append(i)
+        xyz.append(xyz_cam)
+        xy.append(np.where((seen > 0)[:, None], xy_px, np.nan))
+        flags.append(seen)
+    lookup = np.full(len(scene.people) + 1, -1, np.int16)
+    lookup[rows] = np.arange(len(rows), dtype=np.int16)
+    owner_of = np.append(owners, -1)
+    people = lookup[owner_of[view.solid]]
+    roles = tuple(scene.people[i].role for i in rows)
+    joints_count = len(BODY24)  # the shapes hold for nobody, too
+    xyz_cam_m = np.array(xyz, np.float32).reshape(-1, joints_count, 3)
+    hips = [BODY24.index("left_hip"), BODY24.index("right_hip")]
+    root = xyz_cam_m[:, hips].mean(axis=1, keepdims=True)
+    visibility = np.array(flags, np.uint8).reshape(-1, joints_count)
+    poses = Poses(
+        BODY24,
+        np.array(xy, np.float32).reshape(-1, joints_count, 2),
+        (visibility > Visibility.ABSENT).astype(np.float32),
+        np.ones(len(rows), np.float32),
+        boxes[rows],
+        xyz_root_m=xyz_cam_m - root,
+        xyz_cam_m=xyz_cam_m,
+        visibility=visibility,
+        track_ids=np.array(rows, np.int64),
+    )
+    return poses, roles, areas[rows], people

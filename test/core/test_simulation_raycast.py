@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from orpose_core.simulation import arithmetic
-from orpose_core.simulation.sensing import raycast
-from orpose_core.simulation.sensing.raycast import Solids, look, normals_of
+from orpose_core.simulation.sensing import solids as shapes
+from orpose_core.simulation.sensing.raycast import look, normals_of
+from orpose_core.simulation.sensing.solids import Solids
 from orpose_core.types import Intrinsics
 
 pytestmark = pytest.mark.timeout(900)  # the first run compiles for a minute of processor time
@@ -44,8 +45,8 @@ def turn(axis: int, angle: float) -> np.ndarray:
 def test_sphere_is_exact_also_where_its_rectangle_cuts_the_border():
     for centre in ((0.1, -0.05, 2.0), (0.55, 0.4, 2.0), (-0.6, 0.0, 2.1)):
         for kind, scale, params in (
-            (raycast.ROUNDED_CONE, (1, 1, 1), (0.0, 0.3, 0.3)),
-            (raycast.ELLIPSOID, (0.3, 0.3, 0.3), (0, 0, 0)),
+            (shapes.ROUNDED_CONE, (1, 1, 1), (0.0, 0.3, 0.3)),
+            (shapes.ELLIPSOID, (0.3, 0.3, 0.3), (0, 0, 0)),
         ):
             np.testing.assert_allclose(
                 seen(kind, centre, scale, params), sphere_depth(centre, 0.3), rtol=1e-9
@@ -56,12 +57,12 @@ def test_plane_depth():
     normal, distance = turn(0, 0.4)[2], 2.0
     x, y = rays()
     expected = distance * normal[2] / (normal[0] * x + normal[1] * y + normal[2])
-    depth = seen(raycast.RECTANGLE, (0, 0, distance), (9, 9, 1), axes=turn(0, 0.4))
+    depth = seen(shapes.RECTANGLE, (0, 0, distance), (9, 9, 1), axes=turn(0, 0.4))
     np.testing.assert_allclose(depth, expected, rtol=1e-12)
 
 
 def test_box_faces_the_camera_with_its_front_and_ends_at_its_edges():
-    depth = seen(raycast.BOX, (0.0, 0.0, 2.0), (0.3, 0.2, 0.5))
+    depth = seen(shapes.BOX, (0.0, 0.0, 2.0), (0.3, 0.2, 0.5))
     x, y = rays()
     inside = (np.abs(1.5 * x) < 0.299) & (np.abs(1.5 * y) < 0.199)
     outside = (np.abs(1.5 * x) > 0.301) | (np.abs(1.5 * y) > 0.201)
@@ -71,7 +72,7 @@ def test_box_faces_the_camera_with_its_front_and_ends_at_its_edges():
 
 def test_upright_cylinder_depth():
     axes = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # its axis along the camera's y
-    depth = seen(raycast.CYLINDER, (0, 0, 2.0), (0.3, 0.3, 5.0), axes=axes)
+    depth = seen(shapes.CYLINDER, (0, 0, 2.0), (0.3, 0.3, 5.0), axes=axes)
     x, _ = rays()
     h = 4 - (x * x + 1) * (4 - 0.09)
     expected = np.where(h >= 0, (2 - np.sqrt(np.maximum(h, 0))) / (x * x + 1), np.inf)
@@ -80,10 +81,10 @@ def test_upright_cylinder_depth():
 
 def test_flat_end_of_a_cylinder_and_of_a_frustum_is_a_plane():
     for kind, scale, params in (
-        (raycast.CYLINDER, (0.25, 0.25, 0.4), (0, 0, 0)),
-        (raycast.FRUSTUM, (1, 1, 1), (0.8, 0.25, 0.1)),
+        (shapes.CYLINDER, (0.25, 0.25, 0.4), (0, 0, 0)),
+        (shapes.FRUSTUM, (1, 1, 1), (0.8, 0.25, 0.1)),
     ):
-        origin = (0, 0, 2.0) if kind == raycast.CYLINDER else (0, 0, 1.6)
+        origin = (0, 0, 2.0) if kind == shapes.CYLINDER else (0, 0, 1.6)
         depth = seen(kind, origin, scale, params)
         x, y = rays()
         inside = 1.6 * np.hypot(x, y) < 0.249
@@ -96,7 +97,7 @@ def test_rounded_cone_is_the_union_of_the_spheres_between_its_ends():
     axis, a, b, ra, rb = turn(1, 0.9), np.array([-0.25, 0.1, 2.0]), None, 0.22, 0.08
     length = 0.55
     b = a + length * axis[2]
-    depth = seen(raycast.ROUNDED_CONE, tuple(a), (1, 1, 1), (length, ra, rb), axes=axis)
+    depth = seen(shapes.ROUNDED_CONE, tuple(a), (1, 1, 1), (length, ra, rb), axes=axis)
     swept = np.full(depth.shape, np.inf)
     for s in np.linspace(0, 1, 4001):
         swept = np.minimum(swept, sphere_depth(a + s * (b - a), ra + s * (rb - ra)))
@@ -109,7 +110,7 @@ def test_rounded_cone_is_the_union_of_the_spheres_between_its_ends():
 def test_frustum_side_lies_on_its_cone():
     axes = turn(0, 1.1)
     origin = np.array([0.0, -0.2, 2.0])
-    depth = seen(raycast.FRUSTUM, tuple(origin), (1, 0.7, 1), (0.5, 0.15, 0.3), axes=axes)
+    depth = seen(shapes.FRUSTUM, tuple(origin), (1, 0.7, 1), (0.5, 0.15, 0.3), axes=axes)
     x, y = rays()
     hit = np.isfinite(depth)
     points = np.stack([x * depth, y * depth, depth], -1)[hit] - origin
@@ -123,7 +124,7 @@ def test_frustum_side_lies_on_its_cone():
 def test_squashed_ellipsoid_satisfies_its_equation_and_its_normals_are_its_gradient():
     axes, centre, radii = turn(2, 0.5) @ turn(0, 0.7), np.array([0.1, 0.0, 1.8]), np.array([0.3, 0.15, 0.22])
     solids = Solids.with_room_for(1)
-    solids.add(raycast.ELLIPSOID, tuple(centre), axes, tuple(radii), 0)
+    solids.add(shapes.ELLIPSOID, tuple(centre), axes, tuple(radii), 0)
     view = look(solids, SIMPLE, CAMERA)
     normals = normals_of(view, solids, CAMERA)
     x, y = rays()
@@ -137,10 +138,10 @@ def test_squashed_ellipsoid_satisfies_its_equation_and_its_normals_are_its_gradi
 
 
 def test_what_is_behind_the_camera_or_hidden_is_not_seen():
-    assert np.isinf(seen(raycast.ELLIPSOID, (0, 0, -2.0), (0.5, 0.5, 0.5))).all()
+    assert np.isinf(seen(shapes.ELLIPSOID, (0, 0, -2.0), (0.5, 0.5, 0.5))).all()
     solids = Solids.with_room_for(2)
-    solids.add(raycast.ELLIPSOID, (0, 0, 3.0), np.eye(3), (0.1, 0.1, 0.1), 0)
-    solids.add(raycast.BOX, (0, 0, 2.0), np.eye(3), (0.5, 0.5, 0.1), 0)
+    solids.add(shapes.ELLIPSOID, (0, 0, 3.0), np.eye(3), (0.1, 0.1, 0.1), 0)
+    solids.add(shapes.BOX, (0, 0, 2.0), np.eye(3), (0.5, 0.5, 0.1), 0)
     assert set(np.unique(look(solids, SIMPLE, CAMERA).solid)) <= {-1, 1}
 
 
@@ -149,10 +150,10 @@ def test_moving_camera_and_solid_together_changes_nothing():
     pose[:3, :3] = turn(1, 0.3) @ turn(0, -0.2)
     pose[:3, 3] = (0.2, -0.4, 0.5)
     axes, origin, scale = turn(0, 0.5), np.array([0.0, 0.1, 2.0]), (0.3, 0.2, 0.4)
-    still = seen(raycast.BOX, tuple(origin), scale, axes=axes)
+    still = seen(shapes.BOX, tuple(origin), scale, axes=axes)
     back = np.linalg.inv(pose)
     moved = seen(
-        raycast.BOX, tuple(back[:3, :3] @ origin + back[:3, 3]), scale, axes=axes @ pose[:3, :3], pose=pose
+        shapes.BOX, tuple(back[:3, :3] @ origin + back[:3, 3]), scale, axes=axes @ pose[:3, :3], pose=pose
     )
     both = np.isfinite(still) & np.isfinite(moved)
     assert (np.isfinite(still) == np.isfinite(moved)).mean() > 0.999
@@ -161,9 +162,9 @@ def test_moving_camera_and_solid_together_changes_nothing():
 
 def test_adding_solids_to_a_known_view_equals_looking_at_all():
     solids = Solids.with_room_for(2)
-    solids.add(raycast.RECTANGLE, (0, 0, 3.0), np.eye(3), (5, 5, 1), 0)
+    solids.add(shapes.RECTANGLE, (0, 0, 3.0), np.eye(3), (5, 5, 1), 0)
     behind = look(solids, SIMPLE, CAMERA)
-    solids.add(raycast.ELLIPSOID, (0.1, 0, 2.0), np.eye(3), (0.3, 0.3, 0.3), 0)
+    solids.add(shapes.ELLIPSOID, (0.1, 0, 2.0), np.eye(3), (0.3, 0.3, 0.3), 0)
     whole, added = look(solids, SIMPLE, CAMERA), look(solids, SIMPLE, CAMERA, behind, 1)
     np.testing.assert_array_equal(added.depth_m, whole.depth_m)
     np.testing.assert_array_equal(added.solid, whole.solid)
@@ -173,7 +174,7 @@ def test_adding_solids_to_a_known_view_equals_looking_at_all():
 def test_a_full_list_is_refused():
     solids = Solids.with_room_for(0)
     with pytest.raises(ValueError, match="at most 0"):
-        solids.add(raycast.BOX, (0, 0, 1), np.eye(3), (1, 1, 1), 0)
+        solids.add(shapes.BOX, (0, 0, 1), np.eye(3), (1, 1, 1), 0)
 
 
 def test_sine_and_angle_agree_with_the_library():

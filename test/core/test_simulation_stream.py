@@ -17,10 +17,11 @@ from orpose_core.simulation import (
     split_config,
 )
 from orpose_core.simulation.dice import Dice
-from orpose_core.simulation.people import activities, bodies, casting, kinematics
+from orpose_core.simulation.people import activities, bodies, casting, kinematics, motion
 from orpose_core.simulation.sensing import raycast
 from orpose_core.simulation.sensing.cameras import aim, mvor_camera
 from orpose_core.simulation.sensing.sensor import draw_sensor, sense
+from orpose_core.simulation.sensing.solids import Solids
 from orpose_core.simulation.stream import scene_of
 from orpose_core.simulation.truth import THICKNESS_SHARES
 from orpose_core.skeleton import BODY24
@@ -190,7 +191,7 @@ def test_bones_keep_their_length_whatever_a_person_does():
         ]
     ):
         actor = activities.Actor(activity, 0.5, -0.2, 0.3 * n, n, (0.4, 0.3, 1.1), 0.9)
-        joints, frames = kinematics.joints_of(activities.pose_at(actor, d, 0.7), d)
+        joints, frames = kinematics.joints_of(motion.pose_at(actor, d, 0.7), d)
         for a, b, length in bones:
             assert np.linalg.norm(joints[BODY24.index(a)] - joints[BODY24.index(b)]) == pytest.approx(length)
         np.testing.assert_allclose(
@@ -202,7 +203,7 @@ def test_the_nose_is_in_front_and_left_is_left_when_standing():
     d = kinematics.dimensions(1.7, 1.0, 1.0)
     for yaw in (0.0, 1.0, -2.5):
         actor = activities.Actor("rest", 0.0, 0.0, yaw, 3)
-        joints, _ = kinematics.joints_of(activities.pose_at(actor, d, 0.0), d)
+        joints, _ = kinematics.joints_of(motion.pose_at(actor, d, 0.0), d)
         front = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
         left = np.array([-np.cos(yaw), -np.sin(yaw), 0.0])
         at = {name: joints[i] for i, name in enumerate(BODY24.joints)}
@@ -219,9 +220,9 @@ def test_bodies_look_different_from_the_front_and_from_behind():
         toes[yaw], faces[yaw] = [], []
         for n in range(8):
             person = casting.passer_by(Dice(5, n))
-            solids = raycast.Solids.with_room_for(bodies.SOLIDS_PER_PERSON)
+            solids = Solids.with_room_for(bodies.SOLIDS_PER_PERSON)
             actor = activities.Actor("rest", 0.0, 0.0, yaw, n)
-            joints = bodies.add_body(solids, person, activities.pose_at(actor, person.dimensions, 0.0), 0, 0)
+            joints = bodies.add_body(solids, person, motion.pose_at(actor, person.dimensions, 0.0), 0, 0)
             assert solids.count < bodies.SOLIDS_PER_PERSON
             depth = raycast.look(solids, np.linalg.inv(aim((0.0, -2.6, 1.0), np.pi / 2, 0.0)), lens).depth_m
             ankle, nose = joints[BODY24.index("left_ankle")], joints[BODY24.index("nose")]
@@ -364,9 +365,9 @@ def test_everyday_cameras_hang_anywhere_and_people_sit_stand_lie_and_bend_over_t
         assert scene.people and all(person.role == "person" for person in scene.people)
     done = {actor.activity for s in scenes for actor in s.actors}
     assert {"lie", *activities.GENERAL_ACTIVITIES, *activities.TABLE_ACTIVITIES} - {"anything"} <= done
-    outfits = np.array([person.outfit for s in scenes for person in s.people])
-    for row in (bodies.GOWN, bodies.APRON_ON, bodies.CAP_VOLUME, bodies.MASKED, bodies.BACKPACK):
-        assert 0.03 < np.mean(outfits[:, row] > 0) < 0.5
+    worn = np.array([person.outfit for s in scenes for person in s.people])
+    for row in (outfits.GOWN, outfits.APRON_ON, outfits.CAP_VOLUME, outfits.MASKED, outfits.BACKPACK):
+        assert 0.03 < np.mean(worn[:, row] > 0) < 0.5
 
 
 @pytest.mark.parametrize("domain", ["or", "general", "everyday"])

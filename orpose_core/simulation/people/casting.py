@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from orpose_core.simulation.dice import Dice
-from orpose_core.simulation.people import bodies
 from orpose_core.simulation.people import kinematics as k
+from orpose_core.simulation.people import outfits
 from orpose_core.simulation.people.bodies import Person
 
 Color = tuple[float, float, float]
@@ -49,31 +49,31 @@ def _cloth_color(dice: Dice) -> Color:
 
 
 def _hair(dice: Dice, outfit: np.ndarray, female: bool) -> None:
-    outfit[bodies.HAIR_VOLUME] = dice.between(0.002, 0.016) if dice.chance(0.92) else 0.0
+    outfit[outfits.HAIR_VOLUME] = dice.between(0.002, 0.016) if dice.chance(0.92) else 0.0
     if dice.chance(0.6 if female else 0.07):
-        outfit[bodies.HAIR_LENGTH] = dice.between(0.03, 0.16)
+        outfit[outfits.HAIR_LENGTH] = dice.between(0.03, 0.16)
     elif female and dice.chance(0.6):
-        outfit[bodies.PONYTAIL] = 1.0
+        outfit[outfits.PONYTAIL] = 1.0
 
 
 def passer_by(dice: Dice) -> Person:
     """Draw a person in everyday clothes."""
     size = _size(dice)
     female = size[k.FEMALE] > 0.5
-    outfit = np.zeros(bodies.OUTFIT_SIZE)
+    outfit = np.zeros(outfits.OUTFIT_SIZE)
     _hair(dice, outfit, female)
     if dice.chance(0.06):
-        outfit[bodies.CAP_VOLUME] = dice.between(0.003, 0.012)
-    outfit[bodies.SLEEVE] = 1.0 if dice.chance(0.55) else dice.between(0.1, 0.5)
-    outfit[bodies.LOOSE_TOP] = dice.between(0.003, 0.03)
-    outfit[bodies.LOOSE_TROUSERS] = dice.between(0.003, 0.03)
-    outfit[bodies.BUST] = dice.between(0.026, 0.042) if female else 0.0
+        outfit[outfits.CAP_VOLUME] = dice.between(0.003, 0.012)
+    outfit[outfits.SLEEVE] = 1.0 if dice.chance(0.55) else dice.between(0.1, 0.5)
+    outfit[outfits.LOOSE_TOP] = dice.between(0.003, 0.03)
+    outfit[outfits.LOOSE_TROUSERS] = dice.between(0.003, 0.03)
+    outfit[outfits.BUST] = dice.between(0.026, 0.042) if female else 0.0
     if female and dice.chance(0.15):
-        outfit[bodies.SKIRT] = dice.between(0.7, 1.1)
+        outfit[outfits.SKIRT] = dice.between(0.7, 1.1)
     if dice.chance(0.06):
-        outfit[bodies.GOWN] = 1.0  # a long coat
-        outfit[bodies.SLEEVE] = 1.0
-    outfit[bodies.BACKPACK] = 1.0 if dice.chance(0.08) else 0.0
+        outfit[outfits.GOWN] = 1.0  # a long coat
+        outfit[outfits.SLEEVE] = 1.0
+    outfit[outfits.BACKPACK] = 1.0 if dice.chance(0.08) else 0.0
     top, trousers = _cloth_color(dice), _cloth_color(dice)
     colors = np.array(
         [
@@ -81,7 +81,7 @@ def passer_by(dice: Dice) -> Person:
             (0.85, 0.9, 0.95), _cloth_color(dice), dice.one_of(_SKINS), _cloth_color(dice),
         ]
     )  # fmt: skip
-    colors[bodies.GLOVES] = colors[bodies.SKIN]
+    colors[outfits.GLOVES] = colors[outfits.SKIN]
     return Person(size, outfit, "person", colors)
 
 
@@ -90,40 +90,42 @@ def anybody(dice: Dice) -> Person:
     person = passer_by(dice)
     outfit, colors = person.outfit, person.colors
     if dice.chance(0.22):
-        outfit[bodies.GOWN], outfit[bodies.SLEEVE] = 1.0, 1.0
+        outfit[outfits.GOWN], outfit[outfits.SLEEVE] = 1.0, 1.0
     elif dice.chance(0.15):
-        outfit[bodies.APRON_ON] = 1.0
+        outfit[outfits.APRON_ON] = 1.0
     if dice.chance(0.35):
-        outfit[bodies.CAP_VOLUME] = dice.between(0.003, 0.022)
+        outfit[outfits.CAP_VOLUME] = dice.between(0.003, 0.022)
     if dice.chance(0.10):
-        outfit[bodies.MASKED] = 1.0
-        colors[bodies.MASK] = _cloth_color(dice)
+        outfit[outfits.MASKED] = 1.0
+        colors[outfits.MASK] = _cloth_color(dice)
     if dice.chance(0.12):
-        outfit[bodies.GLOVED] = 1.0
-        colors[bodies.GLOVES] = _cloth_color(dice)
+        outfit[outfits.GLOVED] = 1.0
+        colors[outfits.GLOVES] = _cloth_color(dice)
     if dice.chance(0.3):  # a suit, an overall
-        colors[bodies.TROUSERS] = colors[bodies.TOP]
+        colors[outfits.TROUSERS] = colors[outfits.TOP]
     return person
 
 
 def clinician(dice: Dice, sterile: bool) -> Person:
     """Draw a member of the staff: scrubs, cap and mask; gown and gloves where ``sterile``; some aprons."""
     size = _size(dice)
-    outfit = np.zeros(bodies.OUTFIT_SIZE)
-    outfit[bodies.CAP_VOLUME] = dice.between(0.002, 0.009) if dice.chance(0.7) else dice.between(0.009, 0.026)
+    outfit = np.zeros(outfits.OUTFIT_SIZE)
+    outfit[outfits.CAP_VOLUME] = (
+        dice.between(0.002, 0.009) if dice.chance(0.7) else dice.between(0.009, 0.026)
+    )
     if dice.chance(0.08):
-        outfit[bodies.CAP_VOLUME] = 0.0
+        outfit[outfits.CAP_VOLUME] = 0.0
         _hair(dice, outfit, size[k.FEMALE] > 0.5)
-    outfit[bodies.MASKED] = 1.0 if dice.chance(0.8) else 0.0
-    outfit[bodies.GOWN] = 1.0 if sterile else 0.0
-    outfit[bodies.SLEEVE] = 1.0 if sterile or dice.chance(0.15) else dice.between(0.2, 0.5)
-    outfit[bodies.LOOSE_TOP] = dice.between(0.008, 0.028)
-    outfit[bodies.LOOSE_TROUSERS] = dice.between(0.010, 0.035)
-    outfit[bodies.GLOVED] = 1.0 if sterile or dice.chance(0.3) else 0.0
-    outfit[bodies.BUST] = dice.between(0.024, 0.036) if size[k.FEMALE] > 0.5 else 0.0
+    outfit[outfits.MASKED] = 1.0 if dice.chance(0.8) else 0.0
+    outfit[outfits.GOWN] = 1.0 if sterile else 0.0
+    outfit[outfits.SLEEVE] = 1.0 if sterile or dice.chance(0.15) else dice.between(0.2, 0.5)
+    outfit[outfits.LOOSE_TOP] = dice.between(0.008, 0.028)
+    outfit[outfits.LOOSE_TROUSERS] = dice.between(0.010, 0.035)
+    outfit[outfits.GLOVED] = 1.0 if sterile or dice.chance(0.3) else 0.0
+    outfit[outfits.BUST] = dice.between(0.024, 0.036) if size[k.FEMALE] > 0.5 else 0.0
     apron = dice.chance(0.4)
-    outfit[bodies.APRON_ON] = 1.0 if apron and not sterile else 0.0
-    outfit[bodies.COLLAR] = 1.0 if apron else 0.0
+    outfit[outfits.APRON_ON] = 1.0 if apron and not sterile else 0.0
+    outfit[outfits.COLLAR] = 1.0 if apron else 0.0
     scrubs = dice.one_of(_SCRUBS)
     gown = dice.one_of(((0.25, 0.47, 0.70), (0.20, 0.50, 0.45), (0.40, 0.58, 0.75), (0.15, 0.38, 0.55)))
     lead = dice.one_of(((0.10, 0.13, 0.30), (0.30, 0.10, 0.16), (0.12, 0.28, 0.26), (0.25, 0.25, 0.30)))
@@ -134,26 +136,26 @@ def clinician(dice: Dice, sterile: bool) -> Person:
     colors = np.array(
         [dice.one_of(_SKINS), dice.one_of(_HAIRS), scrubs, scrubs, shoes, cap, mask, gown, glove, lead]
     )
-    if outfit[bodies.GLOVED] == 0.0:
-        colors[bodies.GLOVES] = colors[bodies.SKIN]
+    if outfit[outfits.GLOVED] == 0.0:
+        colors[outfits.GLOVES] = colors[outfits.SKIN]
     return Person(size, outfit, "clinician", colors)
 
 
 def patient(dice: Dice) -> Person:
     """Draw a patient in a thin shirt."""
     size = _size(dice)
-    outfit = np.zeros(bodies.OUTFIT_SIZE)
+    outfit = np.zeros(outfits.OUTFIT_SIZE)
     if dice.chance(0.5):
-        outfit[bodies.CAP_VOLUME] = dice.between(0.003, 0.012)
+        outfit[outfits.CAP_VOLUME] = dice.between(0.003, 0.012)
     else:
         _hair(dice, outfit, size[k.FEMALE] > 0.5)
-        outfit[bodies.PONYTAIL] = 0.0
-    outfit[bodies.SLEEVE], outfit[bodies.LOOSE_TOP] = dice.between(0.2, 0.5), 0.01
-    outfit[bodies.LOOSE_TROUSERS] = 0.006
+        outfit[outfits.PONYTAIL] = 0.0
+    outfit[outfits.SLEEVE], outfit[outfits.LOOSE_TOP] = dice.between(0.2, 0.5), 0.01
+    outfit[outfits.LOOSE_TROUSERS] = 0.006
     shirt = (0.80, 0.84, 0.88)
     colors = np.array(
         [dice.one_of(_SKINS), dice.one_of(_HAIRS), shirt, shirt, shirt, (0.6, 0.75, 0.85), *[shirt] * 4]
     )
-    colors[bodies.SHOES] = colors[bodies.SKIN]
-    colors[bodies.GLOVES] = colors[bodies.SKIN]
+    colors[outfits.SHOES] = colors[outfits.SKIN]
+    colors[outfits.GLOVES] = colors[outfits.SKIN]
     return Person(size, outfit, "patient", colors)

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
-from orpose_core.simulation.rooms.rooms import Point, Room, coat_rack, some_color, some_grey, turned
-from orpose_core.simulation.sensing import raycast
+from orpose_core.simulation.rooms.furniture import coat_rack
+from orpose_core.simulation.rooms.rooms import Point, Room, some_color, some_grey, turned
+from orpose_core.simulation.sensing import solids as shapes
 from orpose_core.simulation.sensing.shading import SCREEN, Light
 
 _DRAPE_COLORS: tuple[Point, ...] = (
@@ -181,7 +182,7 @@ def draped_ghost(room: Room, dice: Dice, x: float, y: float) -> None:
     yaw = dice.between(-math.pi, math.pi)
     wide, thick = dice.between(0.16, 0.28), dice.between(0.5, 1.0)
     params = (top - 0.25, dice.between(0.22, 0.34), wide)
-    room.solids.add(raycast.FRUSTUM, (x, y, 0.15), turned(yaw), (1.0, thick, 1.0), cloth, params)
+    room.solids.add(shapes.FRUSTUM, (x, y, 0.15), turned(yaw), (1.0, thick, 1.0), cloth, params)
     room.blob((x, y, top - 0.12), (wide, wide * thick, dice.between(0.06, 0.18)), cloth, yaw)
     if dice.chance(0.4):
         room.blob((x, y, top + 0.08), (0.10, 0.12, 0.12), cloth, yaw)
@@ -194,7 +195,7 @@ def bin_or_stool(room: Room, dice: Dice, x: float, y: float) -> None:
         bag = room.material(
             dice.one_of(((0.75, 0.72, 0.2), (0.1, 0.1, 0.12), (0.7, 0.75, 0.8))), dice.between(0, 0.7), 0.4
         )
-        room.solids.add(raycast.FRUSTUM, (x, y, 0.05), turned(0.0), (1.0, 1.0, 1.0), bag, (0.75, 0.2, 0.26))
+        room.solids.add(shapes.FRUSTUM, (x, y, 0.05), turned(0.0), (1.0, 1.0, 1.0), bag, (0.75, 0.2, 0.26))
         room.take(x, y, 0.25)
     else:
         stool(room, dice, x, y, dice.between(0.42, 0.58))
@@ -240,7 +241,7 @@ def patient_drape(room: Room, dice: Dice, feet_sign: float) -> None:
     tilted = axes[[1, 2, 0]] * [[1.0], [1.0], [feet_sign]]
     tilted[0] = tilted[0] * feet_sign
     length = math.sqrt(sum((b[i] - a[i]) * (b[i] - a[i]) for i in range(3)))
-    room.solids.add(raycast.ROUNDED_CONE, a, tilted, (1.0, 0.62, 1.0), cloth, (length, 0.29, 0.25))
+    room.solids.add(shapes.ROUNDED_CONE, a, tilted, (1.0, 0.62, 1.0), cloth, (length, 0.29, 0.25))
     middle = at(0.5 * (half_length - reach), surface - 0.12)
     half = 0.5 * (half_length + reach)
     for side in (-1.0, 1.0):

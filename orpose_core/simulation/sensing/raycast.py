@@ -15,96 +15,25 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from orpose_core.simulation.sensing.intersections import (
+    hit_box,
+    hit_cylinder,
+    hit_frustum,
+    hit_rectangle,
+    hit_rounded_cone,
+    hit_sphere,
+    local_normal,
+)
+from orpose_core.simulation.sensing.solids import Solids
 from orpose_core.types import Intrinsics
 
 Float64Array = NDArray[np.float64]
 
-ROUNDED_CONE = 0
-"""Hull of two spheres on the local z axis: radius r1 at 0, r2 at h; params (h, r1, r2); h = 0: a sphere."""
-ELLIPSOID = 1
-"""The unit sphere, scaled."""
-BOX = 2
-"""The cube [-1, 1]^3, scaled."""
-CYLINDER = 3
-"""Radius 1 about the local z axis, z in [-1, 1], capped, scaled."""
-RECTANGLE = 4
-"""The patch [-1, 1]^2 of the local plane z = 0, scaled; seen from both sides."""
-
-FRUSTUM = 5
-"""Cone about the local z axis, cut flat at 0 (radius r1) and at h (radius r2); params (h, r1, r2)."""
 
 NEAR_M = 0.05
+
+
 NOTHING = -1
-
-
-@dataclass
-class Solids:
-    """A growing list of solids in the room frame.
-
-    Attributes:
-        kinds: int64 (n,), one of the constants above.
-        origins: float64 (n, 3), metres.
-        axes: float64 (n, 3, 3), rows are the local axes in the room frame (orthonormal).
-        scales: float64 (n, 3), metres per local unit along each local axis.
-        params: float64 (n, 3), see :data:`ROUNDED_CONE`; not used by the others.
-        owners: int64 (n,), index of the person a solid belongs to, or -1.
-        parts: int64 (n,), body part (persons) or 0.
-        materials: int64 (n,), row of the material table.
-        count: how many of the rows are in use.
-    """
-
-    kinds: NDArray[np.int64]
-    origins: Float64Array
-    axes: Float64Array
-    scales: Float64Array
-    params: Float64Array
-    owners: NDArray[np.int64]
-    parts: NDArray[np.int64]
-    materials: NDArray[np.int64]
-    count: int = 0
-
-    @classmethod
-    def with_room_for(cls, capacity: int) -> Solids:
-        """Return an empty list that can hold ``capacity`` solids."""
-        integers = [np.zeros(capacity, np.int64) for _ in range(4)]
-        return cls(
-            integers[0],
-            np.zeros((capacity, 3)),
-            np.zeros((capacity, 3, 3)),
-            np.ones((capacity, 3)),
-            np.zeros((capacity, 3)),
-            integers[1],
-            integers[2],
-            integers[3],
-        )
-
-    def add(
-        self,
-        kind: int,
-        origin: tuple[float, float, float],
-        axes: Float64Array,
-        scale: tuple[float, float, float],
-        material: int,
-        params: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        owner: int = -1,
-    ) -> None:
-        """Append one solid; ValueError if the list is full."""
-        if self.count >= len(self.kinds):
-            raise ValueError(f"Solids: expected at most {len(self.kinds)} solids")
-        i = self.count
-        self.kinds[i] = kind
-        self.origins[i] = origin
-        self.axes[i] = axes
-        self.scales[i] = scale
-        self.params[i] = params
-        self.owners[i] = owner
-        self.materials[i] = material
-        self.count = i + 1
-
-    def used(self) -> tuple[NDArray, ...]:
-        """Return the rows in use: kinds, origins, axes, scales, params."""
-        n = self.count
-        return self.kinds[:n], self.origins[:n], self.axes[:n], self.scales[:n], self.params[:n]
 
 
 @njit(cache=True)
@@ -211,138 +140,6 @@ def place_before_camera(
 
 
 @njit(cache=True)
-def _hit_sphere(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, radius: float) -> float:
-    """Entry parameter of a ray into the sphere about the origin, or -1."""
-    a = dx * dx + dy * dy + dz * dz
-    b = ox * dx + oy * dy + oz * dz
-    c = ox * ox + oy * oy + oz * oz - radius * radius
-    h = b * b - a * c
-    if h < 0.0:
-        return -1.0
-    return (-b - math.sqrt(h)) / a
-
-
-@njit(cache=True)
-def _hit_rounded_cone(
-    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, h: float, r1: float, r2: float
-) -> float:
-    """Entry parameter of a ray into the hull of two spheres, or -1.
-
-    The side is the cone that touches both spheres: rho c + z k = r1 with k = (r1 - r2) / h and c^2 = 1 -
-    k^2, between the circles of contact z = r1 k and z = h + r2 k. The hull is convex, so the first valid
-    entry is the answer.
-    """
-    if h <= abs(r1 - r2):  # one sphere holds the other
-        if r1 >= r2:
-            return _hit_sphere(ox, oy, oz, dx, dy, dz, r1)
-        return _hit_sphere(ox, oy, oz - h, dx, dy, dz, r2)
-    k = (r1 - r2) / h
-    c2 = 1.0 - k * k
-    best = -1.0
-    a = (dx * dx + dy * dy) * c2 - dz * dz * k * k
-    g = r1 - oz * k
-    b = (ox * dx + oy * dy) * c2 + g * dz * k
-    c = (ox * ox + oy * oy) * c2 - g * g
-    disc = b * b - a * c
-    if disc >= 0.0 and abs(a) > 1e-14:
-        root = math.sqrt(disc)
-        for sign in (-1.0, 1.0):
-            t = (-b + sign * root) / a
-            z = oz + t * dz
-            if t > 0.0 and z >= r1 * k and z <= h + r2 * k and (best < 0.0 or t < best):
-                best = t
-    t = _hit_sphere(ox, oy, oz, dx, dy, dz, r1)
-    if t > 0.0 and oz + t * dz <= r1 * k and (best < 0.0 or t < best):
-        best = t
-    t = _hit_sphere(ox, oy, oz - h, dx, dy, dz, r2)
-    if t > 0.0 and oz + t * dz >= h + r2 * k and (best < 0.0 or t < best):
-        best = t
-    return best
-
-
-@njit(cache=True)
-def _hit_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
-    """Entry parameter of a ray into the cube [-1, 1]^3, or -1 (slabs)."""
-    near, far = -1e30, 1e30
-    for o, d in ((ox, dx), (oy, dy), (oz, dz)):
-        if abs(d) < 1e-15:
-            if abs(o) > 1.0:
-                return -1.0
-            continue
-        t1, t2 = (-1.0 - o) / d, (1.0 - o) / d
-        if t1 > t2:
-            t1, t2 = t2, t1
-        near, far = max(near, t1), min(far, t2)
-    return near if near <= far else -1.0
-
-
-@njit(cache=True)
-def _hit_cylinder(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
-    """Entry parameter of a ray into the capped unit cylinder, or -1."""
-    near, far = -1e30, 1e30
-    a = dx * dx + dy * dy
-    c = ox * ox + oy * oy - 1.0
-    if a < 1e-20:
-        if c > 0.0:
-            return -1.0
-    else:
-        b = ox * dx + oy * dy
-        h = b * b - a * c
-        if h < 0.0:
-            return -1.0
-        root = math.sqrt(h)
-        near, far = (-b - root) / a, (-b + root) / a
-    if abs(dz) < 1e-15:
-        if abs(oz) > 1.0:
-            return -1.0
-    else:
-        t1, t2 = (-1.0 - oz) / dz, (1.0 - oz) / dz
-        if t1 > t2:
-            t1, t2 = t2, t1
-        near, far = max(near, t1), min(far, t2)
-    return near if near <= far else -1.0
-
-
-@njit(cache=True)
-def _hit_frustum(
-    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, h: float, r1: float, r2: float
-) -> float:
-    """Entry parameter of a ray into a cone that is cut flat at z = 0 and z = h, or -1."""
-    slope = (r2 - r1) / h
-    g = r1 + slope * oz
-    a = dx * dx + dy * dy - slope * slope * dz * dz
-    b = ox * dx + oy * dy - g * slope * dz
-    c = ox * ox + oy * oy - g * g
-    best = -1.0
-    disc = b * b - a * c
-    if disc >= 0.0 and abs(a) > 1e-14:
-        root = math.sqrt(disc)
-        for sign in (-1.0, 1.0):
-            t = (-b + sign * root) / a
-            z = oz + t * dz
-            if t > 0.0 and z >= 0.0 and z <= h and (best < 0.0 or t < best):
-                best = t
-    if abs(dz) > 1e-15:
-        for end, radius in ((0.0, r1), (h, r2)):
-            t = (end - oz) / dz
-            x, y = ox + t * dx, oy + t * dy
-            if t > 0.0 and x * x + y * y <= radius * radius and (best < 0.0 or t < best):
-                best = t
-    return best
-
-
-@njit(cache=True)
-def _hit_rectangle(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
-    """Parameter at which a ray crosses the patch [-1, 1]^2 of z = 0, or -1."""
-    if abs(dz) < 1e-15:
-        return -1.0
-    t = -oz / dz
-    if abs(ox + t * dx) > 1.0 or abs(oy + t * dy) > 1.0:
-        return -1.0
-    return t
-
-
-@njit(cache=True)
 def cast_rays(
     kinds: NDArray[np.int64],
     params: Float64Array,
@@ -376,58 +173,20 @@ def cast_rays(
                 x = (u - cx) / fx
                 dx, dy, dz = m[0, 0] * x + bx, m[1, 0] * x + by, m[2, 0] * x + bz
                 if kind == 0:
-                    t = _hit_rounded_cone(ox, oy, oz, dx, dy, dz, h, r1, r2)
+                    t = hit_rounded_cone(ox, oy, oz, dx, dy, dz, h, r1, r2)
                 elif kind == 1:
-                    t = _hit_sphere(ox, oy, oz, dx, dy, dz, 1.0)
+                    t = hit_sphere(ox, oy, oz, dx, dy, dz, 1.0)
                 elif kind == 2:
-                    t = _hit_box(ox, oy, oz, dx, dy, dz)
+                    t = hit_box(ox, oy, oz, dx, dy, dz)
                 elif kind == 3:
-                    t = _hit_cylinder(ox, oy, oz, dx, dy, dz)
+                    t = hit_cylinder(ox, oy, oz, dx, dy, dz)
                 elif kind == 5:
-                    t = _hit_frustum(ox, oy, oz, dx, dy, dz, h, r1, r2)
+                    t = hit_frustum(ox, oy, oz, dx, dy, dz, h, r1, r2)
                 else:
-                    t = _hit_rectangle(ox, oy, oz, dx, dy, dz)
+                    t = hit_rectangle(ox, oy, oz, dx, dy, dz)
                 if t > NEAR_M and t < depth[v, u]:
                     depth[v, u] = t
                     solid[v, u] = i
-
-
-@njit(cache=True)
-def _local_normal(
-    kind: int, x: float, y: float, z: float, h: float, r1: float, r2: float
-) -> tuple[float, float, float]:
-    """Outward normal of a solid at a point of its surface, in local space, not normalised."""
-    if kind == 0:
-        if h <= abs(r1 - r2):
-            return x, y, (z if r1 >= r2 else z - h)
-        k = (r1 - r2) / h
-        if z < r1 * k:
-            return x, y, z
-        if z > h + r2 * k:
-            return x, y, z - h
-        rho = math.sqrt(x * x + y * y)
-        c = math.sqrt(1.0 - k * k)
-        return x / max(rho, 1e-12) * c, y / max(rho, 1e-12) * c, k
-    if kind == 1:
-        return x, y, z
-    if kind == 2:
-        ax, ay, az = abs(x), abs(y), abs(z)
-        if ax >= ay and ax >= az:
-            return x, 0.0, 0.0
-        if ay >= az:
-            return 0.0, y, 0.0
-        return 0.0, 0.0, z
-    if kind == 3:
-        if abs(z) > 1.0 - 1e-9:
-            return 0.0, 0.0, z
-        return x, y, 0.0
-    if kind == 5:
-        if z < 1e-9:
-            return 0.0, 0.0, -1.0
-        if z > h - 1e-9:
-            return 0.0, 0.0, 1.0
-        return x, y, -(r2 - r1) / h * math.sqrt(x * x + y * y)
-    return 0.0, 0.0, 1.0
 
 
 @njit(cache=True)
@@ -465,7 +224,7 @@ def surface_normals(
             lx = offsets[i, 0] + t * (m[0, 0] * x + m[0, 1] * y + m[0, 2])
             ly = offsets[i, 1] + t * (m[1, 0] * x + m[1, 1] * y + m[1, 2])
             lz = offsets[i, 2] + t * (m[2, 0] * x + m[2, 1] * y + m[2, 2])
-            nx, ny, nz = _local_normal(kinds[i], lx, ly, lz, params[i, 0], params[i, 1], params[i, 2])
+            nx, ny, nz = local_normal(kinds[i], lx, ly, lz, params[i, 0], params[i, 1], params[i, 2])
             # A normal goes back with the transpose of the map that brought the point.
             gx = m[0, 0] * nx + m[1, 0] * ny + m[2, 0] * nz
             gy = m[0, 1] * nx + m[1, 1] * ny + m[2, 1] * nz

@@ -37,12 +37,10 @@ class Sensor:
     Attributes:
         traits: float64 (23,), rows as named in this module.
         seed: of the patterns that stay in place over time (holes, raggedness).
-        ideal: True = no noise and no holes at all.
     """
 
     traits: NDArray[np.float64]
     seed: int
-    ideal: bool = False
 
 
 def draw_sensor(dice: Dice, harsh: float = 1.0) -> Sensor:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from orpose_core.simulation.arithmetic import applied, lattice_value, smooth_noise
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.sensing.cameras import Camera
-from orpose_core.simulation.sensing.raycast import Solids, View, look
+from orpose_core.simulation.sensing.raycast import View, look
+from orpose_core.simulation.sensing.solids import Solids
 from orpose_core.types import Intrinsics
 
 Float64Array = NDArray[np.float64]

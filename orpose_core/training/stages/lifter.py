@@ -17,7 +17,7 @@ from orpose_core.evaluation.datasets import spread
 from orpose_core.metrics.mpjpe import UPPER_BODY
 from orpose_core.models.lifter import LiftingStatistics
 from orpose_core.simulation import SPLITS, split_config
-from orpose_core.simulation.people import activities
+from orpose_core.simulation.people import motion
 from orpose_core.simulation.people.kinematics import joints_of
 from orpose_core.simulation.stream import scene_of
 from orpose_core.skeleton import BODY24, COCO17, H36M17
@@ -140,7 +140,7 @@ def split_bodies(split: str, frames: int, data: LifterDataConfig) -> SeenBodies:
         sequence, moment = divmod(int(index) // stream.cameras, stream.frames_per_sequence)
         scene = scene_of(stream, sequence)
         for person, actor in zip(scene.people, scene.actors, strict=True):
-            pose = activities.pose_at(actor, person.dimensions, moment / stream.rate_hz)
+            pose = motion.pose_at(actor, person.dimensions, moment / stream.rate_hz)
             bodies.append(joints_of(pose, person.dimensions)[0])
             cameras.append(scene.cameras[int(index) % stream.cameras])
     seen = seen_by(np.array(bodies).reshape(-1, len(BODY24), 3), cameras, data.image_hw)

@@ -21,7 +21,7 @@ from orpose_core.decoding.roi import LIFTER_INPUT, LIFTER_OUTPUT
 from orpose_core.geometry import project, transform_points
 from orpose_core.simulation import StreamConfig
 from orpose_core.simulation.dice import Dice
-from orpose_core.simulation.people import activities
+from orpose_core.simulation.people import motion
 from orpose_core.simulation.people.kinematics import joints_of
 from orpose_core.simulation.sensing.cameras import Camera, ceiling_camera, eye_level_camera
 from orpose_core.simulation.stream import DOMAINS, scene_of
@@ -226,7 +226,7 @@ class LifterSamples(Dataset[tuple[FloatArray, FloatArray]]):
             who = int(rng.integers(len(scene.people)))
             dimensions = scene.people[who].dimensions
             time_s = float(rng.uniform(0, _LONGEST_S))
-            bodies.append(joints_of(activities.pose_at(scene.actors[who], dimensions, time_s), dimensions)[0])
+            bodies.append(joints_of(motion.pose_at(scene.actors[who], dimensions, time_s), dimensions)[0])
         return np.array(bodies).reshape(-1, len(BODY24), 3)
 
     def _recorded(self, rng: np.random.Generator) -> Float64Array:
