@@ -17,7 +17,7 @@ from orpose_core.simulation import (
     split_config,
 )
 from orpose_core.simulation.dice import Dice
-from orpose_core.simulation.people import activities, bodies, casting, kinematics, motion
+from orpose_core.simulation.people import activities, bodies, casting, kinematics, motion, outfits
 from orpose_core.simulation.sensing import raycast
 from orpose_core.simulation.sensing.cameras import aim, mvor_camera
 from orpose_core.simulation.sensing.sensor import draw_sensor, sense
