@@ -85,8 +85,7 @@ def frame_of(
 
     Raises:
         ValueError: neither image; sizes or frame_ids that differ; an encoding that cannot be read. The
-        message
-            says what was expected and what was got.
+            message says what was expected and what was got.
     """
     leading = depth if depth is not None else color
     if leading is None:

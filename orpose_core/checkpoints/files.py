@@ -64,8 +64,7 @@ def save_checkpoint(
         path: ends in ``.safetensors``.
         model: from :func:`build_model`.
         metadata: strings for the header; ``"licence"`` and ``"trained"`` ("yes", the default, or "no") are
-        read
-            back into :class:`Checkpoint`, any other is kept as it is.
+            read back into :class:`Checkpoint`, any other is kept as it is.
         half: store float16, for files that are shipped.
 
     Raises:
@@ -129,8 +128,7 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
 
     Raises:
         ValueError: an unknown name; a damaged file; a file of another kind; weights that do not fit the
-        config or
-            are not finite. The sentence names the file and says what was expected.
+            config or are not finite. The sentence names the file and says what was expected.
     """
     if str(name_or_path).startswith(UNTRAINED):
         return _untrained(str(name_or_path))

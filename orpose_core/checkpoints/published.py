@@ -3,9 +3,10 @@
 Two kinds are known by their keys:
 
 - DepthPose of CAMMA-public/ORPose-Depth: every parameter has its place in our network, so the maps are the
-same. - RTPose (OpenPose, COCO) as ported by pytorch_Realtime_Multi-Person_Pose_Estimation: initial values of
-the pose part,
-  as DepthPose Sect. 3 says ("we repeated the same weights and perturbed them by a small random number").
+  same.
+- RTPose (OpenPose, COCO) as ported by pytorch_Realtime_Multi-Person_Pose_Estimation: initial values of the
+  pose part, as DepthPose Sect. 3 says ("we repeated the same weights and perturbed them by a small random
+  number").
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the scores there")
     parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames there")
     parser.add_argument(
-        "--dataset", choices=("mvor", "mvor+", "coco", "folder", "or-val-v1", "general-val-v1")
+        "--dataset", metavar="NAME", help="mvor, mvor+, coco, folder, or a benchmark split such as or-val-v1"
     )
     parser.add_argument("--root", metavar="DIR", help="folder of the data set's images")
     parser.add_argument(
@@ -85,7 +85,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="shrink images so many times first; several are scored one after the other",
     )
     parser.add_argument("--flip", action="store_true", help="flip test: average with the mirrored image")
-    parser.add_argument("--limit", type=int, metavar="N", help="so many images, spread over the data set")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="this many images, spread over the data set (whole rooms of a benchmark split)",
+    )
     parser.add_argument("--batch", type=int, default=8, help="images at once (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     parser.add_argument("--out", metavar="DIR", help="per-image results; a run resumes from what is there")

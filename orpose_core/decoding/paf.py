@@ -92,7 +92,7 @@ def decode_paf(
         keypoint_maps: float32 (19, h, w), the last channel (background) is not used.
         paf_maps: float32 (38, h, w).
         source_hw: (height, width) of the image in whose px the answer is wanted; the maps cover the same
-        rectangle.
+            rectangle.
         config: thresholds; None = the defaults.
 
     Returns:
@@ -203,9 +203,7 @@ def _limb_score(
     height, width = paf_x.shape
     dx, dy = b[PEAK_X] - a[PEAK_X], b[PEAK_Y] - a[PEAK_Y]
     length = math.sqrt(dx * dx + dy * dy)
-    if (
-        length < 1e-6
-    ):  # eyes and nose seen from afar: no direction, but the field may still say that they belong
+    if length < 1e-6:  # eyes and nose seen from afar: no direction, but the field may still join them
         field = _field_strength(a, paf_x, paf_y)
         return field if field > threshold else 0.0
     ux, uy = dx / length, dy / length

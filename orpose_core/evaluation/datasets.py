@@ -91,10 +91,14 @@ class AnnotatedSet(EvaluationSet):
     def __init__(self, name: str, truth: CocoTruth, root: Path, limit: int | None = None) -> None:
         self.name = name
         self._root = root
-        self._chosen = spread(len(truth.image_ids), limit)
+        self._chosen = self._subset(truth, limit)
         self._truth = truth
         self._poses: list[Poses] | None = None
         self.image_ids = truth.image_ids[self._chosen]
+
+    def _subset(self, truth: CocoTruth, limit: int | None) -> np.ndarray:
+        """Return int64, rows of the images of ``truth`` that belong to the set."""
+        return spread(len(truth.image_ids), limit)
 
     def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
         """Read an image."""
@@ -134,7 +138,7 @@ class AnnotatedSet(EvaluationSet):
 
 
 class SyntheticSet(EvaluationSet):
-    """A named split of the synthetic recordings; nothing is read from disk.
+    """A named split of the synthetic recordings, or some of its rooms; nothing is read from disk.
 
     AP counts everybody of whom something is seen. PCK and MPJPE follow MVOR, whose annotators gave a pose to
     clinicians of whose ten joints at least four are seen, and to others a box alone (770 of its 774
@@ -145,7 +149,7 @@ class SyntheticSet(EvaluationSet):
 
     def __init__(self, name: str, limit: int | None = None) -> None:
         self.name = name
-        self.image_ids = spread(SPLITS[name].frames, limit)
+        self.image_ids = SPLITS[name].subset(limit)
 
     def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
         """Render an image; its ground truth goes into the record."""
@@ -177,6 +181,14 @@ class SimulatedFolder(AnnotatedSet):
     """A folder that `orpose simulate` wrote, scored by the truth of each image, as :class:`SyntheticSet`."""
 
     protocol = BENCHMARK
+
+    def _subset(self, truth: CocoTruth, limit: int | None) -> np.ndarray:
+        """Take whole rooms, as :meth:`orpose_core.simulation.Split.subset`; the first folder is the room."""
+        if limit is None or limit >= len(truth.image_ids):
+            return spread(len(truth.image_ids), limit)
+        rooms = np.unique([Path(name).parts[0] for name in truth.file_names], return_inverse=True)[1]
+        wanted = max(limit * (int(rooms.max()) + 1) // len(rooms), 1)
+        return np.flatnonzero(np.isin(rooms, spread(int(rooms.max()) + 1, wanted)))
 
     def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
         """Return everybody in an image."""
@@ -267,7 +279,8 @@ def open_dataset(
     Args:
         name: of :data:`DATASETS`.
         root: folder of the images (and of ``annotations/``); synthetic splits need none.
-        limit: take so many images, spread evenly over the set.
+        limit: take so many images, spread evenly over the set; of a synthetic split whole rooms, see
+            :meth:`~orpose_core.simulation.Split.subset`.
         annotations: the annotation file, where it is not at its usual place under ``root``. Another than a
             simulated folder's own is scored as anybody's file is.
     """
@@ -293,9 +306,14 @@ def open_dataset(
 
 
 def spread(count: int, limit: int | None) -> np.ndarray:
-    """Return int64: at most ``limit`` of the numbers below ``count``, evenly spread, ascending."""
+    """Return int64: at most ``limit`` of the numbers below ``count``, ascending, one from each equal part.
+
+    Which one is drawn by lot, always the same: a constant step would meet one camera alone wherever images of
+    several cameras take turns.
+    """
     if limit is not None and limit <= 0:
         raise ValueError(f"evaluation: expected a positive limit, got {limit}")
     if limit is None or limit >= count:
         return np.arange(count, dtype=np.int64)
-    return np.floor(np.arange(limit) * (count / limit)).astype(np.int64)
+    bounds = np.arange(limit + 1) * count // limit
+    return np.random.default_rng(limit).integers(bounds[:-1], bounds[1:])

@@ -79,7 +79,7 @@ def evaluate_model(
         dataset: see :func:`orpose_core.evaluation.open_dataset`.
         out: folder of the results. One that belongs to other settings is refused.
         scale: shrink the images so many times first (ORPose Sect. 3.1: 8, 10, 12), ``int(H / scale)`` px
-        high.
+            high.
         batch: images per call of the estimator.
         metrics: see :func:`orpose_core.evaluation.evaluate_poses`.
         protocol: by default the data set's own, see :meth:`EvaluationSet.evaluate`.

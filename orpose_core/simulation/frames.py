@@ -35,9 +35,8 @@ class SimulatedFrame:
     Attributes:
         frame: as the sensor gives it.
         poses: BODY24 of everybody of whom something is seen, with 2D and 3D joints, visibility, boxes of
-            what is
-            seen, and ids that stay the same within a sequence. Joints outside the image are absent in 2D but
-            have ``xyz_cam_m``.
+            what is seen, and ids that stay the same within a sequence. Joints outside the image are absent in
+            2D but have ``xyz_cam_m``.
         roles: one of "clinician", "patient", "person" per pose.
         areas_px: int64 (m,), pixels seen of each person.
         room_from_camera: float64 (4, 4), pose of the camera in the room (z up, floor at 0), metres.

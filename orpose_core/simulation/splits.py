@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 _FIRST_SPLIT_KEY = 1 << 40
 
 
@@ -27,9 +30,37 @@ class Split:
     frames_per_sequence: int
     rate_hz: float
 
+    @property
+    def frames_per_room(self) -> int:
+        """Images of one room: all moments of all cameras, with consecutive numbers."""
+        return self.cameras * self.frames_per_sequence
+
+    def subset(self, limit: int | None = None) -> NDArray[np.int64]:
+        """Return the numbers of the frames of whole rooms, spread evenly over the split; None = all frames.
+
+        A room is taken with all its cameras and moments: a step from frame to frame would meet one camera
+        alone wherever it is a multiple of their number.
+
+        Args:
+            limit: as many rooms as fit into so many frames, at least one.
+        """
+        if limit is not None and limit <= 0:
+            raise ValueError(f"a subset of a split: expected a positive number of frames, got {limit}")
+        if limit is None or limit >= self.frames:
+            return np.arange(self.frames, dtype=np.int64)
+        count, wanted = self.frames // self.frames_per_room, max(limit // self.frames_per_room, 1)
+        rooms = np.arange(wanted) * count // wanted
+        return (rooms[:, None] * self.frames_per_room + np.arange(self.frames_per_room)).ravel()
+
 
 SPLITS: dict[str, Split] = {
     "or-val-v1": Split("or", 1200, _FIRST_SPLIT_KEY + 1, 3, 4, 0.5),
     "general-val-v1": Split("general", 1000, _FIRST_SPLIT_KEY + 2, 1, 1, 1.0),
+    "or-test-v1": Split("or", 1200, _FIRST_SPLIT_KEY + 3, 3, 4, 0.5),
+    "general-test-v1": Split("general", 1000, _FIRST_SPLIT_KEY + 4, 1, 1, 1.0),
 }
-"""The benchmark splits; their keys lie beyond 2^32, so that no training seed meets them."""
+"""The benchmark splits; their keys lie beyond 2^32, so that no training seed meets them.
+
+The ``val`` splits are for development: settings are chosen on them. The ``test`` splits are for the report of
+a release alone; nothing is ever chosen on them.
+"""

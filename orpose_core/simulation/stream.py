@@ -28,8 +28,7 @@ class StreamConfig:
         seed: 0 to 2^32 - 1.
         cameras: per room, 1 to 3 ("or" alone; else 1). Frame ``index`` is camera ``index % cameras``.
         frames_per_sequence: moments of one sequence (one room, the same people, smooth motion); 1 = every
-            frame
-            has its own room.
+            frame has its own room.
         rate_hz: moments per second of a sequence.
         rig: "mvor", "any" or "mixed": where cameras of the "or" domain hang.
         sensor: False = the exact depth of the scene, without noise and holes.

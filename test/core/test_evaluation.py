@@ -31,7 +31,7 @@ from orpose_core.evaluation.plots import plot_evaluation, worst_images
 from orpose_core.evaluation.run import RECORDS, in_source_pixels
 from orpose_core.files import read_json, write_json
 from orpose_core.image_ops import Resize
-from orpose_core.simulation import simulate_frame, split_config
+from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.skeleton import BODY24, COCO17, MVOR10
 from orpose_core.types import Poses, RgbdFrame, Visibility
 
@@ -151,10 +151,17 @@ def test_poses_survive_json(tmp_path: Path) -> None:
 
 
 def test_limits_are_spread_evenly() -> None:
-    assert spread(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert (spread(10, 5) // 2).tolist() == [0, 1, 2, 3, 4]
     assert spread(3, 7).tolist() == [0, 1, 2] and spread(3, None).tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="positive limit"):
         spread(3, 0)
+
+
+@pytest.mark.parametrize("limit", [61, 122, 244])
+def test_a_part_of_a_data_set_shows_every_camera_where_cameras_take_turns(limit: int) -> None:
+    chosen = spread(732, limit)
+    assert np.array_equal(chosen, spread(732, limit)) and len(np.unique(chosen)) == limit
+    assert np.bincount(chosen % 3, minlength=3).min() > limit / 6
 
 
 def test_poses_of_a_small_image_in_source_pixels() -> None:
@@ -293,7 +300,7 @@ def test_bad_arguments_get_a_sentence(
 
 
 def test_a_real_estimator_runs_over_a_split(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    arguments = ["--dataset", "or-val-v1", "--model", "untrained:depthpose_64x48@0.125", "--limit", "2"]
+    arguments = ["--dataset", "general-val-v1", "--model", "untrained:depthpose_64x48@0.125", "--limit", "2"]
     assert main(["evaluate", *arguments, "--scale", "10", "--out", str(tmp_path), "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
     assert "NOT TRAINED" in printed and "Scale 10x" in printed
@@ -301,7 +308,7 @@ def test_a_real_estimator_runs_over_a_split(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_every_data_set_has_a_name() -> None:
-    assert set(DATASETS) == {"mvor", "mvor+", "coco", "folder", "or-val-v1", "general-val-v1"}
+    assert set(DATASETS) == {"mvor", "mvor+", "coco", "folder", *SPLITS}
     with pytest.raises(ValueError, match="expected a data set of mvor"):
         open_dataset("coco2014")
     with pytest.raises(ValueError, match=r"expected the annotations of mvor at .*camma_mvor_2018\.json"):

@@ -391,7 +391,8 @@ def test_everyday_rooms_have_one_camera_and_indices_are_not_negative(domain):
 
 
 def test_splits_are_named_and_their_seeds_cannot_be_trained_on():
-    assert set(SPLITS) == {"or-val-v1", "general-val-v1"}
+    assert {"or-val-v1", "general-val-v1", "or-test-v1", "general-test-v1"} <= set(SPLITS)
+    assert len({split.key for split in SPLITS.values()}) == len(SPLITS)
     for name, split in SPLITS.items():
         config = split_config(name)
         assert config.scene_seed == split.key >= 1 << 32  # all that a seed can be lies below
@@ -399,6 +400,29 @@ def test_splits_are_named_and_their_seeds_cannot_be_trained_on():
         assert split.frames % (split.cameras * split.frames_per_sequence) == 0
     with pytest.raises(ValueError, match="or-val-v1"):
         split_config("or-val-v9")
+
+
+@pytest.mark.parametrize("limit", [1, 12, 60, 100, 200, 400, 1199])
+@pytest.mark.parametrize("name", sorted(SPLITS))
+def test_a_subset_of_a_split_has_all_cameras_and_moments_of_its_rooms(name, limit):
+    split = SPLITS[name]
+    numbers = split.subset(limit)
+    per_room = split.cameras * split.frames_per_sequence
+    assert len(numbers) == min(max(limit // per_room, 1) * per_room, split.frames)
+    assert (np.diff(numbers) > 0).all() and numbers[-1] < split.frames
+    rooms, counts = np.unique(numbers // per_room, return_counts=True)
+    assert set(counts) == {per_room}
+    assert set(np.bincount(numbers % split.cameras)) == {len(numbers) // split.cameras}
+    if len(rooms) > 1:
+        assert np.ptp(np.diff(rooms)) <= 1  # spread evenly
+
+
+def test_a_whole_split_stays_as_it_is_and_no_split_has_no_frames():
+    for split in SPLITS.values():
+        for limit in (None, split.frames, 10 * split.frames):
+            assert np.array_equal(split.subset(limit), np.arange(split.frames))
+        with pytest.raises(ValueError, match="positive number of frames, got 0"):
+            split.subset(0)
 
 
 def test_scenes_have_what_an_operating_room_has():

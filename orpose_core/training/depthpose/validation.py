@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from orpose_core.decoding.flip import merged, with_mirror
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
-from orpose_core.evaluation.datasets import as_mvor_annotates, spread
+from orpose_core.evaluation.datasets import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.metrics.pck import PARTS
 from orpose_core.metrics.pck_interval import frame_counts
@@ -30,7 +30,7 @@ class ValidationConfig:
 
     Attributes:
         split: name of the simulated benchmark.
-        frames: how many of its frames, spread evenly, are used during training; 0 = no validation.
+        frames: how many of its frames, in whole rooms, are used during training; 0 = no validation.
         final_frames: how many at the end of the run.
         shrink_method: how the 640x480 frames become low-resolution (the paper: bicubic).
         flip_test: whether the mirrored image is averaged in.
@@ -69,9 +69,9 @@ class Benchmark:
 
 
 def benchmark_of(config: ValidationConfig, model: ModelConfig, frames: int) -> Benchmark:
-    """Simulate ``frames`` frames spread evenly over the split; always the same ones."""
+    """Simulate rooms of the split that have ``frames`` frames together; always the same ones."""
     stream = split_config(config.split, modality="depth")
-    indices = tuple(int(i) for i in spread(SPLITS[config.split].frames, frames))
+    indices = tuple(int(i) for i in SPLITS[config.split].subset(frames))
     images, truth = [], []
     for index in indices:
         simulated = simulate_frame(stream, index)

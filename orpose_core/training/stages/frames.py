@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from orpose_core.evaluation.datasets import spread
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.types import Poses
 
@@ -31,9 +30,9 @@ class Frames:
 
 
 def frames_of(split: str, count: int, size_hw: tuple[int, int] = (480, 640)) -> Frames:
-    """Render frames spread evenly over a split."""
+    """Render the frames of rooms spread evenly over a split."""
     stream = split_config(split, size_hw, "color")
-    rendered = [simulate_frame(stream, int(i)) for i in spread(SPLITS[split].frames, count)]
+    rendered = [simulate_frame(stream, int(i)) for i in SPLITS[split].subset(count)]
     images = []
     for r in rendered:
         assert r.frame.rgb is not None
@@ -47,7 +46,7 @@ class SplitConfig:
 
     Attributes:
         split: name of the simulated benchmark; not the one that is judged in the end.
-        frames: how many of its frames, spread evenly, during training; 0 = none.
+        frames: how many of its frames, in whole rooms, during training; 0 = none.
         final_frames: how many at the end.
         size_hw: size at which they are rendered.
     """

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from orpose_core.decoding.roi import LIFTER_OUTPUT
-from orpose_core.evaluation.datasets import spread
 from orpose_core.metrics.mpjpe import UPPER_BODY
 from orpose_core.models.lifter import LiftingStatistics
 from orpose_core.simulation import SPLITS, split_config
@@ -68,7 +67,7 @@ class LifterValidationConfig:
 
     Attributes:
         splits: names.
-        frames: of each, spread evenly, while it trains; 0 = none.
+        frames: of each, in whole rooms, while it trains; 0 = none.
         final_frames: of each at the end.
         noise: of the noisy 2D joints.
         seed: of that noise.
@@ -133,10 +132,10 @@ class LifterTask:
 
 
 def split_bodies(split: str, frames: int, data: LifterDataConfig) -> SeenBodies:
-    """Return the people of frames spread evenly over a split; nothing is rendered, so nobody is hidden."""
+    """Return the people of rooms spread evenly over a split; nothing is rendered, so nobody is hidden."""
     stream = split_config(split)
     bodies, cameras = [], []
-    for index in spread(SPLITS[split].frames, frames):
+    for index in SPLITS[split].subset(frames):
         sequence, moment = divmod(int(index) // stream.cameras, stream.frames_per_sequence)
         scene = scene_of(stream, sequence)
         for person, actor in zip(scene.people, scene.actors, strict=True):

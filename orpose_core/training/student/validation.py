@@ -22,7 +22,7 @@ class StudentValidationConfig:
 
     Attributes:
         split: name of the simulated benchmark.
-        frames: how many of its frames, spread evenly, are used during training; 0 = no validation.
+        frames: how many of its frames, in whole rooms, are used during training; 0 = no validation.
         final_frames: how many at the end of the run; 0 = none.
         scales: how many times smaller the images are.
         flip_test: whether the mirrored image is averaged in.
@@ -50,7 +50,7 @@ class StudentBenchmark:
 
     Args:
         config: which split.
-        frames: so many of its frames, spread evenly; always the same ones.
+        frames: so many of its frames, in whole rooms; always the same ones.
     """
 
     def __init__(self, config: StudentValidationConfig, frames: int) -> None:
