@@ -20,20 +20,20 @@ from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.decoding.flip import merged, with_mirror
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
 from orpose_core.decoding.roi import RoiDecoderConfig, decode_roi
-from orpose_core.geometry import Metric3DConfig, metric_3d
+from orpose_core.geometry import Metric3DConfig, anchor_at_root, metric_3d
 from orpose_core.image_ops import (
     ColorMethod,
     DepthMethod,
     low_resolution_color,
     low_resolution_depth,
     normalise_depth,
+    seen_at_low_resolution,
 )
 from orpose_core.models.builder import ModelConfig
 from orpose_core.models.inference import MapPredictor, bf16_is_fast, choose_device
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
-from orpose_core.student_estimator import anchor_at_root, student_image
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame
 
 logger = logging.getLogger(__name__)
@@ -190,7 +190,8 @@ class _StudentNetwork:
 
     def image_of(self, frame: RgbdFrame, config: EstimatorConfig) -> FloatArray:
         assert frame.rgb is not None
-        seen = student_image(frame.rgb, self._model.config.input_hw, self._model.config.full_hw)
+        size_hw, full_hw = self._model.config.input_hw, self._model.config.full_hw
+        seen = seen_at_low_resolution(frame.rgb, size_hw, full_hw, config.color_method)
         return np.moveaxis(seen, -1, 0).astype(np.float32) / np.float32(255)
 
     @torch.inference_mode()
@@ -209,7 +210,7 @@ class _StudentNetwork:
     def place(
         self, poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: EstimatorConfig
     ) -> Poses:
-        return anchor_at_root(poses, depth_m, intrinsics)
+        return anchor_at_root(poses, depth_m, intrinsics, config.lookup)
 
 
 class PoseEstimator:

@@ -1,13 +1,12 @@
-"""Resampling to low resolution, normalisation, and the way back to source pixels.
+"""Resampling to low resolution, enlarging, and normalisation.
 
-Sizes are (height, width). Pixel centres have integer coordinates; a resized image covers the same
-rectangle, so coordinates map about the image's corner:
-``x_source = (x_target + 0.5) * w_source / w_target - 0.5``.
+Sizes are (height, width). A resized image covers the same rectangle; :class:`orpose_core.types.Resize` maps
+coordinates from one to the other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, get_args
 
 import cv2
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from orpose_core.types import FloatArray, RgbdFrame
+from orpose_core.types import FloatArray, Picture, RgbdFrame
 
 LOW_RESOLUTIONS: dict[str, tuple[int, int]] = {"64x48": (48, 64), "80x60": (60, 80), "53x40": (40, 53)}
 """The low resolutions of the two papers, by name: 10x, 8x and 12x below 640x480, as (height, width)."""
@@ -38,34 +37,9 @@ _PILLOW_FILTERS = {
 _MIN_VALID_SHARE = 0.5
 
 
-@dataclass(frozen=True)
-class Resize:
-    """The coordinate map of a resize, per axis: from ``source_hw`` to ``target_hw``."""
-
-    source_hw: tuple[int, int]
-    target_hw: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        if min(*self.source_hw, *self.target_hw) <= 0:
-            raise ValueError(f"Resize: sizes must be positive, got {self.source_hw} to {self.target_hw}")
-
-    @property
-    def scale_xy(self) -> tuple[float, float]:
-        """Target px per source px, (x, y)."""
-        return self.target_hw[1] / self.source_hw[1], self.target_hw[0] / self.source_hw[0]
-
-    def to_target(self, xy_px: NDArray) -> NDArray:
-        """Map float (..., 2) from source to target px."""
-        return ((xy_px + 0.5) * np.asarray(self.scale_xy, xy_px.dtype) - 0.5).astype(xy_px.dtype)
-
-    def to_source(self, xy_px: NDArray) -> NDArray:
-        """Map float (..., 2) from target to source px."""
-        return ((xy_px + 0.5) / np.asarray(self.scale_xy, xy_px.dtype) - 0.5).astype(xy_px.dtype)
-
-
 def parse_resolution(text: str) -> tuple[int, int]:
     """Return (height, width) of ``"64x48"`` (width first, as people write it); ValueError if it is none."""
-    width, _, height = text.partition("x")
+    width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise ValueError(
             f"resolution: expected WIDTHxHEIGHT such as {', '.join(LOW_RESOLUTIONS)}, got {text!r}"
@@ -115,9 +89,7 @@ def low_resolution_depth(
     return out
 
 
-def low_resolution_color(
-    rgb: NDArray[np.uint8], size_hw: tuple[int, int], method: ColorMethod = "bilinear"
-) -> NDArray[np.uint8]:
+def low_resolution_color(rgb: Picture, size_hw: tuple[int, int], method: ColorMethod = "bilinear") -> Picture:
     """Shrink a color image.
 
     Args:
@@ -141,6 +113,36 @@ def low_resolution_color(
         (size_hw[1], size_hw[0]), _PILLOW_FILTERS[method]
     )
     return np.asarray(image, np.uint8).copy()
+
+
+def enlarge(rgb: Picture, size_hw: tuple[int, int]) -> Picture:
+    """Return the image at ``size_hw``, bilinear and rounded to 8 bit after each axis, as Pillow does.
+
+    Low-resolution images "are first upsampled to match the original input size", bilinearly (ORPose
+    Sect. 3.3); the released students were trained on images made so. One of that size already is returned as
+    it is.
+    """
+    if rgb.shape[:2] == size_hw:
+        return rgb
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    return np.asarray(image.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR), np.uint8)
+
+
+def seen_at_low_resolution(
+    rgb: Picture, low_hw: tuple[int, int], full_hw: tuple[int, int], method: ColorMethod = "bilinear"
+) -> Picture:
+    """Return an image at ``full_hw`` that shows no more than one of ``low_hw`` holds.
+
+    Args:
+        rgb: uint8 (H, W, 3) of any size; a larger one is shrunk to ``low_hw`` first.
+        low_hw: (height, width) of the low resolution.
+        full_hw: (height, width) of the result.
+        method: how a larger one is shrunk.
+    """
+    height, width = rgb.shape[:2]
+    if height > low_hw[0] and width > low_hw[1]:
+        rgb = low_resolution_color(rgb, low_hw, method)
+    return enlarge(rgb, full_hw)
 
 
 def low_resolution_frame(

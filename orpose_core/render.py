@@ -15,11 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from orpose_core.image_ops import Resize
 from orpose_core.skeleton import Skeleton
-from orpose_core.types import FloatArray, Poses, RgbdFrame
-
-Picture = NDArray[np.uint8]
+from orpose_core.types import FloatArray, Picture, Poses, Resize, RgbdFrame
 
 _HOLE = (38, 24, 44)
 _BACKGROUND = (18, 20, 26)

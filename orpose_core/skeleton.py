@@ -75,6 +75,11 @@ class Skeleton:
         return tuple(order)
 
 
+def body_part(joint: str) -> str:
+    """Return a joint's name without its side: ``"left_wrist"`` is a ``"wrist"``."""
+    return joint.removeprefix("left_").removeprefix("right_")
+
+
 def _edges(joints: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
     return tuple((joints.index(a), joints.index(b)) for a, b in pairs)
 
@@ -91,7 +96,7 @@ _SIGMA = {
 
 
 def _sigmas(joints: Sequence[str]) -> tuple[float, ...]:
-    return tuple(_SIGMA[joint.removeprefix("left_").removeprefix("right_")] for joint in joints)
+    return tuple(_SIGMA[body_part(joint)] for joint in joints)
 
 
 def _skeleton(name: str, joints: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Skeleton:

@@ -7,6 +7,7 @@ import os
 
 
 def _run(args: argparse.Namespace) -> int:
+    from orpose_core.image_ops import parse_resolution
     from orpose_core.simulation.writers import command
 
     frames = command.frames_of(args.split, args.frames)
@@ -17,7 +18,7 @@ def _run(args: argparse.Namespace) -> int:
         args.split,
         args.domain,
         args.seed,
-        command.size_of(args.size),
+        parse_resolution(args.size),
         args.modality,
         args.cameras,
         per_room,

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from orpose_core.data.json_columns import column, image_index, name_of, repeated, rows_of
 from orpose_core.files import read_json
 from orpose_core.files import write_json as write_json
-from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
+from orpose_core.metrics.people import IndexArray, People, missing
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
-from orpose_core.types import Intrinsics, Poses, boxes_of_xywh
+from orpose_core.types import Float64Array, Intrinsics, Poses, boxes_of_xywh
 
 FILE_SKELETONS = (COCO17, MVOR10, BODY24)
 _PER_ANNOTATION = ("annotation_ids", "keypoints", "boxes_xywh", "areas_px2", "crowd", "person_ids")
@@ -36,7 +36,7 @@ class Joints3D:
     """
 
     skeleton: Skeleton
-    xyz_cam_m: FloatArray
+    xyz_cam_m: Float64Array
     seen: NDArray[np.bool_]
 
 
@@ -69,9 +69,9 @@ class CocoTruth:
     sizes_hw: tuple[tuple[int, int], ...]
     annotation_ids: IndexArray
     image: IndexArray
-    keypoints: FloatArray
-    boxes_xywh: FloatArray
-    areas_px2: FloatArray
+    keypoints: Float64Array
+    boxes_xywh: Float64Array
+    areas_px2: Float64Array
     crowd: NDArray[np.bool_]
     person_ids: IndexArray
     joints_3d: Joints3D | None = field(default=None, repr=False)
@@ -133,7 +133,7 @@ class CocoTruth:
         return [self._poses_of(r, skeleton, keypoints[r], None if xyz is None else xyz[r]) for r in rows]
 
     def _poses_of(
-        self, rows: IndexArray, skeleton: Skeleton, keypoints: FloatArray, xyz: FloatArray | None
+        self, rows: IndexArray, skeleton: Skeleton, keypoints: Float64Array, xyz: Float64Array | None
     ) -> Poses:
         there = ~missing(keypoints[..., :2])
         return Poses(
@@ -234,7 +234,7 @@ def _person_category(categories: Any, path: str) -> tuple[str, Skeleton]:
     raise ValueError(f"{path}: expected the joints of one of {known} in category person, got {joints}")
 
 
-def _keypoints(annotations: Sequence[dict[str, Any]], skeleton: Skeleton, path: str) -> FloatArray:
+def _keypoints(annotations: Sequence[dict[str, Any]], skeleton: Skeleton, path: str) -> Float64Array:
     """Return float64 (a, n, 3); an annotation without keypoints (a box) has none annotated."""
     n_values = 3 * len(skeleton)
     empty = [0.0] * n_values
@@ -251,13 +251,13 @@ def _keypoints(annotations: Sequence[dict[str, Any]], skeleton: Skeleton, path: 
     return np.concatenate([xy_px, np.where(np.isnan(xy_px[..., :1]), 0.0, flags)], axis=-1)
 
 
-def present(keypoints: FloatArray) -> FloatArray:
+def present(keypoints: Float64Array) -> Float64Array:
     """Return the coordinates, NaN where x = y = 0 or one of them is no number."""
     xy_px = keypoints[..., :2]
     absent = (xy_px == 0).all(axis=-1) | ~np.isfinite(xy_px).all(axis=-1)
     return np.where(absent[..., None], np.nan, xy_px)
 
 
-def _relative_to_hips(xyz: FloatArray, skeleton: Skeleton) -> FloatArray:
+def _relative_to_hips(xyz: Float64Array, skeleton: Skeleton) -> Float64Array:
     hips = [skeleton.index("left_hip"), skeleton.index("right_hip")]
     return xyz - xyz[:, hips].mean(axis=1, keepdims=True)

@@ -14,9 +14,9 @@ import numpy as np
 from orpose_core.data.coco import FILE_SKELETONS, present
 from orpose_core.data.json_columns import column, image_index, rows_of
 from orpose_core.files import read_json
-from orpose_core.metrics.people import FloatArray, IndexArray, People, missing
+from orpose_core.metrics.people import IndexArray, People, missing
 from orpose_core.skeleton import COCO17
-from orpose_core.types import Poses, boxes_of_xywh, xywh_of_boxes
+from orpose_core.types import Float64Array, Poses, boxes_of_xywh, xywh_of_boxes
 
 _LOWEST_SCORE = 1e-6  # of a joint that a file gives coordinates but score 0: absent would lose it
 
@@ -118,7 +118,7 @@ def poses_as_results(poses: Poses, image_id: int) -> list[dict[str, Any]]:
     return results
 
 
-def _points(results: Sequence[dict[str, Any]], key: str, n: int, path: str) -> FloatArray | None:
+def _points(results: Sequence[dict[str, Any]], key: str, n: int, path: str) -> Float64Array | None:
     """Return float64 (d, n, 3), NaN = unknown, or None where no detection has ``key``."""
     if not any(key in r for r in results):
         return None

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.metrics.people import FloatArray, IndexArray
+from orpose_core.metrics.people import IndexArray
+from orpose_core.types import Float64Array
 
 
 def image_index(entries: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> IndexArray:
@@ -36,7 +37,7 @@ def column(entries: Sequence[dict[str, Any]], key: str, kind: str, path: str) ->
 
 def rows_of(
     entries: Sequence[dict[str, Any]], key: str, length: int, path: str, kind: str = "annotation"
-) -> FloatArray:
+) -> Float64Array:
     """Return float64 (entries, length); ValueError names the first entry that has another number of them."""
     try:
         rows = np.array([entry[key] for entry in entries], np.float64)

@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 from orpose_core.data.coco import CocoTruth, Joints3D, coco_truth
 from orpose_core.files import read_json
 from orpose_core.geometry import project, transform_points
-from orpose_core.metrics.people import FloatArray, People, mean_or_nan
+from orpose_core.metrics.people import People, mean_or_nan
 from orpose_core.skeleton import MVOR10
-from orpose_core.types import Intrinsics, RgbdFrame
+from orpose_core.types import Float64Array, Intrinsics, RgbdFrame
 
 PLUS_3D_KEY = "keypoints3D_camma_projected_allkps"
 PLUS_2D_KEY = "keypoints2D_camma"
@@ -53,8 +53,8 @@ class Camera:
     """
 
     intrinsics: Intrinsics
-    cam1_from_cam: FloatArray
-    room_from_cam: FloatArray
+    cam1_from_cam: Float64Array
+    room_from_cam: Float64Array
 
 
 def read_mvor(path: str | os.PathLike) -> CocoTruth:
@@ -166,7 +166,7 @@ def load_frame(truth: CocoTruth, index: int, root: str | os.PathLike, modalities
     return RgbdFrame(rgb, depth_m, intrinsics, frame_id=str(truth.image_ids[index]))
 
 
-def _transform(values: Sequence[float]) -> FloatArray:
+def _transform(values: Sequence[float]) -> Float64Array:
     """Return a rigid 4x4 transform of 16 numbers, its translation in mm, in metres."""
     matrix = np.array(values, np.float64).reshape(4, 4)
     rotation = matrix[:3, :3]
@@ -207,7 +207,7 @@ def _mvor_joints(
     content: Any, truth: CocoTruth, cameras: Sequence[Camera], which: Sequence[int], path: str
 ) -> Joints3D:
     """Bring each 3D person into the frame of every image in which its 2D annotation is."""
-    candidates: dict[tuple[int, int], list[FloatArray]] = defaultdict(list)
+    candidates: dict[tuple[int, int], list[Float64Array]] = defaultdict(list)
     for annotation in content["annotations3D"]:
         points = _points_in_cam1(annotation, path)
         for image_id in annotation["image_ids"].split("_"):
@@ -227,7 +227,7 @@ def _mvor_joints(
     return Joints3D(MVOR10, xyz, seen & ~np.isnan(xyz).any(axis=-1))
 
 
-def _points_in_cam1(annotation: dict[str, Any], path: str) -> FloatArray:
+def _points_in_cam1(annotation: dict[str, Any], path: str) -> Float64Array:
     """Return float64 (10, 4): X, Y, Z in metres, camera 1, NaN = missing, and v."""
     values = np.array(annotation.get("keypoints3D", ()), np.float64)
     if values.shape != (48,) or not np.isfinite(values).all():
@@ -241,7 +241,7 @@ def _points_in_cam1(annotation: dict[str, Any], path: str) -> FloatArray:
     return points
 
 
-def _plus_values(annotations: list[dict[str, Any]], key: str, width: int, path: str) -> FloatArray:
+def _plus_values(annotations: list[dict[str, Any]], key: str, width: int, path: str) -> Float64Array:
     """Return float64 (a, 10, width) of one of MVOR+'s extra keys."""
     for annotation in annotations:
         n_values = np.size(annotation.get(key, ()))

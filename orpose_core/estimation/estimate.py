@@ -21,12 +21,11 @@ import numpy as np
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.recordings.recording import RecordedFrame, Recording
 from orpose_core.estimators import PoseEstimator
-from orpose_core.evaluation.run import in_source_pixels
 from orpose_core.files import write_json
-from orpose_core.image_ops import Resize, low_resolution_frame
+from orpose_core.image_ops import low_resolution_frame
 from orpose_core.render import overlay, write_picture
 from orpose_core.tracking import Tracker
-from orpose_core.types import Intrinsics, Poses, RgbdFrame, Source3D
+from orpose_core.types import Intrinsics, Poses, Resize, RgbdFrame, Source3D
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ def estimated_frames(
         found = estimator.estimate([frame for _, frame in ready])
         for (recorded, frame), poses in zip(ready, found, strict=True):
             image_hw = recorded.frame.size_hw
-            poses = in_source_pixels(poses, Resize(image_hw, frame.size_hw))
+            poses = poses.resized(Resize(frame.size_hw, image_hw))
             if options.track:
                 tracker = trackers.setdefault(recorded.camera, Tracker())
                 poses = tracker.update(poses, recorded.frame.stamp_ns)

@@ -25,14 +25,14 @@ _LEAST_IN_BIN = 5  # people; a mean of fewer says nothing
 _WORST = 12
 _TRUTH_COLOUR, _FOUND_COLOUR = "white", "#ff5a36"
 
-Picture = Callable[[int], NDArray | None]
+PictureOf = Callable[[int], NDArray | None]
 """Image number -> grey (H, W) or color (H, W, 3) picture at the resolution that the model saw, or None."""
 
 
 def plot_evaluation(
     evaluation: Evaluation,
     folder: str | os.PathLike,
-    picture: Picture | None = None,
+    picture: PictureOf | None = None,
     sizes_hw: Sequence[tuple[int, int]] | None = None,
     names: Sequence[str] | None = None,
 ) -> list[Path]:
@@ -219,7 +219,7 @@ def _worst_frames(
     gt: People,
     dt: People,
     result: PckResult,
-    picture: Picture | None,
+    picture: PictureOf | None,
     sizes_hw: Sequence[tuple[int, int]] | None,
     names: Sequence[str] | None,
 ) -> Any:

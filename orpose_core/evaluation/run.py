@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from typing import Protocol as TypingProtocol
@@ -21,8 +21,8 @@ from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation.datasets import AnnotatedSet, EvaluationSet
 from orpose_core.evaluation.scores import Evaluation, Protocol
 from orpose_core.files import write_json
-from orpose_core.image_ops import Resize, low_resolution_frame
-from orpose_core.types import Poses, RgbdFrame
+from orpose_core.image_ops import low_resolution_frame
+from orpose_core.types import Poses, Resize, RgbdFrame
 
 _LOG = logging.getLogger(__name__)
 RECORDS = "images.jsonl"
@@ -122,17 +122,6 @@ def evaluate_model(
     return ModelEvaluation(evaluation, truth, detections, header)
 
 
-def in_source_pixels(poses: Poses, resize: Resize) -> Poses:
-    """Return poses found in a shrunk image in px of the source image; 3D joints stay."""
-    stretch = np.float32(np.sqrt(1.0 / (resize.scale_xy[0] * resize.scale_xy[1])))
-    return replace(
-        poses,
-        xy_px=resize.to_source(poses.xy_px),
-        boxes_px=resize.to_source(poses.boxes_px.reshape(-1, 2, 2)).reshape(-1, 4),
-        sigma_px=None if poses.sigma_px is None else poses.sigma_px * stretch,
-    )
-
-
 def _estimate(
     estimator: Estimator, dataset: EvaluationSet, indices: Sequence[int], modality: str, scale: int
 ) -> list[dict[str, Any]]:
@@ -149,7 +138,7 @@ def _estimate(
     records = []
     for k, (source, truth), frame, poses in zip(indices, loaded, frames, found, strict=True):
         if frame.size_hw != source.size_hw:
-            poses = in_source_pixels(poses, Resize(source.size_hw, frame.size_hw))
+            poses = poses.resized(Resize(frame.size_hw, source.size_hw))
         image_id = int(dataset.image_ids[k])
         records.append({"image_id": image_id, "ms": elapsed_ms, "detections": poses_to_json(poses), **truth})
     return records

@@ -16,9 +16,9 @@ from orpose_core.data.mvor import read_mvor
 from orpose_core.metrics.coco_ap import ap_of_poses, coco_ap
 from orpose_core.metrics.mpjpe import MpjpeConfig, MpjpeResult, mpjpe_of_poses
 from orpose_core.metrics.pck import PckConfig, PckResult, pck, pck_of_poses
-from orpose_core.metrics.people import FloatArray, People, visibility_of
+from orpose_core.metrics.people import People, visibility_of
 from orpose_core.skeleton import COCO17, MVOR10
-from orpose_core.types import Poses
+from orpose_core.types import Float64Array, Poses
 
 METRICS = ("pck", "box_ap", "keypoint_ap", "mpjpe")
 
@@ -74,9 +74,9 @@ class Evaluation:
     gt: People | None = field(default=None, repr=False)
     dt: People | None = field(default=None, repr=False)
     visibility: NDArray[np.uint8] | None = field(default=None, repr=False)
-    distance_m: FloatArray | None = field(default=None, repr=False)
+    distance_m: Float64Array | None = field(default=None, repr=False)
     mpjpe: MpjpeResult | None = field(default=None, repr=False)
-    distance_3d_m: FloatArray | None = field(default=None, repr=False)
+    distance_3d_m: Float64Array | None = field(default=None, repr=False)
     image_names: tuple[str, ...] | None = field(default=None, repr=False)
 
 
@@ -270,7 +270,7 @@ def _pck_scores(result: PckResult) -> dict[str, Any]:
     }
 
 
-def _facts(poses: Sequence[Poses]) -> tuple[NDArray[np.uint8] | None, FloatArray]:
+def _facts(poses: Sequence[Poses]) -> tuple[NDArray[np.uint8] | None, Float64Array]:
     """Return visibility of MVOR's joints, and distances, of everybody in all images."""
     converted = [p.converted(MVOR10) for p in poses]
     flags = visibility_of(converted)
@@ -285,14 +285,14 @@ def _facts(poses: Sequence[Poses]) -> tuple[NDArray[np.uint8] | None, FloatArray
     return flags, _distances(np.concatenate([np.zeros((0, len(MVOR10), 3)), *xyz]))
 
 
-def _facts_of_file(truth: CocoTruth) -> tuple[NDArray[np.uint8] | None, FloatArray]:
+def _facts_of_file(truth: CocoTruth) -> tuple[NDArray[np.uint8] | None, Float64Array]:
     visibility = truth.keypoints[..., 2].astype(np.uint8) if truth.skeleton == MVOR10 else None
     if truth.joints_3d is None:
         return visibility, np.full(len(truth.image), np.nan)
     return visibility, _distances(truth.joints_3d.xyz_cam_m)
 
 
-def _distances(xyz_cam_m: FloatArray) -> FloatArray:
+def _distances(xyz_cam_m: Float64Array) -> Float64Array:
     """Return float64 (p,), metres from the camera to the mean of the hips, else the neck."""
     hips = xyz_cam_m[:, [MVOR10.index("left_hip"), MVOR10.index("right_hip")]].mean(axis=1)
     neck = xyz_cam_m[:, MVOR10.index("neck")]

@@ -11,13 +11,12 @@ import cv2
 import numpy as np
 
 from orpose_core.data.recordings.recording import RecordedFrame
-from orpose_core.evaluation.run import in_source_pixels
-from orpose_core.image_ops import Resize, low_resolution_frame
+from orpose_core.image_ops import low_resolution_frame
 from orpose_core.labelling.label_files import annotations_of
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.render import write_picture
 from orpose_core.teacher.teacher import Teacher
-from orpose_core.types import PseudoLabels, RgbdFrame
+from orpose_core.types import PseudoLabels, Resize, RgbdFrame
 
 
 class FrameLabeller:
@@ -56,12 +55,8 @@ class FrameLabeller:
         image["file_name"] = f"{self._name}/{recorded.name}.png"
         if options.keep == "lowres":
             small = no_larger(frame, options.low_resolution_hw)
-            to_small = Resize(small.size_hw, frame.size_hw)
-            labels = replace(
-                labels,
-                soft=in_source_pixels(labels.soft, to_small),
-                hard=in_source_pixels(labels.hard, to_small),
-            )
+            to_small = Resize(frame.size_hw, small.size_hw)
+            labels = replace(labels, soft=labels.soft.resized(to_small), hard=labels.hard.resized(to_small))
             image |= self._kept(small, f"{self._name}/{recorded.name}")
             frame = small
         image["height"], image["width"] = frame.size_hw

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from orpose_core.metrics.people import FloatArray, IndexArray
+from orpose_core.metrics.people import IndexArray
+from orpose_core.types import Float64Array
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Reliability:
     """
 
     count: IndexArray
-    confidence: FloatArray
-    correct: FloatArray
-    error: FloatArray
+    confidence: Float64Array
+    correct: Float64Array
+    error: Float64Array
     ece: float
     overall: float
     rank_correlation: float
@@ -46,7 +47,7 @@ class Reliability:
 
 
 def reliability(
-    confidence: FloatArray, correct: FloatArray, error: FloatArray | None = None, groups: int = 10
+    confidence: Float64Array, correct: Float64Array, error: Float64Array | None = None, groups: int = 10
 ) -> Reliability:
     """Compare confidences with what came out.
 
@@ -79,12 +80,12 @@ def reliability(
     return Reliability(count, means, shares, medians, ece, overall, _rank_correlation(confidence, error))
 
 
-def _median(values: FloatArray) -> float:
+def _median(values: Float64Array) -> float:
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _rank_correlation(confidence: FloatArray, error: FloatArray) -> float:
+def _rank_correlation(confidence: Float64Array, error: Float64Array) -> float:
     known = ~np.isnan(error)
     if known.sum() < 3 or np.ptp(confidence[known]) == 0 or np.ptp(error[known]) == 0:
         return float("nan")

@@ -24,9 +24,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.metrics.people import FloatArray
 from orpose_core.skeleton import COCO17, Skeleton
-from orpose_core.types import Poses, Visibility, xywh_of_boxes
+from orpose_core.types import Float64Array, Poses, Visibility, xywh_of_boxes
 
 Kind = Literal["box", "keypoint"]
 
@@ -48,7 +47,7 @@ class ApResult:
 
     kind: Kind
     scores: dict[str, float]
-    precision50: FloatArray = field(repr=False)
+    precision50: Float64Array = field(repr=False)
 
     def summary(self) -> dict[str, float]:
         """Return the scores as a new dict."""

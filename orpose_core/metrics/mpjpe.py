@@ -35,7 +35,6 @@ from numpy.typing import NDArray
 
 from orpose_core.metrics.oks import object_keypoint_similarity
 from orpose_core.metrics.people import (
-    FloatArray,
     IndexArray,
     People,
     mean_or_nan,
@@ -44,7 +43,7 @@ from orpose_core.metrics.people import (
     visibility_of,
 )
 from orpose_core.skeleton import COCO17, Skeleton
-from orpose_core.types import Poses, Visibility
+from orpose_core.types import Float64Array, Poses, Visibility
 
 UPPER_BODY = (
     "left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_elbow", "right_elbow", "left_wrist",
@@ -120,7 +119,7 @@ class MpjpeResult:
     """
 
     joints: tuple[str, ...]
-    per_joint_mm: FloatArray
+    per_joint_mm: Float64Array
     groups_mm: dict[str, float]
     mpjpe_mm: float
     pa_mpjpe_mm: float
@@ -131,7 +130,7 @@ class MpjpeResult:
     predicted_joints_pct: float
     persons: IndexArray
     matched: IndexArray
-    error_mm: FloatArray
+    error_mm: Float64Array
 
     def summary(self) -> dict[str, float]:
         """Return the scores by name."""
@@ -171,8 +170,8 @@ def mpjpe_of_poses(
 
 
 def mpjpe(
-    gt_xyz_m: FloatArray,
-    dt_xyz_m: FloatArray,
+    gt_xyz_m: Float64Array,
+    dt_xyz_m: Float64Array,
     config: MpjpeConfig | None = None,
     persons: IndexArray | None = None,
     matched: IndexArray | None = None,
@@ -263,7 +262,7 @@ def match_by_oks(
     return matched
 
 
-def procrustes_aligned(source_m: FloatArray, target_m: FloatArray) -> FloatArray:
+def procrustes_aligned(source_m: Float64Array, target_m: Float64Array) -> Float64Array:
     """Move, turn and scale each pose of ``source_m`` onto its target by least squares.
 
     Args:
@@ -290,7 +289,7 @@ def procrustes_aligned(source_m: FloatArray, target_m: FloatArray) -> FloatArray
     return np.where(enough[..., None], aligned, np.nan)
 
 
-def _positions(poses: Sequence[Poses], config: MpjpeConfig, prefer_camera: bool) -> FloatArray:
+def _positions(poses: Sequence[Poses], config: MpjpeConfig, prefer_camera: bool) -> Float64Array:
     """Gather float64 (people, n, 3), metres, of the joints that count."""
     n = len(config.joints)
     rows = [np.zeros((0, n, 3))]
@@ -306,13 +305,13 @@ def _positions(poses: Sequence[Poses], config: MpjpeConfig, prefer_camera: bool)
     return np.concatenate(rows)
 
 
-def _rooted(xyz_m: FloatArray, joints: Sequence[str]) -> FloatArray:
+def _rooted(xyz_m: Float64Array, joints: Sequence[str]) -> Float64Array:
     """Subtract the mean of the hips; a pose that lacks one is left as it is."""
     root = xyz_m[:, [joints.index("left_hip"), joints.index("right_hip")]].mean(axis=1, keepdims=True)
     return xyz_m - np.where(missing(root)[..., None], 0.0, root)
 
 
-def _group_means(per_joint: FloatArray, joints: Sequence[str]) -> dict[str, float]:
+def _group_means(per_joint: Float64Array, joints: Sequence[str]) -> dict[str, float]:
     groups = {}
     for group, members in GROUPS.items():
         rows = [joints.index(j) for j in members if j in joints]

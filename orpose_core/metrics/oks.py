@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.metrics.people import FloatArray
+from orpose_core.types import Float64Array
 
 
 def object_keypoint_similarity(
-    gt_xy: FloatArray, annotated: NDArray, gt_boxes: FloatArray, dt_xy: FloatArray, sigmas: FloatArray
-) -> FloatArray:
+    gt_xy: Float64Array, annotated: NDArray, gt_boxes: Float64Array, dt_xy: Float64Array, sigmas: Float64Array
+) -> Float64Array:
     """Return the OKS of pairs of a ground truth and a detection.
 
     The mean, over the annotated joints, of exp(-d^2 / (2 area (2 sigma)^2)); the area is that of the ground

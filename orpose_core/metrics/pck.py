@@ -31,7 +31,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.metrics.people import (
-    FloatArray,
     IndexArray,
     People,
     mean_or_nan,
@@ -40,7 +39,7 @@ from orpose_core.metrics.people import (
     visibility_of,
 )
 from orpose_core.skeleton import MVOR10, Skeleton
-from orpose_core.types import Poses, Visibility
+from orpose_core.types import Float64Array, Poses, Visibility
 
 PARTS: dict[str, tuple[str, ...]] = {
     "Head": ("head", "neck"),
@@ -106,13 +105,13 @@ class PckResult:
 
     skeleton: Skeleton
     thresholds: tuple[float, ...]
-    per_joint_pct: FloatArray
-    parts_pct: dict[str, FloatArray]
-    mean_pct: FloatArray
+    per_joint_pct: Float64Array
+    parts_pct: dict[str, Float64Array]
+    mean_pct: Float64Array
     persons: IndexArray
     matched: IndexArray
-    distance_px: FloatArray
-    size_px: FloatArray
+    distance_px: Float64Array
+    size_px: Float64Array
     counted: np.ndarray
 
     def summary(self, threshold: int = 0) -> dict[str, float]:
@@ -196,13 +195,13 @@ def match_by_extent(gt: People, dt: People, config: PckConfig) -> IndexArray:
     return _one_to_one(g_index[eligible], d_index[eligible], overlap[eligible], dt.person_scores, len(gt))
 
 
-def _sizes(gt_xy: FloatArray, config: PckConfig) -> FloatArray:
+def _sizes(gt_xy: Float64Array, config: PckConfig) -> Float64Array:
     """Return float64 (g,), the longer side of each person's extent, px."""
     sides = np.fmax.reduce(gt_xy, axis=1) - np.fmin.reduce(gt_xy, axis=1) + config.extent_margin_px
     return sides.max(axis=1)
 
 
-def _covers(gt_box: FloatArray, dt_box: FloatArray, margin: float) -> tuple[FloatArray, FloatArray]:
+def _covers(gt_box: Float64Array, dt_box: Float64Array, margin: float) -> tuple[Float64Array, Float64Array]:
     """Return the intersection over the ground truth's area and over the union, float64 (pairs,) each.
 
     NaN where a box is not there.
@@ -220,7 +219,7 @@ def _best_score_each(
     g_index: IndexArray,
     d_index: IndexArray,
     eligible: np.ndarray,
-    scores: FloatArray,
+    scores: Float64Array,
     n_gt: int,
     config: PckConfig,
 ) -> IndexArray:
@@ -236,7 +235,7 @@ def _best_score_each(
 
 
 def _one_to_one(
-    g_index: IndexArray, d_index: IndexArray, overlap: FloatArray, scores: FloatArray, n_gt: int
+    g_index: IndexArray, d_index: IndexArray, overlap: Float64Array, scores: Float64Array, n_gt: int
 ) -> IndexArray:
     """Pair people and detections, the largest overlap first; of equal ones the better score."""
     matched = np.full(n_gt, -1, dtype=np.int64)
@@ -248,7 +247,7 @@ def _one_to_one(
     return matched
 
 
-def _parts(per_joint: FloatArray, skeleton: Skeleton) -> dict[str, FloatArray]:
+def _parts(per_joint: Float64Array, skeleton: Skeleton) -> dict[str, Float64Array]:
     """Average joints into the table's columns, as far as the skeleton has them; NaN where none counts."""
     parts = {}
     for part, joints in PARTS.items():

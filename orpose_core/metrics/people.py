@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.skeleton import Skeleton, convert_joints
-from orpose_core.types import Poses
+from orpose_core.types import Float64Array, Poses
 
-FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 
@@ -35,8 +34,8 @@ class People:
 
     skeleton: Skeleton
     image: IndexArray
-    xy_px: FloatArray
-    person_scores: FloatArray
+    xy_px: Float64Array
+    person_scores: Float64Array
 
     def __post_init__(self) -> None:
         p, n = len(self.image), len(self.skeleton)
@@ -78,7 +77,7 @@ class People:
         xy_px, _ = convert_joints(self.xy_px, there, self.skeleton, target)
         return People(target, self.image, xy_px, self.person_scores)
 
-    def extents_px(self) -> FloatArray:
+    def extents_px(self) -> Float64Array:
         """Return float64 (p, 4), x1 y1 x2 y2 of each person's joints; NaN where a person has none."""
         low = np.fmin.reduce(self.xy_px, axis=1)
         high = np.fmax.reduce(self.xy_px, axis=1)

@@ -20,7 +20,6 @@ from orpose_core.evaluation.datasets import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.metrics.calibration import reliability
 from orpose_core.metrics.coco_ap import ap_of_poses
-from orpose_core.metrics.people import FloatArray
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.detector import DetectorConfig, TorchvisionDetector, load_detector
 from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints
@@ -30,7 +29,7 @@ from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 from orpose_core.training.stages.detector import boxes_as_poses
 from orpose_core.training.stages.frames import Frames
 from orpose_core.training.stages.keypoints import true_boxes
-from orpose_core.types import Poses
+from orpose_core.types import Float64Array, Poses
 
 _LOWEST_BOX_SCORE = 0.2
 _SAME_PERSON_IOU = 0.5
@@ -234,7 +233,7 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _box_scores(poses: Poses, boxes: Poses) -> FloatArray:
+def _box_scores(poses: Poses, boxes: Poses) -> Float64Array:
     """Return the score of each person's box: poses are those of the boxes, ranked otherwise."""
     if not len(poses):
         return np.zeros(0)
@@ -256,7 +255,7 @@ def _matches(truth: Poses, found: Poses) -> NDArray[np.int64]:
     return out
 
 
-def _people_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> tuple[FloatArray, FloatArray]:
+def _people_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> tuple[Float64Array, Float64Array]:
     """Return the scores of all found people and whether each is a person, 0 or 1."""
     scores, right = [np.zeros(0)], [np.zeros(0)]
     for t, f in zip(truth, found, strict=True):
@@ -265,14 +264,14 @@ def _people_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> tuple[Fl
     return np.concatenate(scores), np.concatenate(right)
 
 
-def _joint_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> dict[str, FloatArray]:
+def _joint_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> dict[str, Float64Array]:
     """Return what became of the 17 joints of the people who are people.
 
     ``score``; ``right``: whether COCO's similarity of that joint is 0.5 or more (False where the joint is not
     in the image); ``error``: distance as a share of the root of the box's area, NaN = no such joint;
     ``error_3d_mm`` relative to the root, ``near``: whether it is within 150 mm.
     """
-    out: dict[str, list[FloatArray]] = {n: [] for n in ("score", "right", "error", "error_3d_mm", "near")}
+    out: dict[str, list[Float64Array]] = {n: [] for n in ("score", "right", "error", "error_3d_mm", "near")}
     for t, f in zip(truth, found, strict=True):
         rows = _matches(t, f)
         own, true = f.select(rows >= 0).converted(COCO17), t.select(rows[rows >= 0]).converted(COCO17)

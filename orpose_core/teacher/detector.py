@@ -26,7 +26,8 @@ from orpose_core.checkpoints.published import read_state_dict
 from orpose_core.checkpoints.small_detectors import SMALL_DETECTORS, load_small_detector, small_detector_file
 from orpose_core.models.cascade.config import CASCADE_URLS, CASCADES
 from orpose_core.models.cascade.rcnn import CascadeRcnn
-from orpose_core.teacher.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.teacher.stages import PersonBoxes, StageInfo
+from orpose_core.types import Picture
 
 PERSON = 1
 """COCO's number of a person in torchvision's models."""

@@ -18,8 +18,8 @@ from orpose_core.decoding.top_down import (
     mean_maps,
     unmirrored_maps,
 )
-from orpose_core.teacher.stages import PersonBoxes, Picture, StageInfo
-from orpose_core.types import FloatArray, Poses
+from orpose_core.teacher.stages import PersonBoxes, StageInfo
+from orpose_core.types import FloatArray, Picture, Poses
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.types import FloatArray, Poses
+from orpose_core.types import FloatArray, Picture, Poses
 
-Picture = NDArray[np.uint8]
 """uint8 (H, W, 3), red first."""
 
 

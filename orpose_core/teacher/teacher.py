@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from orpose_core.skeleton import BODY24, H36M17, convert_joints
-from orpose_core.teacher.stages import KeypointEstimator, PersonDetector, Picture, PoseLifter
-from orpose_core.types import FloatArray, Poses, PseudoLabels, Source3D
+from orpose_core.teacher.stages import KeypointEstimator, PersonDetector, PoseLifter
+from orpose_core.types import FloatArray, Picture, Poses, PseudoLabels, Source3D
 
 
 @dataclass(frozen=True)

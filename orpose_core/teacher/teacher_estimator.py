@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from orpose_core.evaluation.run import in_source_pixels
-from orpose_core.image_ops import Resize, parse_resolution
-from orpose_core.student_estimator import enlarge
+from orpose_core.image_ops import enlarge, parse_resolution
 from orpose_core.teacher.loading import teacher_of
 from orpose_core.teacher.teacher import Teacher
-from orpose_core.types import Poses, RgbdFrame
+from orpose_core.types import Poses, Resize, RgbdFrame
 
 TEACHER = "teacher:"
 """How the description of a teacher begins."""
@@ -59,7 +57,7 @@ class TeacherEstimator:
             pictures.append(enlarge(frame.rgb, self._size_hw).copy())  # Pillow's memory is read-only
         labels = self._teacher.label(pictures, range(len(pictures)))
         return [
-            in_source_pixels(one.soft, Resize(frame.size_hw, self._size_hw))
+            one.soft.resized(Resize(self._size_hw, frame.size_hw))
             for one, frame in zip(labels, frames, strict=True)
         ]
 

@@ -17,13 +17,13 @@ from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_chec
 from orpose_core.data.targets import render_targets
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
-from orpose_core.image_ops import Resize, low_resolution_depth, low_resolution_frame
+from orpose_core.image_ops import low_resolution_depth, low_resolution_frame
 from orpose_core.models.builder import ModelConfig, build_model
 from orpose_core.models.maps import PoseMaps, StageMaps
 from orpose_core.models.student.config import SMALL_STUDENT
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import OPENPOSE18
-from orpose_core.types import Poses, RgbdFrame
+from orpose_core.types import Poses, Resize, RgbdFrame
 
 _NAME = "untrained:depthpose_64x48@0.0625"
 # Random weights answer weakly; with these thresholds their noise becomes people.

@@ -28,12 +28,11 @@ from orpose_core.evaluation import (
 from orpose_core.evaluation.command import pictures_of
 from orpose_core.evaluation.datasets import AnnotatedSet, as_mvor_annotates, spread
 from orpose_core.evaluation.plots import plot_evaluation, worst_images
-from orpose_core.evaluation.run import RECORDS, in_source_pixels
+from orpose_core.evaluation.run import RECORDS
 from orpose_core.files import read_json, write_json
-from orpose_core.image_ops import Resize
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.skeleton import BODY24, COCO17, MVOR10
-from orpose_core.types import Poses, RgbdFrame, Visibility
+from orpose_core.types import Poses, Resize, RgbdFrame, Visibility
 
 
 @dataclass
@@ -173,7 +172,7 @@ def test_poses_of_a_small_image_in_source_pixels() -> None:
         boxes_px=resize.to_target(poses.boxes_px.reshape(-1, 2, 2)).reshape(-1, 4),
         sigma_px=np.ones(poses.scores.shape, np.float32),
     )
-    back = in_source_pixels(small, resize)
+    back = small.resized(resize.inverse())
     np.testing.assert_allclose(back.xy_px, poses.xy_px, atol=1e-3)
     assert back.sigma_px is not None and back.sigma_px[0, 0] == pytest.approx(12.0, abs=0.1)
 

@@ -20,10 +20,11 @@ from orpose_core.geometry import (
     relative_to_root,
     transform_points,
 )
-from orpose_core.image_ops import Resize, low_resolution_depth
+from orpose_core.geometry.lookup_plan import lookup_plan
+from orpose_core.image_ops import low_resolution_depth
 from orpose_core.simulation import StreamConfig, simulate_frame
-from orpose_core.skeleton import COCO17, H36M17, MVOR10, OPENPOSE18
-from orpose_core.types import Intrinsics, Poses, Source3D, Visibility
+from orpose_core.skeleton import COCO17, H36M17, MVOR10, OPENPOSE18, Skeleton
+from orpose_core.types import Intrinsics, Poses, Resize, Source3D, Visibility
 
 _CAMERA = Intrinsics(525, 520, 319.5, 239.5, 640, 480)
 
@@ -247,3 +248,22 @@ def test_on_real_people_the_surface_is_the_labelled_one(realdata):
     assert np.median(error) < 0.04
     # One shoulder label's own window looks past the person, at the wall 1.2 m behind.
     assert np.quantile(error, 0.85) < 0.15
+
+
+def test_joints_of_no_known_part_hang_on_their_neighbours_along_the_limbs():
+    """A skeleton with feet and a tool, and one with no part that is known."""
+    joints = ("left_hip", "left_knee", "left_ankle", "left_toe", "tool", "left_wrist")
+    odd = Skeleton("odd", joints, ((0, 1), (1, 2), (2, 3), (5, 4)), (0.1,) * 6)
+    plan = lookup_plan(odd)
+    place = {joints[i]: k for k, i in enumerate(plan.order)}
+    assert place["left_ankle"] < place["left_toe"] and place["left_wrist"] < place["tool"]
+    assert plan.parents[3, 0] == 2 and plan.parents[4, 0] == 5 and np.isfinite(plan.reach_m[3:5]).all()
+    stars = Skeleton("stars", ("a", "b", "c"), ((0, 1), (1, 2)), (0.1,) * 3)
+    plan = lookup_plan(stars)
+    assert plan.parents[:, 0].tolist() == [1, -1, 1] and plan.order[0] == 1
+    xy = np.float32([[[20, 20], [30, 20], [40, 20]]])
+    poses = Poses(
+        stars, xy, np.ones((1, 3), np.float32), np.ones(1, np.float32), np.zeros((1, 4), np.float32)
+    )
+    placed = metric_3d(poses, np.full((48, 64), 2.0, np.float32), Intrinsics(60, 60, 31.5, 23.5, 64, 48))
+    assert placed.xyz_cam_m is not None and np.abs(placed.xyz_cam_m[..., 2] - 2.06).max() < 0.02

@@ -299,7 +299,7 @@ def test_command_writes_a_folder_a_bag_and_a_sheet(tmp_path, capsys):
         (("--frames", 2), "at least one of --out"),
         (("--out", "x"), "--frames: expected"),
         (("--out", "x", "--frames", 0), "--frames: expected at least 1"),
-        (("--out", "x", "--frames", 2, "--size", "big"), "--size: expected WIDTHxHEIGHT"),
+        (("--out", "x", "--frames", 2, "--size", "big"), "expected WIDTHxHEIGHT"),
         (("--out", "x", "--frames", 2, "--seed", -4), "seed: expected 0"),
         (("--out", "x", "--frames", 2, "--seed", 2**40 + 1, "--domain", "or"), "seed: expected 0"),
         (("--frames", 2, "--compare", "nowhere.json"), "nowhere.json"),

@@ -13,11 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from orpose_core.checkpoints.files import load_checkpoint, save_checkpoint
 from orpose_core.estimators import EstimatorConfig, load_estimator
+from orpose_core.geometry import anchor_at_root
+from orpose_core.image_ops import enlarge, seen_at_low_resolution
 from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
 from orpose_core.models.student.heads import pool_regions
 from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import BODY24
-from orpose_core.student_estimator import anchor_at_root, enlarge, student_image
 from orpose_core.types import Intrinsics, Poses, RgbdFrame, Source3D
 
 TINY = replace(SMALL_STUDENT, full_hw=(96, 128), people=6, score_threshold=0.0)
@@ -147,16 +148,16 @@ def test_a_student_is_stored_and_named(tmp_path: Path) -> None:
 
 def test_the_image_that_the_student_sees() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (40, 53, 3), np.uint8)
-    seen = student_image(rgb, (40, 53), (480, 640))
+    seen = seen_at_low_resolution(rgb, (40, 53), (480, 640))
     pillow = Image.fromarray(rgb).resize((640, 480), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(seen, np.asarray(pillow))
     # A full image tells no more than its low-resolution version.
     big = enlarge(rgb, (480, 640))
     small = Image.fromarray(big).resize((53, 40), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(
-        student_image(big, (40, 53), (480, 640)), enlarge(np.asarray(small), (480, 640))
+        seen_at_low_resolution(big, (40, 53), (480, 640)), enlarge(np.asarray(small), (480, 640))
     )
-    assert student_image(big, (480, 640), (480, 640)) is big
+    assert seen_at_low_resolution(big, (480, 640), (480, 640)) is big
 
 
 def test_people_are_anchored_at_their_root() -> None:

@@ -22,13 +22,12 @@ from orpose_core.decoding.top_down import crops_of, decode_top_down
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.evaluation.datasets import AnnotatedSet
 from orpose_core.evaluation.scores import score_poses
-from orpose_core.image_ops import low_resolution_frame
+from orpose_core.image_ops import low_resolution_frame, seen_at_low_resolution
 from orpose_core.models.student.config import SMALL_STUDENT, Place
 from orpose_core.models.student.heads import BranchMaps
 from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
-from orpose_core.student_estimator import student_image
 from orpose_core.training.student.losses import StudentLoss, student_targets
 from orpose_core.types import FloatArray, Poses, PseudoLabels, RgbdFrame
 
@@ -48,16 +47,6 @@ TINY = replace(
 STEPS = 90
 PEOPLE = 0.5
 """People above this score are those of the scene."""
-
-
-def _mirrored_poses(poses: Poses, width: int) -> Poses:
-    order = list(poses.skeleton.flip_permutation)
-    sign = np.array([-1, 1, 1], np.float32)
-    xy = poses.xy_px[:, order] * sign[:2] + np.array([width - 1, 0], np.float32)
-    boxes = poses.boxes_px.copy()
-    boxes[:, [0, 2]] = width - 1 - poses.boxes_px[:, [2, 0]]
-    xyz = None if poses.xyz_root_m is None else poses.xyz_root_m[:, order] * sign
-    return replace(poses, xy_px=xy, scores=poses.scores[:, order], boxes_px=boxes, xyz_root_m=xyz)
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +83,13 @@ def student(scene: tuple[RgbdFrame, Poses], empty: RgbdFrame) -> Checkpoint:
     model = Student(TINY).train()
     frame, poses = scene
     assert len(poses) >= 2
-    labels = [poses, _mirrored_poses(poses, 640), poses.select(np.zeros(0, np.int64))]
+    labels = [poses, poses.mirrored(640), poses.select(np.zeros(0, np.int64))]
     targets = [
         student_targets(PseudoLabels(p, p, i, "exact"), (480, 640), TINY) for i, p in enumerate(labels)
     ]
-    seen = [student_image(f.rgb, TINY.input_hw, TINY.full_hw) for f in (frame, mirrored(frame), empty)]
+    seen = [
+        seen_at_low_resolution(f.rgb, TINY.input_hw, TINY.full_hw) for f in (frame, mirrored(frame), empty)
+    ]
     images = torch.from_numpy(np.stack([np.moveaxis(s, -1, 0) for s in seen]).astype(np.float32) / 255)
     loss = StudentLoss(model)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -151,7 +142,7 @@ def test_mirrored_input_gives_mirrored_output(student: Checkpoint, scene: tuple[
     """With the flip test; without it nothing but training makes the network treat both sides alike."""
     there, back = estimator_of(student, True).estimate([scene[0], mirrored(scene[0])])
     assert len(sure(there)) >= 2 and len(there) == len(back)
-    back = _mirrored_poses(back, 53)
+    back = back.mirrored(53)
     for name, atol in (("person_scores", 1e-4), ("boxes_px", 1e-3), ("xy_px", 1e-3), ("xyz_root_m", 1e-4)):
         np.testing.assert_allclose(getattr(back, name), getattr(there, name), atol=atol, err_msg=name)
 

@@ -28,7 +28,6 @@ from orpose_core.training.augment.student import (
     ScaleConfig,
     StudentAugmentConfig,
     augmented,
-    mirrored_poses,
     seen_by_student,
 )
 from orpose_core.training.engine.commands import parse, train_student
@@ -146,12 +145,11 @@ def test_resolution_is_lost_as_when_the_student_is_used() -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
     seen = seen_by_student(rgb, 12.0, (480, 640), (240, 320))
     small = cv2.resize(seen, (53, 40), interpolation=cv2.INTER_AREA).astype(float)
-    from orpose_core.image_ops import low_resolution_color
-    from orpose_core.student_estimator import student_image
+    from orpose_core.image_ops import low_resolution_color, seen_at_low_resolution
 
     expected = low_resolution_color(rgb, (40, 53))
     assert np.abs(small - expected).mean() < 8 and seen.std() < 0.6 * rgb.std()
-    np.testing.assert_array_equal(seen, student_image(expected, (40, 53), (240, 320)))
+    np.testing.assert_array_equal(seen, seen_at_low_resolution(expected, (40, 53), (240, 320)))
     np.testing.assert_array_equal(seen_by_student(rgb, 1.0, (480, 640), (240, 320)), rgb)
 
 
@@ -200,11 +198,11 @@ def test_mirror_and_zoom_move_image_and_labels_together() -> None:
     frame = simulate_frame(STREAM, 1)
     labels = exact_labels(frame.poses, 1)
     assert frame.frame.rgb is not None and len(labels.soft)
-    back = mirrored_poses(mirrored_poses(labels.soft, 128), 128)
+    back = labels.soft.mirrored(128).mirrored(128)
     for name, value in vars(labels.soft).items():
         if isinstance(value, np.ndarray):
             np.testing.assert_allclose(getattr(back, name), value, atol=1e-4)
-    once = mirrored_poses(labels.soft, 128)
+    once = labels.soft.mirrored(128)
     left, right = BODY24.index("left_wrist"), BODY24.index("right_wrist")
     assert labels.soft.xyz_root_m is not None and once.xyz_root_m is not None
     np.testing.assert_allclose(once.xyz_root_m[:, left, 0], -labels.soft.xyz_root_m[:, right, 0], atol=1e-6)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, OPENPOSE18, SKELETONS, Skeleton
-from orpose_core.types import Intrinsics, Poses, PseudoLabels, RgbdFrame, Source3D, Visibility
+from orpose_core.types import Intrinsics, Poses, PseudoLabels, Resize, RgbdFrame, Source3D, Visibility
 
 SKELETON = st.sampled_from(list(SKELETONS.values()))
 SEED = st.integers(0, 2**32 - 1)
@@ -172,6 +172,71 @@ def test_frames_check_what_they_hold() -> None:
         RgbdFrame(None, depth_m.astype(np.float64), None)
     with pytest.raises(ValueError, match="expected uint8"):
         RgbdFrame(rgb[..., 0], None, None)
+
+
+def full(seed: int) -> Poses:
+    """Two people in a 64x48 image with every optional value, some joints absent."""
+    rng = np.random.default_rng(seed)
+    shape = (2, len(COCO17))
+    absent = rng.random(shape) < 0.2
+    xy = rng.uniform((0, 0), (63, 47), (*shape, 2)).astype(np.float32)
+    xy[absent] = np.nan
+    return Poses(
+        COCO17,
+        xy,
+        np.where(absent, 0, rng.uniform(0.1, 1, shape)).astype(np.float32),
+        np.ones(2, np.float32),
+        np.array([[1, 2, 30, 40], [-0.5, -0.5, 63.5, 47.5]], np.float32),
+        xyz_root_m=rng.normal(size=(*shape, 3)).astype(np.float32),
+        xyz_cam_m=rng.normal(size=(*shape, 3)).astype(np.float32),
+        visibility=np.where(absent, 0, 2).astype(np.uint8),
+        sigma_px=np.where(absent, np.nan, rng.uniform(0.1, 1, shape)).astype(np.float32),
+        sigma_m=rng.uniform(0.1, 1, shape).astype(np.float32),
+        source_3d=np.ones(shape, np.uint8),
+        track_ids=np.array([4, 7]),
+    )
+
+
+def assert_equal(a: Poses, b: Poses) -> None:
+    for name, value in vars(a).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_allclose(getattr(b, name), value, atol=1e-4, err_msg=name)
+
+
+def test_resized_mirrored_and_moved_poses_come_back() -> None:
+    poses = full(1)
+    there = Resize((48, 64), (480, 640))
+    large = poses.resized(there)
+    assert_equal(poses, large.resized(there.inverse()))
+    assert large.boxes_px[1].tolist() == [-0.5, -0.5, 639.5, 479.5]
+    assert large.sigma_px is not None and poses.sigma_px is not None
+    np.testing.assert_allclose(large.sigma_px, 10 * poses.sigma_px, rtol=1e-5)
+    mirrored = poses.mirrored(64)
+    assert_equal(poses, mirrored.mirrored(64))
+    left, right = COCO17.index("left_wrist"), COCO17.index("right_wrist")
+    for name in ("scores", "visibility", "sigma_px", "sigma_m"):
+        np.testing.assert_array_equal(getattr(mirrored, name)[:, left], getattr(poses, name)[:, right])
+    np.testing.assert_allclose(mirrored.xy_px[:, left, 0], 63 - poses.xy_px[:, right, 0], atol=1e-5)
+    assert mirrored.xyz_cam_m is not None and poses.xyz_cam_m is not None
+    np.testing.assert_array_equal(mirrored.xyz_cam_m[:, left], poses.xyz_cam_m[:, right] * [-1, 1, 1])
+    offset = np.array([3.0, -2.0], np.float32)
+    twice = poses.moved(2.0, offset, (480, 640)).moved(0.5, -offset / 2, (480, 640))
+    inside = twice.scores > 0
+    np.testing.assert_allclose(twice.xy_px[inside], poses.xy_px[inside], atol=1e-4)
+    nobody = Poses.nobody(COCO17)
+    for changed in (nobody.resized(there), nobody.mirrored(64), nobody.moved(2.0, offset, (48, 64))):
+        assert len(changed) == 0
+
+
+def test_what_moves_out_of_the_image_is_absent_and_boxes_are_cut() -> None:
+    poses = full(2)
+    moved = poses.moved(1.0, np.array([32.0, 0.0], np.float32), (48, 64))
+    out = poses.xy_px[..., 0] + 32 > 63.5
+    assert out.any() and moved.visibility is not None and moved.sigma_px is not None
+    assert not moved.scores[out].any() and not moved.visibility[out].any()
+    assert np.isnan(moved.xy_px[out]).all() and np.isnan(moved.sigma_px[out]).all()
+    assert moved.boxes_px[1].tolist() == [31.5, -0.5, 63.5, 47.5]
+    assert moved.xyz_cam_m is not None and not np.isnan(moved.xyz_cam_m).any()  # it is still in the room
 
 
 @settings(max_examples=40, deadline=None)

@@ -16,10 +16,10 @@ from orpose_core.demo import DemoOptions, SimulatedRecording, run_demo
 from orpose_core.estimation.estimate import RunOptions, estimate_recording
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.geometry import metric_3d
-from orpose_core.image_ops import Resize
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.simulation.writers.bags import write_bag
 from orpose_core.skeleton import COCO17
+from orpose_core.types import Resize
 
 _MODEL = "untrained:depthpose_64x48@0.0625"
 _QUICK = ["--model", _MODEL, "--threads", "1", "--no-flip", "--quiet"]

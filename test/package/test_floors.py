@@ -23,7 +23,6 @@ FLOORS = (
     ("teacher",),
     ("evaluation",),
     ("estimators",),
-    ("student_estimator",),
     ("simulation",),
     ("data",),
     ("tracking", "render"),

@@ -19,14 +19,6 @@ from orpose_core.simulation.writers.statistics import comparison, mvor_table, si
 FORMATS = ("coco", *STORAGES)
 
 
-def size_of(text: str) -> tuple[int, int]:
-    """Return (height, width) of ``WIDTHxHEIGHT``; ValueError says what was expected."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise ValueError(f"--size: expected WIDTHxHEIGHT, for example 640x480, got {text!r}")
-    return int(parts[1]), int(parts[0])
-
-
 def stream_of(
     split: str | None,
     domain: str,
@@ -112,4 +104,5 @@ def frames_of(split: str | None, frames: int | None) -> int:
         return frames
     if split is None:
         raise ValueError("--frames: expected a number of frames (or a --split, which has its own)")
+    split_config(split)  # refuses a name that there is not
     return SPLITS[split].frames

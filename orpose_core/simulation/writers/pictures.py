@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from orpose_core.simulation import SimulatedFrame
 from orpose_core.skeleton import COCO17
-from orpose_core.types import FloatArray, Poses, Visibility
-
-Picture = NDArray[np.uint8]
+from orpose_core.types import FloatArray, Picture, Poses, Visibility
 
 _LEFT, _RIGHT, _MIDDLE = (255, 160, 40), (60, 190, 255), (120, 240, 120)  # red first
 _OCCLUDED = (230, 60, 60)

@@ -16,8 +16,6 @@ from orpose_core.simulation import SimulatedFrame
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Visibility
 
-FloatArray = NDArray[np.float64]
-
 LEAST_VISIBLE = 6
 """MVOR's annotators gave a pose to staff of whom they saw most: 97 % of its poses have 6 or more of 10
 joints seen. A simulated person of whom fewer are seen counts as a box alone, like a patient."""

@@ -7,9 +7,8 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from orpose_core.types import FloatArray, Poses, Visibility
+from orpose_core.types import FloatArray, Poses
 
 
 @dataclass(frozen=True)
@@ -45,56 +44,9 @@ class AugmentConfig:
                 )
 
 
-def mirrored_poses(poses: Poses, width: int) -> Poses:
-    """Return the people of a mirrored image: left joints become right ones, in the image and in space.
-
-    Args:
-        poses: in px of an image ``width`` px wide; of 3D, ``xyz_root_m`` alone is kept.
-        width: of the image.
-    """
-    order = list(poses.skeleton.flip_permutation)
-    xy_px, boxes_px = poses.xy_px[:, order].copy(), poses.boxes_px.copy()
-    xy_px[..., 0] = width - 1 - xy_px[..., 0]
-    boxes_px[:, [0, 2]] = width - 1 - poses.boxes_px[:, [2, 0]]
-    xyz = None
-    if poses.xyz_root_m is not None:
-        xyz = poses.xyz_root_m[:, order] * np.array([-1, 1, 1], np.float32)
-    return replace(
-        poses,
-        xy_px=xy_px,
-        scores=poses.scores[:, order],
-        boxes_px=boxes_px,
-        visibility=None if poses.visibility is None else poses.visibility[:, order],
-        xyz_root_m=xyz,
-        xyz_cam_m=None,
-        sigma_px=None,
-        sigma_m=None,
-        source_3d=None,
-    )
-
-
-def moved_poses(poses: Poses, scale: float, offset_px: NDArray, size_hw: tuple[int, int]) -> Poses:
-    """Return the people after ``x -> scale x + offset``: joints outside are absent, boxes cut to the image.
-
-    Joints in space stay: the zoom is another focal length.
-    """
-    height, width = size_hw
-    limit = np.array([width, height], np.float32) - 0.5
-    xy_px = (poses.xy_px * np.float32(scale) + offset_px).astype(np.float32)
-    inside = np.all((xy_px >= -0.5) & (xy_px <= limit), axis=-1)  # False where NaN
-    boxes = poses.boxes_px.reshape(-1, 2, 2) * np.float32(scale) + offset_px
-    visibility = poses.visibility
-    return replace(
-        poses,
-        xy_px=np.where(inside[..., None], xy_px, np.float32(np.nan)),
-        scores=np.where(inside, poses.scores, np.float32(0)),
-        boxes_px=np.clip(boxes, -0.5, limit).reshape(-1, 4).astype(np.float32),
-        visibility=None if visibility is None else np.where(inside, visibility, np.uint8(Visibility.ABSENT)),
-        xyz_cam_m=None,
-        sigma_px=None,
-        sigma_m=None,
-        source_3d=None,
-    )
+def _in_the_image(poses: Poses) -> Poses:
+    """Return people without what is known of them in space: depth is changed, too."""
+    return replace(poses, xyz_root_m=None, xyz_cam_m=None, sigma_m=None, source_3d=None)
 
 
 def mirrored(depth_m: FloatArray, poses: Poses) -> tuple[FloatArray, Poses]:
@@ -104,8 +56,7 @@ def mirrored(depth_m: FloatArray, poses: Poses) -> tuple[FloatArray, Poses]:
         depth_m: float32 (H, W), metres, NaN = no return.
         poses: in px of it. 3D values are dropped.
     """
-    there = replace(mirrored_poses(poses, depth_m.shape[1]), xyz_root_m=None)
-    return np.ascontiguousarray(depth_m[:, ::-1]), there
+    return np.ascontiguousarray(depth_m[:, ::-1]), _in_the_image(poses).mirrored(depth_m.shape[1])
 
 
 def zoomed(depth_m: FloatArray, poses: Poses, scale: float, shift_px: FloatArray) -> tuple[FloatArray, Poses]:
@@ -127,7 +78,7 @@ def zoomed(depth_m: FloatArray, poses: Poses, scale: float, shift_px: FloatArray
         depth_m, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
         borderValue=(float("nan"),) * 4,
     ))  # fmt: skip
-    return moved, replace(moved_poses(poses, scale, offset, (height, width)), xyz_root_m=None)
+    return moved, _in_the_image(poses).moved(scale, offset, (height, width))
 
 
 def _without_border(depth_m: FloatArray, rng: np.random.Generator, share: float) -> FloatArray:

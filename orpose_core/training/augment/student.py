@@ -7,14 +7,9 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from orpose_core.image_ops import low_resolution_color
-from orpose_core.student_estimator import enlarge
-from orpose_core.training.augment.depth import mirrored_poses, moved_poses
-from orpose_core.types import PseudoLabels
-
-Picture = NDArray[np.uint8]
+from orpose_core.image_ops import enlarge, low_resolution_color
+from orpose_core.types import Picture, PseudoLabels
 
 _GREY = (116.0, 116.0, 116.0)
 """What comes from outside of the image: about its mean, so that it makes no edge."""
@@ -100,7 +95,7 @@ def augmented(
     soft, hard = labels.soft, labels.hard
     if flip:
         rgb = np.ascontiguousarray(rgb[:, ::-1])
-        soft, hard = (mirrored_poses(p, width) for p in (soft, hard))
+        soft, hard = (p.mirrored(width) for p in (soft, hard))
     if scale != 1.0 or shift.any():
         centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
         offset = (centre - np.float32(scale) * centre + shift).astype(np.float32)
@@ -108,7 +103,7 @@ def augmented(
         rgb = cast(Picture, cv2.warpAffine(
             rgb, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=_GREY
         ))  # fmt: skip
-        soft, hard = (moved_poses(p, scale, offset, (height, width)) for p in (soft, hard))
+        soft, hard = (p.moved(scale, offset, (height, width)) for p in (soft, hard))
     if config.light or config.color:
         levels = np.arange(256)[None, :, None] * gain + bias
         rgb = cast(Picture, cv2.LUT(rgb, np.clip(np.rint(levels), 0, 255).astype(np.uint8)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import cast
 
@@ -14,7 +13,7 @@ from orpose_core.models import ModelConfig
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.samples import DataConfig, LabelledFrame, Sample, SampleMaker, trusted
 from orpose_core.training.domain_streams import DomainStreams
-from orpose_core.types import FloatArray
+from orpose_core.types import FloatArray, Resize
 
 
 class SimulatedSamples(Dataset[Sample]):
@@ -91,15 +90,10 @@ def _resized(frame: LabelledFrame, size_hw: tuple[int, int]) -> LabelledFrame:
     height, width = frame.depth_m.shape
     if (height, width) == size_hw:
         return frame
-    scale = np.array([size_hw[1] / width, size_hw[0] / height], np.float32)
+    resize = Resize((height, width), size_hw)
     depth_m = cast(FloatArray, cv2.resize(frame.depth_m, size_hw[::-1], interpolation=cv2.INTER_NEAREST))
-    twice = np.tile(scale, 2)
-    poses = replace(
-        frame.poses,
-        xy_px=(frame.poses.xy_px + 0.5) * scale - 0.5,
-        boxes_px=(frame.poses.boxes_px + 0.5) * twice - 0.5,
-    )
-    return LabelledFrame(depth_m, poses, (frame.ignored_px + np.float32(0.5)) * twice - np.float32(0.5))
+    ignored_px = resize.to_target(frame.ignored_px.reshape(-1, 2, 2)).reshape(-1, 4)
+    return LabelledFrame(depth_m, frame.poses.resized(resize), ignored_px)
 
 
 def samples(data: DataConfig, model: ModelConfig) -> Dataset[Sample]:

@@ -16,7 +16,6 @@ from torch.utils.data import Dataset
 
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.training.augment.student import (
-    Picture,
     ScaleConfig,
     StudentAugmentConfig,
     augmented,
@@ -25,7 +24,7 @@ from orpose_core.training.augment.student import (
 from orpose_core.training.domain_streams import DomainStreams, check_domains
 from orpose_core.training.student.label_file import StudentLabelFile, exact_labels
 from orpose_core.training.student.losses import LabelSet, StudentTargets, student_targets
-from orpose_core.types import PseudoLabels
+from orpose_core.types import Picture, PseudoLabels
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from typing import Any
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.evaluation.datasets import SyntheticSet
-from orpose_core.evaluation.run import in_source_pixels
-from orpose_core.image_ops import Resize, low_resolution_frame
+from orpose_core.image_ops import low_resolution_frame
 from orpose_core.models.student.network import Student
 from orpose_core.simulation import SPLITS
-from orpose_core.types import RgbdFrame
+from orpose_core.types import Resize, RgbdFrame
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def validate_student(
                 for s in sources
             ]
             found += [
-                in_source_pixels(poses, Resize(source.size_hw, frame.size_hw))
+                poses.resized(Resize(frame.size_hw, source.size_hw))
                 for poses, source, frame in zip(estimator.estimate(small), sources, small, strict=True)
             ]
         result = benchmark.dataset.evaluate(found, benchmark.records).scores

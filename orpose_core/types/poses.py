@@ -1,113 +1,18 @@
-"""The values that flow between the parts: frozen dataclasses whose constructors check shape and dtype."""
+"""The people found in an image, and how they change with it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.skeleton import Skeleton, convert_joints
-
-FloatArray = NDArray[np.float32]
-
-
-def _check(name: str, array: NDArray, dtype: type, shape: tuple[int | None, ...]) -> None:
-    """Raise ValueError unless ``array`` has this dtype and shape (None matches any length)."""
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{name}: expected a numpy array, got {type(array).__name__}")
-    fits = array.ndim == len(shape) and all(
-        s is None or s == a for s, a in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype != np.dtype(dtype) or not fits:
-        wanted = "x".join("any" if s is None else str(s) for s in shape)
-        raise ValueError(
-            f"{name}: expected {np.dtype(dtype).name} of shape {wanted}, "
-            f"got {array.dtype.name} of shape {'x'.join(map(str, array.shape))}"
-        )
-
-
-@dataclass(frozen=True)
-class Intrinsics:
-    """A pinhole camera without distortion: focal lengths and principal point in px of a width x height image.
-
-    Pixel centres have integer coordinates, so the image spans [-0.5, width - 0.5] x [-0.5, height - 0.5].
-    """
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    width: int
-    height: int
-
-    def __post_init__(self) -> None:
-        for name in ("fx", "fy", "cx", "cy"):
-            if not np.isfinite(getattr(self, name)):
-                raise ValueError(f"Intrinsics.{name}: expected a finite number, got {getattr(self, name)}")
-        if self.fx <= 0 or self.fy <= 0:
-            raise ValueError(f"Intrinsics: focal lengths must be positive, got fx={self.fx}, fy={self.fy}")
-        if self.width <= 0 or self.height <= 0:
-            raise ValueError(f"Intrinsics: expected a positive size, got {self.width}x{self.height}")
-
-    def resized(self, size_hw: tuple[int, int]) -> Intrinsics:
-        """Return the intrinsics of the same camera after its image was resized to ``size_hw``.
-
-        Each axis has its own scale (53x40 is no integer factor of 640x480), and the principal point moves
-        about the image's corner, not about the centre of its first pixel: ``c' = (c + 0.5) s - 0.5``.
-        """
-        height, width = size_hw
-        sx, sy = width / self.width, height / self.height
-        return Intrinsics(
-            self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5, width, height
-        )
-
-
-@dataclass(frozen=True)
-class RgbdFrame:
-    """One moment of one camera.
-
-    Attributes:
-        rgb: uint8 (H, W, 3), red first, or None.
-        depth_m: float32 (H, W), metres along the optical axis, NaN = no return, or None.
-        intrinsics: of the images, or None where the camera is not calibrated.
-        frame_id: name of the optical frame (x right, y down, z forward).
-        stamp_ns: time of the exposure, nanoseconds since the epoch.
-    """
-
-    rgb: NDArray[np.uint8] | None
-    depth_m: FloatArray | None
-    intrinsics: Intrinsics | None
-    frame_id: str = ""
-    stamp_ns: int = 0
-
-    def __post_init__(self) -> None:
-        if self.rgb is None and self.depth_m is None:
-            raise ValueError("RgbdFrame: expected a color or a depth image, got neither")
-        if self.rgb is not None:
-            _check("RgbdFrame.rgb", self.rgb, np.uint8, (None, None, 3))
-        if self.depth_m is not None:
-            _check("RgbdFrame.depth_m", self.depth_m, np.float32, (None, None))
-        height, width = self.size_hw
-        if self.rgb is not None and self.depth_m is not None and self.rgb.shape[:2] != self.depth_m.shape:
-            raise ValueError(
-                f"RgbdFrame: color is {self.rgb.shape[1]}x{self.rgb.shape[0]} but depth is "
-                f"{self.depth_m.shape[1]}x{self.depth_m.shape[0]}; register the depth to the color camera"
-            )
-        if self.intrinsics and (self.intrinsics.width, self.intrinsics.height) != (width, height):
-            raise ValueError(
-                f"RgbdFrame: the image is {width}x{height} but its intrinsics are for "
-                f"{self.intrinsics.width}x{self.intrinsics.height}"
-            )
-
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        """(height, width) of the images in px."""
-        image = self.depth_m if self.rgb is None else self.rgb
-        assert image is not None  # the constructor saw to it
-        return int(image.shape[0]), int(image.shape[1])
+from orpose_core.types.arrays import FloatArray, check_array
+from orpose_core.types.images import Resize
 
 
 class Visibility(IntEnum):
@@ -165,10 +70,10 @@ class Poses:
 
     def __post_init__(self) -> None:
         m, n = len(self.person_scores), len(self.skeleton)
-        _check("Poses.xy_px", self.xy_px, np.float32, (m, n, 2))
-        _check("Poses.scores", self.scores, np.float32, (m, n))
-        _check("Poses.person_scores", self.person_scores, np.float32, (m,))
-        _check("Poses.boxes_px", self.boxes_px, np.float32, (m, 4))
+        check_array("Poses.xy_px", self.xy_px, np.float32, (m, n, 2))
+        check_array("Poses.scores", self.scores, np.float32, (m, n))
+        check_array("Poses.person_scores", self.person_scores, np.float32, (m,))
+        check_array("Poses.boxes_px", self.boxes_px, np.float32, (m, 4))
         optional: tuple[tuple[str, type, tuple[int, ...]], ...] = (
             ("xyz_root_m", np.float32, (m, n, 3)),
             ("xyz_cam_m", np.float32, (m, n, 3)),
@@ -180,7 +85,7 @@ class Poses:
         )
         for name, dtype, shape in optional:
             if getattr(self, name) is not None:
-                _check(f"Poses.{name}", getattr(self, name), dtype, shape)
+                check_array(f"Poses.{name}", getattr(self, name), dtype, shape)
         if not np.all((self.scores >= 0) & (self.scores <= 1)):
             raise ValueError("Poses.scores: expected values in [0, 1]")
         absent = self.scores == 0
@@ -213,6 +118,67 @@ class Poses:
             if name != "skeleton" and value is not None
         }
         return replace(self, **chosen)
+
+    def resized(self, resize: Resize) -> Poses:
+        """Return the same people in px of ``resize.target_hw``; they are in px of ``resize.source_hw``.
+
+        Joints in space stay where they are. ``sigma_px`` grows with the geometric mean of both axes' scales.
+        """
+        stretch = np.float32(np.sqrt(resize.scale_xy[0] * resize.scale_xy[1]))
+        return replace(
+            self,
+            xy_px=resize.to_target(self.xy_px),
+            boxes_px=resize.to_target(self.boxes_px.reshape(-1, 2, 2)).reshape(-1, 4),
+            sigma_px=None if self.sigma_px is None else self.sigma_px * stretch,
+        )
+
+    def mirrored(self, width: int) -> Poses:
+        """Return the people as the mirrored image shows them: left joints become right ones; its own inverse.
+
+        Args:
+            width: of the image, px. In space x changes its sign, as seen by the mirrored camera, whose
+                principal point lies at ``width - 1 - cx``.
+        """
+        order = list(self.skeleton.flip_permutation)
+        xy_px, boxes_px = self.xy_px[:, order].copy(), self.boxes_px.copy()
+        xy_px[..., 0] = width - 1 - xy_px[..., 0]
+        boxes_px[:, [0, 2]] = width - 1 - self.boxes_px[:, [2, 0]]
+        changed: dict[str, Any] = {"xy_px": xy_px, "boxes_px": boxes_px, "scores": self.scores[:, order]}
+        for name in ("visibility", "sigma_px", "sigma_m", "source_3d", "xyz_root_m", "xyz_cam_m"):
+            values = getattr(self, name)
+            if values is not None:
+                turned = values[:, order]
+                changed[name] = turned * np.array([-1, 1, 1], np.float32) if turned.ndim == 3 else turned
+        return replace(self, **changed)
+
+    def moved(self, scale: float, offset_px: NDArray, size_hw: tuple[int, int]) -> Poses:
+        """Return the people after ``x -> scale * x + offset_px`` within an image of ``size_hw``.
+
+        A joint that leaves the image is absent in 2D, a box is cut to the image. Joints in space stay: the
+        image is that of a camera with another focal length and principal point.
+
+        Args:
+            scale: above 1 enlarges.
+            offset_px: float (2,), x and y.
+            size_hw: (height, width) of the image, px.
+        """
+        limit = np.array(size_hw[::-1], np.float32) - 0.5
+        xy_px = (self.xy_px * np.float32(scale) + offset_px).astype(np.float32)
+        inside = np.all((xy_px >= -0.5) & (xy_px <= limit), axis=-1)  # False where NaN
+        boxes = self.boxes_px.reshape(-1, 2, 2) * np.float32(scale) + offset_px
+        sigma_px, visibility = self.sigma_px, self.visibility
+        if sigma_px is not None:
+            sigma_px = np.where(inside, sigma_px * np.float32(scale), np.float32(np.nan))
+        if visibility is not None:
+            visibility = np.where(inside, visibility, np.uint8(Visibility.ABSENT))
+        return replace(
+            self,
+            xy_px=np.where(inside[..., None], xy_px, np.float32(np.nan)),
+            scores=np.where(inside, self.scores, np.float32(0)),
+            boxes_px=np.clip(boxes, -0.5, limit).reshape(-1, 4).astype(np.float32),
+            sigma_px=sigma_px,
+            visibility=visibility,
+        )
 
     def converted(self, target: Skeleton) -> Poses:
         """Return the same people with the joints of ``target`` (see :func:`skeleton.convert_joints`).
@@ -267,29 +233,3 @@ def xywh_of_boxes(boxes_px: NDArray) -> NDArray:
     """Return COCO's boxes, x, y, width, height, of :attr:`Poses.boxes_px`, float (m, 4)."""
     corner = boxes_px[:, :2] + boxes_px.dtype.type(0.5)
     return np.concatenate([corner, boxes_px[:, 2:] - boxes_px[:, :2]], axis=1)
-
-
-@dataclass(frozen=True)
-class PseudoLabels:
-    """What a teacher says of one image (ORPose Sect. 2.2).
-
-    Attributes:
-        soft: all joints with their confidence.
-        hard: the same people, in the same order, confident joints alone.
-        image_id: the image's id in its data set.
-        teacher: fingerprint of the teacher: models, weights' sha256, settings.
-    """
-
-    soft: Poses
-    hard: Poses
-    image_id: int
-    teacher: str
-
-    def __post_init__(self) -> None:
-        if len(self.soft) != len(self.hard):
-            raise ValueError(
-                f"PseudoLabels of image {self.image_id}: soft and hard must be the same people, "
-                f"got {len(self.soft)} and {len(self.hard)}"
-            )
-        if self.soft.skeleton != self.hard.skeleton:
-            raise ValueError(f"PseudoLabels of image {self.image_id}: soft and hard skeletons differ")

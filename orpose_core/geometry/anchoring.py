@@ -1,52 +1,22 @@
-"""What the student needs around it: the image that it sees, and people placed in space by their root.
-
-Low-resolution images "are first upsampled to match the original input size", bilinearly (ORPose Sect. 3.3).
-"""
+"""Lifted people placed in space by their root: measured depth at the torso, lifted joints around it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from orpose_core.geometry import back_project, metric_3d
-from orpose_core.image_ops import low_resolution_color
-from orpose_core.types import Intrinsics, Poses, Source3D
+from orpose_core.geometry.placement import Metric3DConfig, metric_3d
+from orpose_core.geometry.projection import back_project
+from orpose_core.types import FloatArray, Intrinsics, Poses, Source3D
 
 _TORSO = ("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 """Joints whose depth places a person: large, and seldom occluded all four."""
 
 
-def enlarge(rgb: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the image at ``size_hw``, bilinear and rounded to 8 bit after each axis, as Pillow does.
-
-    The released students were trained on images made so; one of that size already is returned as it is.
-    """
-    if rgb.shape[:2] == size_hw:
-        return rgb
-    image = Image.fromarray(np.ascontiguousarray(rgb))
-    return np.asarray(image.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR), np.uint8)
-
-
-def student_image(
-    rgb: NDArray[np.uint8], input_hw: tuple[int, int], full_hw: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Return what the student sees of an image: never more than ``input_hw`` holds, at ``full_hw``.
-
-    Args:
-        rgb: uint8 (H, W, 3) of any size; a larger one is shrunk to ``input_hw`` first.
-        input_hw: (height, width) of the low-resolution image that the network is meant for.
-        full_hw: (height, width) that enters it.
-    """
-    height, width = rgb.shape[:2]
-    if height > input_hw[0] and width > input_hw[1]:
-        rgb = low_resolution_color(rgb, input_hw)
-    return enlarge(rgb, full_hw)
-
-
-def anchor_at_root(poses: Poses, depth_m: NDArray[np.float32], intrinsics: Intrinsics) -> Poses:
+def anchor_at_root(
+    poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: Metric3DConfig | None = None
+) -> Poses:
     """Give lifted people their place in space from a depth image.
 
     The root's depth is the median, over the torso's joints, of measured depth minus lifted offset; the root
@@ -57,12 +27,13 @@ def anchor_at_root(poses: Poses, depth_m: NDArray[np.float32], intrinsics: Intri
         poses: with ``xyz_root_m``, px of the image of ``intrinsics``.
         depth_m: float32 (h, w), metres, NaN = no return.
         intrinsics: of the color image.
+        config: how joints are looked up in depth; None = the defaults.
 
     Returns:
         The poses with ``xyz_cam_m``, ``source_3d`` (FUSED for lifted joints, DEPTH for measured ones) and
         ``sigma_m`` of measured joints. Without depth at the torso a person keeps only ``xyz_root_m``.
     """
-    measured = metric_3d(poses, depth_m, intrinsics)
+    measured = metric_3d(poses, depth_m, intrinsics, config)
     assert measured.xyz_cam_m is not None and poses.xyz_root_m is not None
     names = [j for j in _TORSO if j in poses.skeleton.joints]
     torso = [poses.skeleton.index(j) for j in names]
