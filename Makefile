@@ -1,5 +1,5 @@
 # Everything happens in this checkout: `make test` and `make demo` set up what they need (.venv) by themselves.
-.PHONY: help env test demo check clean
+.PHONY: help env test demo check docs clean
 .DEFAULT_GOAL := help
 
 # A sourced ROS would put its Python packages before those of .venv. To use an installed ROS, build with colcon.
@@ -19,6 +19,7 @@ help:
 	@echo "make test   set up .venv and run all tests        (PYTEST_ARGUMENTS=... replaces '$(PYTEST_ARGUMENTS)')"
 	@echo "make demo   set up .venv and show the nodes at work; writes to demo_output/"
 	@echo "make check  lint and type-check"
+	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make env    set up .venv alone                    (PYTHON=... chooses the interpreter, 3.10 to 3.12)"
 	@echo "make clean  remove all that make made"
 
@@ -36,6 +37,10 @@ check: env
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+docs: env
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 clean:
-	rm -rf .venv build install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf .venv docs/_build docs/_generated build install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

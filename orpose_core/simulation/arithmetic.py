@@ -21,7 +21,7 @@ _PI_OVER_TWO_LOW = 6.07710050650619224932e-11
 
 @njit(cache=True, inline="never")
 def sine_cosine(angle: float) -> tuple[float, float]:
-    """Return (sin, cos) of an angle in radians, |angle| < 1e5, with an error below 1e-15."""
+    """Return (sin, cos) of an angle in radians within +-1e5, with an error below 1e-15."""
     quarter = math.floor(angle * _TWO_OVER_PI + 0.5)
     r = angle - quarter * _PI_OVER_TWO_HIGH
     r = r - quarter * _PI_OVER_TWO_LOW

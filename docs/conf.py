@@ -1,0 +1,41 @@
+"""Configuration of the documentation; `make docs` builds it into docs/_build/html."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path[:0] = [str(DOCS.parent), str(DOCS / "extensions")]
+
+from orpose_core import __version__  # noqa: E402  (the checkout must be on the path)
+
+project = "orpose"
+author = "The orpose developers"
+copyright = f"2026, {author}"
+release = version = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "module_pages",
+    "repository_pages",
+    "ros_reference",
+]
+exclude_patterns = ["_build", "extensions", "_generated/floors.md"]
+html_theme = "furo"
+html_title = f"orpose {release}"
+html_show_sphinx = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True

@@ -1,0 +1,42 @@
+"""The documentation builds without a warning, and its generated pages hold what they are made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.timeout(1800)  # all modules are imported and laid out
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", out / "doctrees",
+         "docs", out / "html"],
+        cwd=REPOSITORY, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+def test_every_message_and_module_has_its_place(site):
+    messages = (site / "_generated/messages.html").read_text()
+    assert all(file.stem in messages for file in (REPOSITORY / "msg").glob("*.msg"))
+    pages = {page.stem for page in (site / "_generated/modules").glob("*.html")}
+    assert {"orpose_core.types", "orpose_core.decoding.paf", "orpose_core.training.engine.engine"} <= pages
+
+
+def test_every_node_parameter_and_command_is_listed(site):
+    from orpose_core.cli import build_parser
+    from orpose_ros.pose_parameters import PoseParameters
+
+    parameters = (site / "_generated/parameters.html").read_text()
+    assert all(name in parameters for name in PoseParameters.__dataclass_fields__)
+    commands = (site / "_generated/commands.html").read_text()
+    assert "orpose evaluate" in commands and build_parser().prog in commands
