@@ -1,55 +1,60 @@
-"""The `orpose` command: one thin module per subcommand; the work is done in the modules they call."""
+"""The `orpose` command: a table of its commands; each is imported when it is called, and not before."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from orpose_core import __version__
-from orpose_core.commands import (
-    benchmark,
-    convert,
-    demo,
-    estimate,
-    evaluate,
-    experiment,
-    label,
-    report,
-    simulate,
-    train,
-)
+from orpose_core.commands.parsers import CommandHelp
 
-# Each entry adds its own parser and sets its function as the parser's default ``run``.
-SUBCOMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
-    estimate.add_parser,
-    demo.add_parser,
-    evaluate.add_parser,
-    label.add_parser,
-    train.add_parser,
-    experiment.add_parser,
-    convert.add_parser,
-    simulate.add_parser,
-    benchmark.add_parser,
-    report.add_parser,
-]
+COMMANDS: dict[str, str] = {
+    "estimate": "find the people in a bag, a folder of images or an image",
+    "demo": "a synthetic scene through the model: picture, video, JSON",
+    "evaluate": "score detections, or a model on a data set: PCK, box and keypoint AP, MPJPE",
+    "label": "let a teacher label recordings: soft and hard pseudo labels",
+    "train": "train a network from a recipe",
+    "experiment": "carry out several trainings and their report; resumes where it was killed",
+    "convert": "turn a published checkpoint into one of orpose",
+    "simulate": "make synthetic recordings with exact ground truth",
+    "benchmark": "measure how fast things are on this machine",
+    "report": "write a results table or a model card from what runs saved",
+}
+"""Every command and what it does. Its parser is ``add_parser`` of the module of its name in ``commands``."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(prog="orpose", description=__doc__.splitlines()[0])
+def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line.
+
+    Args:
+        words: the command line: only the command that is called gets its arguments, which is what makes
+            `orpose --help` quick. None = every command gets them.
+    """
+    called = None if words is None else next((word for word in words if not word.startswith("-")), "")
+    parser = argparse.ArgumentParser(
+        prog="orpose",
+        description="Poses of everybody in an operating room, from images in which nobody can be recognised.",
+        epilog="example:\n  orpose demo --out demo_output\n\n`orpose COMMAND --help` describes a command.",
+        formatter_class=CommandHelp,
+    )
     parser.add_argument("--version", action="version", version=f"orpose {__version__}")
     parser.add_argument("--verbose", action="store_true", help="log what the core does")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in SUBCOMMANDS:
-        add(subparsers)
+    for name, what in COMMANDS.items():
+        if called is not None and name != called:
+            subparsers.add_parser(name, help=what)
+        else:
+            importlib.import_module(f"orpose_core.commands.{name}").add_parser(subparsers)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; a ValueError or OSError becomes one sentence on stderr and exit status 2."""
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else [str(word) for word in argv]
+    args = build_parser(words).parse_args(words)
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
     try:
         return int(args.run(args) or 0)

@@ -1,1 +1,1 @@
-"""Measurements of speed on this machine."""
+"""What `orpose benchmark` measures on this machine, one module per thing that is measured."""

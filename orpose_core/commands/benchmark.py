@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 
+from orpose_core.commands.parsers import command_parser
 
-def _benchmark_estimate(args: argparse.Namespace) -> int:
-    from orpose_core.benchmarking.benchmark import estimate
+_MODEL = "untrained:depthpose_64x48@0.25/0.125"
+
+
+def _estimate(args: argparse.Namespace) -> int:
+    from orpose_core.benchmarking.estimation import estimate
 
     print(
         estimate(
@@ -17,81 +21,135 @@ def _benchmark_estimate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _benchmark_surface_offsets(args: argparse.Namespace) -> int:
-    from orpose_core.benchmarking.benchmark import surface_offsets
+def _surface_offsets(args: argparse.Namespace) -> int:
+    from orpose_core.benchmarking.surface_offsets import surface_offsets
 
     print(surface_offsets(args.frames, args.seed))
     return 0
 
 
-def _benchmark_simulate(args: argparse.Namespace) -> int:
-    from orpose_core.benchmarking.benchmark import simulate
+def _simulate(args: argparse.Namespace) -> int:
+    from orpose_core.benchmarking.simulation import simulate
 
     print(simulate(args.frames, args.workers))
     return 0
 
 
-def _benchmark_decode(args: argparse.Namespace) -> int:
-    from orpose_core.benchmarking.benchmark import decode
+def _decode(args: argparse.Namespace) -> int:
+    from orpose_core.benchmarking.decoding import decode
 
     print(decode(args.people))
     return 0
 
 
-def _benchmark_forward(args: argparse.Namespace) -> int:
-    from orpose_core.benchmarking.benchmark import forward
+def _forward(args: argparse.Namespace) -> int:
+    from orpose_core.benchmarking.forward import forward
 
     print(forward(args.model, args.repeats, args.threads, args.batch))
     return 0
 
 
-def _benchmark_train(args: argparse.Namespace) -> int:
+def _train(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `orpose train` does
-    from orpose_core.benchmarking.benchmark import train
+    from orpose_core.benchmarking.training import train
+    from orpose_core.commands.recipes import parse, trained_kind
 
-    print(train(args.config, args.steps, args.threads, args.workers))
+    kind, recipe = trained_kind("depthpose")
+    settings = parse("orpose benchmark train", recipe, ["--config", args.config]).recipe
+    print(train(kind, settings, args.steps, args.threads, args.workers, args.config))
     return 0
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `benchmark` to the command line."""
-    parser = subparsers.add_parser("benchmark", help="measure how fast things are on this machine")
+    parser = command_parser(
+        subparsers,
+        "benchmark",
+        "Measure how fast things are on this machine.",
+        "orpose benchmark estimate depthpose_64x48 --compare\norpose benchmark train --steps 50",
+    )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    simulate = what.add_parser("simulate", help="frames/s of the synthetic room")
-    simulate.add_argument("--frames", type=int, default=200, help="to measure (default: %(default)s)")
-    simulate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: all cores")
-    simulate.set_defaults(run=_benchmark_simulate)
-    decode = what.add_parser("decode", help="maps to people, one core")
-    decode.add_argument("--people", type=int, default=8, help="in the maps (default: %(default)s)")
-    decode.set_defaults(run=_benchmark_decode)
-    forward = what.add_parser("forward", help="a network alone, float32 and bf16")
-    forward.add_argument("--model", default="untrained:depthpose_64x48@0.25/0.125", metavar="NAME|FILE")
-    forward.add_argument("--threads", type=int, default=2, help="PyTorch threads (default: %(default)s)")
-    forward.add_argument("--batch", type=int, default=1, help="images at once (default: %(default)s)")
-    forward.add_argument("--repeats", type=int, default=20, help="measured (default: %(default)s)")
-    forward.set_defaults(run=_benchmark_forward)
-    estimate = what.add_parser("estimate", help="ms per stage of the way of a frame")
-    estimate.add_argument(
-        "models", nargs="*", default=["untrained:depthpose_64x48@0.25/0.125"], metavar="NAME|FILE"
+    _add_estimate(what)
+    _add_forward(what)
+    decode = command_parser(
+        what,
+        "decode",
+        "Measure how long one core takes to turn maps into people.",
+        "orpose benchmark decode --people 12",
+        listed="maps to people, on one core",
     )
-    estimate.add_argument("--repeats", type=int, default=30, help="measured (default: %(default)s)")
-    estimate.add_argument("--threads", type=int, help="PyTorch threads (default: as it comes)")
-    estimate.add_argument("--batch", type=int, default=1, help="frames at once (default: %(default)s)")
-    estimate.add_argument(
-        "--compare", action="store_true", help="with and without flip test, bf16 and float32"
+    decode.add_argument("--people", type=int, default=8, metavar="N", help="in the maps (default: 8)")
+    decode.set_defaults(run=_decode)
+    _add_train(what)
+    simulate = command_parser(
+        what,
+        "simulate",
+        "Measure how many frames of the synthetic room are rendered and written per second.",
+        "orpose benchmark simulate --frames 100",
+        listed="frames/s of the synthetic room",
     )
-    estimate.add_argument("--no-flip", action="store_true", help="without the flip test")
-    estimate.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
-    estimate.set_defaults(run=_benchmark_estimate)
-    offsets = what.add_parser("surface-offsets", help="how far joints lie behind what depth shows of them")
-    offsets.add_argument("--frames", type=int, default=300, help="per domain (default: %(default)s)")
+    simulate.add_argument("--frames", type=int, default=200, metavar="N", help="default: %(default)s")
+    simulate.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+    )
+    simulate.set_defaults(run=_simulate)
+    offsets = command_parser(
+        what,
+        "surface-offsets",
+        "Measure how far joints lie behind the surface that a depth image shows of them.",
+        "orpose benchmark surface-offsets --frames 100",
+        listed="how far joints lie behind the surface that depth shows",
+    )
+    offsets.add_argument("--frames", type=int, default=300, metavar="N", help="per domain (default: 300)")
     offsets.add_argument("--seed", type=int, default=77, help="default: %(default)s")
-    offsets.set_defaults(run=_benchmark_surface_offsets)
-    train = what.add_parser("train", help="images/s of a recipe, and the share of time waiting for data")
-    train.add_argument(
+    offsets.set_defaults(run=_surface_offsets)
+
+
+def _add_estimate(what: argparse._SubParsersAction) -> None:
+    parser = command_parser(
+        what,
+        "estimate",
+        "Measure every stage from a 640x480 depth message to skeletons in space.",
+        "orpose benchmark estimate depthpose_64x48 depthpose_80x60 --threads 2",
+        listed="ms of each stage from message to skeletons",
+    )
+    parser.add_argument("models", nargs="*", default=[_MODEL], metavar="NAME|FILE", help="the models")
+    parser.add_argument("--repeats", type=int, default=30, metavar="N", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch (default: PyTorch's own choice)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="frames at once (default: 1)")
+    parser.add_argument("--compare", action="store_true", help="with and without flip test, bf16 and float32")
+    parser.add_argument("--no-flip", action="store_true", help="without the flip test")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    parser.set_defaults(run=_estimate)
+
+
+def _add_forward(what: argparse._SubParsersAction) -> None:
+    parser = command_parser(
+        what,
+        "forward",
+        "Measure a network alone, in float32 and, where this machine has it, in bf16.",
+        "orpose benchmark forward --model depthpose_64x48 --batch 2",
+        listed="a network alone, in float32 and bf16",
+    )
+    parser.add_argument("--model", default=_MODEL, metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of PyTorch (default: 2)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (default: 1)")
+    parser.add_argument("--repeats", type=int, default=20, metavar="N", help="default: %(default)s")
+    parser.set_defaults(run=_forward)
+
+
+def _add_train(what: argparse._SubParsersAction) -> None:
+    parser = command_parser(
+        what,
+        "train",
+        "Measure the training of a recipe: images per second, and the share of time spent waiting for data.",
+        "orpose benchmark train --config training/depthpose_64x48_small.yaml --workers 2",
+        listed="images/s of a recipe, and the share of time spent waiting for data",
+    )
+    parser.add_argument(
         "--config", default="training/depthpose_64x48_small.yaml", metavar="FILE", help="recipe"
     )
-    train.add_argument("--steps", type=int, default=30, help="measured (default: %(default)s)")
-    train.add_argument("--threads", type=int, help="PyTorch threads (default: the recipe's)")
-    train.add_argument("--workers", type=int, help="processes that prepare data (default: the recipe's)")
-    train.set_defaults(run=_benchmark_train)
+    parser.add_argument("--steps", type=int, default=30, metavar="N", help="to measure (default: 30)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch (default: the recipe's)")
+    parser.add_argument("--workers", type=int, metavar="N", help="that prepare data (default: the recipe's)")
+    parser.set_defaults(run=_train)

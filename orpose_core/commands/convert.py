@@ -1,8 +1,12 @@
-"""`orpose convert`: turn a published checkpoint into ours."""
+"""`orpose convert`: turn a published checkpoint into one of orpose."""
 
 from __future__ import annotations
 
 import argparse
+
+from orpose_core.commands.parsers import command_parser
+
+_EXAMPLE = "orpose convert MVOR_DepthPose_64x48.pth --as depthpose_64x48 --to depthpose_64x48.safetensors"
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -23,22 +27,24 @@ def _run(args: argparse.Namespace) -> int:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `convert` to the command line."""
-    parser = subparsers.add_parser(
+    parser = command_parser(
+        subparsers,
         "convert",
-        help="turn a published checkpoint into ours",
-        description="Turn a published .pth checkpoint into a .safetensors file of orpose: DepthPose of "
-        "CAMMA-public/ORPose-Depth, RTPose (COCO) as initial values, a student of CAMMA-public/ORPose-Color. "
-        "No code in the file is run. See docs/checkpoints.md.",
+        "Turn a published .pth checkpoint into a .safetensors file of orpose: DepthPose of "
+        "CAMMA-public/ORPose-Depth, RTPose (COCO) as initial weights, or a student of "
+        "CAMMA-public/ORPose-Color. No code in the file is run. See docs/checkpoints.md.",
+        _EXAMPLE,
     )
     parser.add_argument("source", metavar="SRC", help="the published file")
     parser.add_argument("--to", required=True, metavar="OUT", help="the .safetensors file to write")
     parser.add_argument("--as", required=True, dest="name", metavar="NAME", help="such as depthpose_64x48")
-    parser.add_argument("--seed", type=int, default=0, help="of what the file does not have (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="for weights that the file lacks (default: 0)")
     parser.add_argument(
         "--depth-range-m",
         type=float,
         default=8.0,
-        help="depth that is 1.0 at the input; the published files do not tell (default: %(default)s)",
+        metavar="M",
+        help="depth that becomes 1.0 at the input; the published files do not state it (default: 8)",
     )
     parser.add_argument("--h36-statistics", metavar="FILE", help="h36stats.json, for a student")
     parser.set_defaults(run=_run)

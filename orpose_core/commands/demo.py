@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from orpose_core.commands.parsers import command_parser
+
 
 def _run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
@@ -22,21 +24,22 @@ def _run(args: argparse.Namespace) -> int:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `demo` to the command line."""
-    parser = subparsers.add_parser(
+    parser = command_parser(
+        subparsers,
         "demo",
-        help="a synthetic scene through the model: picture, video, JSON",
-        description="Render a short scene in a synthetic room, find the people in low-resolution images of "
-        "it and write a picture, a video and JSON. Needs no ROS, no data and no camera.",
+        "Render a short scene in a synthetic room, find the people in low-resolution images of it and write "
+        "a picture, a video and JSON. Needs no ROS, no data and no camera.",
+        "orpose demo --out demo_output --seconds 5",
     )
     parser.add_argument("--out", default="demo_output", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--model", metavar="NAME|FILE", help="default: the shipped depth model")
     parser.add_argument(
         "--domain", default="or", choices=("or", "general", "everyday"), help="default: %(default)s"
     )
-    parser.add_argument("--seconds", type=float, default=3.0, help="default: %(default)s")
-    parser.add_argument("--rate", type=float, default=10.0, help="frames a second (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="default: %(default)s")
+    parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=7, help="of the scene (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the network (default: all)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_run)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from orpose_core.commands.parsers import command_parser
+
 
 def _run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
@@ -45,12 +47,14 @@ def _run(args: argparse.Namespace) -> int:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `estimate` to the command line."""
-    parser = subparsers.add_parser(
+    parser = command_parser(
+        subparsers,
         "estimate",
-        help="find the people in a bag, a folder of images or an image",
-        description="Run a model over a recording, with no ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a "
-        "folder of images or one image. Frames are brought to low resolution first. Writes results.json "
-        "(COCO results), skeletons_3d.json, run.json and overlays drawn on the low-resolution image.",
+        "Run a model over a recording, with no ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a folder of "
+        "images or one image. Frames are brought to low resolution first. Writes results.json (COCO "
+        "results), skeletons_3d.json, run.json and overlays drawn on the low-resolution image.",
+        "orpose estimate monday.mcap --model depthpose_64x48 --out monday",
+        usage="BAG|FOLDER|IMAGE --model NAME|FILE --out DIR [options]",
     )
     parser.add_argument("source", metavar="BAG|FOLDER|IMAGE")
     parser.add_argument("--model", required=True, metavar="NAME|FILE", help="or untrained:depthpose_64x48")

@@ -7,19 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from orpose_core.commands.parsers import command_parser
+
+_SCALES = (1, 8, 10, 12)
+
+_EXAMPLE = """\
+orpose evaluate --gt camma_mvor_2018.json --dt results.json --metric pck
+orpose evaluate --dataset or-val-v1 --model depthpose_64x48 --scale 10 --plot plots"""
+
 
 def _run(args: argparse.Namespace) -> int:
-    from orpose_core.evaluation.command import evaluate_files_command, evaluate_model_command, protocol_of
+    from orpose_core.evaluation.scoring import protocol_of, score_files, score_model
 
     if args.dataset is None:
+        if not args.gt or not args.dt:
+            raise ValueError("expected --gt FILE and --dt FILE, or --dataset NAME and --model NAME")
         protocol = protocol_of(args.strict, args.threshold)
-        print(evaluate_files_command(args.gt, args.dt, args.metric, protocol, args.json, args.plot))
+        print(score_files(args.gt, args.dt, args.metric, protocol, args.json, args.plot))
         return 0
+    if not args.model:
+        raise ValueError("expected --model NAME or FILE with --dataset")
     several = len(args.scale) > 1
     if several and (args.json or args.plot):
         raise ValueError("--json and --plot: expected one --scale with them; --out gets a folder for each")
     for scale in args.scale:
-        text = evaluate_model_command(
+        text = score_model(
             args.dataset,
             args.model,
             strict=args.strict,
@@ -41,9 +53,9 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _loader(model: str | None) -> Callable[[str, str], Any] | None:
+def _loader(model: str) -> Callable[[str, str], Any] | None:
     """Return what loads a teacher, where one is asked for; None = weights, which load by themselves."""
-    if not (model or "").startswith("teacher:"):
+    if not model.startswith("teacher:"):
         return None
     from orpose_core.teacher.teacher_estimator import teacher_estimator
 
@@ -52,20 +64,17 @@ def _loader(model: str | None) -> Callable[[str, str], Any] | None:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `evaluate` to the command line."""
-    parser = subparsers.add_parser(
+    parser = command_parser(
+        subparsers,
         "evaluate",
-        help="score detections, or a model on a data set: PCK, box and keypoint AP, MPJPE",
-        description="Score a results file (--gt, --dt), or run a model over a data set and score it "
-        "(--dataset, --model). Numbers are computed as the papers' authors do; --strict takes their "
-        "evaluators' quirks out. See docs/evaluation.md.",
+        "Score a results file (--gt, --dt), or run a model over a data set and score it (--dataset, "
+        "--model). The numbers follow the papers' evaluators; --strict leaves out their flaws. "
+        "See docs/evaluation.md.",
+        _EXAMPLE,
+        usage="(--gt FILE --dt FILE | --dataset NAME --model NAME|FILE) [options]",
     )
     parser.add_argument("--gt", metavar="FILE", help="annotations (MVOR, MVOR+ or COCO JSON)")
     parser.add_argument("--dt", metavar="FILE", help="detections (COCO results JSON)")
-    parser.add_argument("--metric", choices=("pck", "box_ap", "keypoint_ap", "mpjpe"), help="default: all")
-    parser.add_argument("--threshold", type=float, default=0.2, help="of PCK (default: %(default)s)")
-    parser.add_argument("--strict", action="store_true", help="without the published evaluators' quirks")
-    parser.add_argument("--json", metavar="FILE", help="write the scores there")
-    parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames there")
     parser.add_argument(
         "--dataset", metavar="NAME", help="mvor, mvor+, coco, folder, or a benchmark split such as or-val-v1"
     )
@@ -73,25 +82,28 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME|FILE",
-        help="a model of weights/, a checkpoint, or teacher:detector=NAME,detector_weights=FILE,"
-        "keypoints=FILE,lifter=FILE",
+        help="shipped weights, a checkpoint, or "
+        "teacher:detector=NAME,detector_weights=FILE,keypoints=FILE,lifter=FILE",
     )
+    parser.add_argument("--metric", choices=("pck", "box_ap", "keypoint_ap", "mpjpe"), help="default: all")
+    parser.add_argument("--threshold", type=float, default=0.2, help="of PCK (default: %(default)s)")
+    parser.add_argument("--strict", action="store_true", help="without the published evaluators' flaws")
     parser.add_argument(
         "--scale",
         type=int,
         nargs="+",
         default=[1],
-        choices=(1, 8, 10, 12),
-        help="shrink images so many times first; several are scored one after the other",
+        choices=_SCALES,
+        metavar="N",
+        help=f"shrink images by 1/N first ({', '.join(map(str, _SCALES))}); several are scored in turn",
     )
     parser.add_argument("--flip", action="store_true", help="flip test: average with the mirrored image")
     parser.add_argument(
-        "--limit",
-        type=int,
-        metavar="N",
-        help="this many images, spread over the data set (whole rooms of a benchmark split)",
+        "--limit", type=int, metavar="N", help="score N images, spread over it (splits: whole rooms)"
     )
-    parser.add_argument("--batch", type=int, default=8, help="images at once (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="images at once (default: 8)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     parser.add_argument("--out", metavar="DIR", help="per-image results; a run resumes from what is there")
+    parser.add_argument("--json", metavar="FILE", help="write the scores there")
+    parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames there")
     parser.set_defaults(run=_run)

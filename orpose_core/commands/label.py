@@ -8,17 +8,31 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+from orpose_core.commands.parsers import command_parser
 
 if TYPE_CHECKING:
     from orpose_core.labelling.options import LabelOptions
 
 
 _PATIENCE = timedelta(days=30)
-"""Nobody knows how long a share of a recording takes; a rank that dies is noticed at once."""
+"""A share of a recording may take any time; a rank that dies is noticed at once."""
+
+_USAGE = "SOURCE [SOURCE ...] --out DIR --keypoints FILE [options]"
+
+_DESCRIPTION = (
+    "Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: a person detector, "
+    "HRNet or Simple Baselines, and optionally a 2D-to-3D lifter. Writes a COCO file, a contact sheet, and "
+    "images no larger than the student will see. A killed run resumes; under torchrun several processes "
+    "share the work. "
+    "Weights are local files; nothing is downloaded without --download. See docs/labelling.md."
+)
+
+_EXAMPLE = "orpose label monday.mcap --out labels --keypoints pose_hrnet_w48_384x288.pth --download"
 
 
 def _run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
     from orpose_core.checkpoints.files import UNTRAINED
     from orpose_core.labelling.labelling import label_recordings
     from orpose_core.teacher.loading import teacher_of
@@ -98,6 +112,8 @@ def _options(args: argparse.Namespace) -> LabelOptions:
 
 def _ready_files(args: argparse.Namespace) -> None:
     """Say which weight files are missing, or fetch what may be fetched."""
+    from tqdm import tqdm
+
     from orpose_core.checkpoints.downloads import check_keypoint_file, ready_detector_file
 
     check_keypoint_file(args.keypoints)
@@ -112,70 +128,70 @@ def _ready_files(args: argparse.Namespace) -> None:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `label` to the command line."""
-    parser = subparsers.add_parser(
-        "label",
-        help="let a teacher label recordings: soft and hard pseudo labels",
-        description="Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: a "
-        "person detector (torchvision's, or detectron2's cascade), HRNet or Simple Baselines, and if given a "
-        "2D-to-3D lifter. Writes a COCO file, a contact sheet, and images no larger than the student "
-        "will see. A killed run goes on where it was; under torchrun several processes share the "
-        "work. Weights are files on this machine; nothing is downloaded without --download. See "
-        "docs/labelling.md.",
-    )
-    parser.add_argument("sources", nargs="+", metavar="BAG|FOLDER|IMAGE|MVOR.json")
+    from orpose_core.labelling.options import LabelOptions
+
+    usual = LabelOptions()
+    size = "x".join(map(str, reversed(usual.low_resolution_hw)))
+    parser = command_parser(subparsers, "label", _DESCRIPTION, _EXAMPLE, usage=_USAGE)
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="bag, folder, image or MVOR.json")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the labels are written")
-    parser.add_argument(
-        "--keypoints", required=True, metavar="FILE", help="such as pose_hrnet_w48_384x288.pth"
-    )
+    parser.add_argument("--keypoints", required=True, metavar="FILE", help="pose_hrnet_w48_384x288.pth, say")
     parser.add_argument(
         "--detector",
         default="fasterrcnn_resnet50_fpn_v2",
-        help="a model of torchvision, or cascade_mask_rcnn_X_152_32x8d_FPN_IN5k_gn_dconv "
-        "(default: %(default)s)",
+        metavar="NAME",
+        help="a model of torchvision (default: %(default)s), or "
+        "cascade_mask_rcnn_X_152_32x8d_FPN_IN5k_gn_dconv",
     )
     parser.add_argument("--detector-weights", metavar="FILE", help="default: published name, in this folder")
-    parser.add_argument(
-        "--download", action="store_true", help="fetch missing weights of torchvision's detectors"
-    )
+    parser.add_argument("--download", action="store_true", help="fetch missing weights of torchvision")
     parser.add_argument("--lifter", metavar="FILE", help="2D-to-3D lifter; without it labels are in 2D")
-    parser.add_argument("--keep", default="lowres", choices=("lowres", "none"), help="default: %(default)s")
-    parser.add_argument("--low-resolution", default="80x60", metavar="WxH", help="default: %(default)s")
-    parser.add_argument("--every", type=int, default=1, metavar="K", help="each K-th frame (default: 1)")
-    parser.add_argument("--rate", type=float, metavar="HZ", help="at most so many frames a second")
+    parser.add_argument("--keep", default=usual.keep, choices=("lowres", "none"), help="images to store")
+    parser.add_argument("--low-resolution", default=size, metavar="WxH", help="of them, default: %(default)s")
+    parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="every K-th frame")
+    parser.add_argument("--rate", type=float, metavar="HZ", help="at most this many frames a second")
     parser.add_argument(
         "--motion",
         type=float,
         nargs="?",
         const=0.01,
         metavar="SHARE",
-        help="only frames in which so much of the image changed since the last one (0.01 if not given)",
+        help="only frames in which this share of the image has changed (0.01 without a value)",
     )
     parser.add_argument(
         "--motion-step",
         type=int,
-        default=12,
+        default=usual.motion_step,
         metavar="LEVELS",
-        help="what is a change (default: %(default)s)",
+        help="of 255, that count as a change (default: %(default)s)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="at most so many frames of each recording")
-    parser.add_argument("--min-people", type=int, default=0, metavar="N", help="leave emptier frames out")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N frames of each recording")
+    parser.add_argument(
+        "--min-people", type=int, default=usual.min_people, metavar="N", help="skip frames with fewer"
+    )
     parser.add_argument(
         "--balance",
         type=int,
         nargs="?",
         const=0,
         metavar="N",
-        help="keep images of one, two, three, four or more people equally often, at most N of each",
+        help="as many images of 1, 2, 3, and 4 or more people, at most N of each",
     )
-    parser.add_argument("--min-box-score", type=float, default=0.7, help="default: %(default)s")
-    parser.add_argument("--hard-score", type=float, default=0.35, help="of joints (default: %(default)s)")
+    parser.add_argument("--min-box-score", type=float, default=0.7, metavar="P", help="default: %(default)s")
+    parser.add_argument("--hard-score", type=float, default=0.35, metavar="P", help="default: %(default)s")
     parser.add_argument(
-        "--scales", type=int, nargs="+", default=(), metavar="PX", help="image sides the detector looks at"
+        "--scales", type=int, nargs="+", default=(), metavar="PX", help="image sides, detector"
     )
-    parser.add_argument("--decoding", default="quarter", choices=("quarter", "dark"))
-    parser.add_argument("--no-flip", action="store_true", help="without mirrored images: twice as quick")
-    parser.add_argument("--batch", type=int, default=4, help="frames at once (default: %(default)s)")
-    parser.add_argument("--tolerance", type=float, default=0.05, help="color to depth, s (default: 0.05)")
+    parser.add_argument("--decoding", default="quarter", choices=("quarter", "dark"), help="of keypoint maps")
+    parser.add_argument("--no-flip", action="store_true", help="without mirrored images: twice as fast")
+    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=usual.tolerance_s,
+        metavar="S",
+        help="between color and depth, s (default: %(default)s)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_run)

@@ -5,62 +5,107 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from orpose_core.commands.parsers import command_parser
 
-def _run(args: argparse.Namespace) -> int:
-    if args.what == "depthpose":
-        from orpose_core.reports.depthpose_report import write_report
 
-        text = write_report(args.sources, args.out or Path("docs/results_depthpose.md"), args.threads)
-    elif args.what == "teacher":
-        from orpose_core.reports.teacher_evaluation import TeacherFiles
-        from orpose_core.reports.teacher_report import judge, write_teacher_report
+def _depthpose(args: argparse.Namespace) -> int:
+    from orpose_core.reports.depthpose_report import write_report
 
-        if len(args.sources) != 1:
-            raise ValueError(f"expected one folder for the scores, got {len(args.sources)}")
-        if args.detector is not None:
-            files = TeacherFiles(args.detector, args.detector_weights, args.keypoints, args.lifter)
-            judge(files, args.sources[0], args.split, args.tuning_split, args.frames)
-        text = write_teacher_report(args.sources[0], args.out or Path("docs/results_teacher.md"))
-    elif args.what == "student":
-        from orpose_core.reports.student_report import write_student_report
+    print(write_report(args.runs, args.out, args.threads), end="")
+    return 0
 
-        text = write_student_report(args.sources, args.out or Path("docs/results_student.md"))
-    else:
-        from orpose_core.reports.model_card import write_card
 
-        if len(args.sources) != 1:
-            raise ValueError(f"expected one weights file, got {len(args.sources)}")
-        text = f"{write_card(str(args.sources[0]), args.out, args.real, args.scores)}\n"
-    print(text, end="")
+def _student(args: argparse.Namespace) -> int:
+    from orpose_core.reports.student_report import write_student_report
+
+    print(write_student_report(args.runs, args.out), end="")
+    return 0
+
+
+def _teacher(args: argparse.Namespace) -> int:
+    from orpose_core.reports.teacher_evaluation import TeacherFiles
+    from orpose_core.reports.teacher_report import judge, write_teacher_report
+
+    if args.detector is not None:
+        files = TeacherFiles(args.detector, args.detector_weights, args.keypoints, args.lifter)
+        judge(files, args.folder, args.split, args.tuning_split, args.frames)
+    print(write_teacher_report(args.folder, args.out), end="")
+    return 0
+
+
+def _card(args: argparse.Namespace) -> int:
+    from orpose_core.reports.model_card import write_card
+
+    print(write_card(str(args.weights), args.out, args.real, args.scores))
     return 0
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `report` to the command line."""
-    parser = subparsers.add_parser(
+    parser = command_parser(
+        subparsers,
         "report",
-        help="write a results table or a model card from what runs saved",
-        description="Write the paper's Table 1 from finished runs (depthpose RUN...), ORPose's Tables 1 to 3 "
-        "from scored runs (student RUN...), or the card of a weights file (card FILE). The cost is "
-        "measured, everything else read from what training wrote. "
-        "Or how good a teacher's labels are (teacher FOLDER): with --detector it is judged first, its scores "
-        "saved in the folder; without, the scores there are written up.",
+        "Write a results table or a model card. The cost of a network is measured; everything else is read "
+        "from what training and evaluation saved.",
+        "orpose report depthpose runs/table1/*\norpose report card weights/mine.safetensors",
     )
-    parser.add_argument("what", choices=("depthpose", "student", "card", "teacher"), help="see above")
-    parser.add_argument("sources", nargs="+", type=Path, help="folders of finished runs, or the weights file")
-    parser.add_argument("--out", type=Path, help="file to write; a card goes beside its weights")
-    parser.add_argument("--threads", type=int, default=2, help="PyTorch threads for the milliseconds")
-    parser.add_argument("--real", type=Path, help="card: scores that benchmarks/real_depth_people.py wrote")
-    parser.add_argument(
-        "--scores", type=Path, metavar="DIR", help="card of a student: what `orpose evaluate --scale` wrote"
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    depthpose = command_parser(
+        what,
+        "depthpose",
+        "Write Table 1 of DepthPose from finished runs.",
+        "orpose report depthpose runs/table1/* --out docs/results_depthpose.md",
+        listed="Table 1 of DepthPose from finished runs",
     )
-    parser.add_argument("--detector", metavar="NAME", help="teacher: as for `orpose label`")
-    parser.add_argument("--detector-weights", metavar="FILE", help="teacher: default: shipped weights")
-    parser.add_argument("--keypoints", default="keypoints_synthetic", metavar="FILE", help="teacher")
-    parser.add_argument("--lifter", default="lifter_synthetic", metavar="FILE", help="teacher")
-    parser.add_argument("--split", default="or-val-v1", help="teacher: judged on (default: %(default)s)")
-    parser.add_argument(
-        "--tuning-split", default="general-val-v1", help="teacher: thresholds (default: %(default)s)"
+    depthpose.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
+    depthpose.add_argument("--threads", type=int, default=2, metavar="N", help="for the ms (default: 2)")
+    _add_out(depthpose, "docs/results_depthpose.md")
+    depthpose.set_defaults(run=_depthpose)
+    student = command_parser(
+        what,
+        "student",
+        "Write Tables 1 to 3 of ORPose from scored runs.",
+        "orpose report student runs/student/* --out docs/results_student.md",
+        listed="Tables 1 to 3 of ORPose from scored runs",
     )
-    parser.add_argument("--frames", type=int, default=150, help="teacher: (default: %(default)s)")
-    parser.set_defaults(run=_run)
+    student.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of scored runs")
+    _add_out(student, "docs/results_student.md")
+    student.set_defaults(run=_student)
+    _add_teacher(what)
+    card = command_parser(
+        what,
+        "card",
+        "Write the card of a weights file from what the file states about its training.",
+        "orpose report card weights/mine.safetensors --scores runs/scores",
+        listed="the card of a weights file",
+    )
+    card.add_argument("weights", type=Path, metavar="FILE", help="the weights")
+    card.add_argument("--out", type=Path, metavar="FILE", help="default: beside the weights")
+    card.add_argument("--real", type=Path, metavar="FILE", help="scores of benchmarks/real_depth_people.py")
+    card.add_argument("--scores", type=Path, metavar="DIR", help="of a student: `orpose evaluate --scale`")
+    card.set_defaults(run=_card)
+
+
+def _add_teacher(what: argparse._SubParsersAction) -> None:
+    teacher = command_parser(
+        what,
+        "teacher",
+        "Write how good a teacher's labels are. With --detector the teacher is evaluated first and its "
+        "scores are saved in the folder; without it, the scores in the folder are written up.",
+        "orpose report teacher runs/teacher --detector detector_synthetic --frames 150",
+        listed="how good a teacher's labels are",
+    )
+    teacher.add_argument("folder", type=Path, metavar="DIR", help="of the scores")
+    teacher.add_argument("--detector", metavar="NAME", help="as for `orpose label`")
+    teacher.add_argument("--detector-weights", metavar="FILE", help="default: shipped weights")
+    teacher.add_argument("--keypoints", default="keypoints_synthetic", metavar="FILE", help="%(default)s")
+    teacher.add_argument("--lifter", default="lifter_synthetic", metavar="FILE", help="%(default)s")
+    teacher.add_argument("--split", default="or-val-v1", help="to evaluate on (default: %(default)s)")
+    teacher.add_argument("--tuning-split", default="general-val-v1", help="for thresholds: %(default)s")
+    teacher.add_argument("--frames", type=int, default=150, metavar="N", help="default: %(default)s")
+    _add_out(teacher, "docs/results_teacher.md")
+    teacher.set_defaults(run=_teacher)
+
+
+def _add_out(parser: argparse.ArgumentParser, usual: str) -> None:
+    parser.add_argument("--out", type=Path, default=Path(usual), metavar="FILE", help="default: %(default)s")

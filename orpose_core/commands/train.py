@@ -5,27 +5,29 @@ from __future__ import annotations
 import argparse
 import os
 
+from orpose_core.commands.parsers import command_parser
+
 TRAINED = ("depthpose", "detector", "keypoints", "lifter", "student")
 
 
 def _run(args: argparse.Namespace) -> int:
-    # OpenMP reads this once, when PyTorch is loaded. Threads that wait by spinning lose most of their time as
-    # soon as another process wants a core; the one that prepares the data does.
+    # OpenMP reads this once, when PyTorch is loaded. Threads that wait by spinning take the core that the
+    # process preparing the data needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from orpose_core.training.engine import commands
+    from orpose_core.commands.recipes import train
 
-    if args.what in TRAINED:
-        return getattr(commands, f"train_{args.what}")(args.options)
-    raise ValueError(f"expected one of {', '.join(TRAINED)}, got {args.what!r}")
+    return train(args.what, args.options)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` to the command line."""
-    parser = subparsers.add_parser(
+    parser = command_parser(
+        subparsers,
         "train",
-        help="train a network from a recipe",
-        description="Train a network from a recipe: orpose train depthpose --config "
-        "training/depthpose_64x48_small.yaml --optim.lr 0.001. All options: orpose train depthpose --help",
+        "Train a network from a recipe. `orpose train depthpose --help` lists all options of a kind.",
+        "orpose train depthpose --config training/depthpose_64x48_small.yaml --optim.lr 0.001\n"
+        "orpose train depthpose --resume runs/depthpose_64x48_small",
+        usage=f"{{{','.join(TRAINED)}}} [--config FILE] [--resume RUN] [options]",
     )
     parser.add_argument("what", choices=TRAINED, help="what is trained")
     parser.add_argument("options", nargs=argparse.REMAINDER, help="its own options")

@@ -25,10 +25,10 @@ from orpose_core.evaluation import (
     open_dataset,
     report,
 )
-from orpose_core.evaluation.command import pictures_of
 from orpose_core.evaluation.datasets import AnnotatedSet, as_mvor_annotates, spread
 from orpose_core.evaluation.plots import plot_evaluation, worst_images
 from orpose_core.evaluation.run import RECORDS
+from orpose_core.evaluation.scoring import pictures_of
 from orpose_core.files import read_json, write_json
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.skeleton import BODY24, COCO17, MVOR10

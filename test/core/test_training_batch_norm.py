@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.commands.recipes import train
 from orpose_core.models import ModelConfig, build_model
 from orpose_core.training.depthpose.batch_norm import (
     NormedConvolution,
@@ -18,7 +19,6 @@ from orpose_core.training.depthpose.batch_norm import (
     keep_answers,
     without_batch_norms,
 )
-from orpose_core.training.engine.commands import train_depthpose
 from orpose_core.training.engine.optimisation import MeanWeights
 
 RECIPES = Path(__file__).resolve().parents[2] / "training"
@@ -109,8 +109,8 @@ def test_what_is_saved_is_the_network_of_the_paper(tmp_path: Path) -> None:
         "--validation.frames=0", "--validation.final_frames=2", "--batch_norm=true", "--data.crop_hw=[16,16]",
     ]  # fmt: skip
     first, second = tmp_path / "first", tmp_path / "second"
-    assert train_depthpose([*miniature, "--out", str(first), "--engine.steps=2"]) == 0
-    assert train_depthpose(["--resume", str(first), "--engine.steps", "4"]) == 0
+    assert train("depthpose", [*miniature, "--out", str(first), "--engine.steps=2"]) == 0
+    assert train("depthpose", ["--resume", str(first), "--engine.steps", "4"]) == 0
     results = json.loads((first / "results.json").read_text())
     assert results["steps"] == 4 and results["recipe"]["batch_norm"] is True
     saved = load_checkpoint(first / "weights.safetensors")
@@ -118,7 +118,7 @@ def test_what_is_saved_is_the_network_of_the_paper(tmp_path: Path) -> None:
 
     start = str(first / "weights.safetensors")
     more = [*miniature, "--out", str(second), "--init.weights", start, "--engine.steps=1", "--optim.lr=1e-9"]
-    assert train_depthpose(more) == 0
+    assert train("depthpose", more) == 0
     same = load_checkpoint(second / "weights.safetensors").model
     wanted = last_maps(saved.model, images(5))
     off = (last_maps(same, images(5)) - wanted).abs().mean()
@@ -127,6 +127,6 @@ def test_what_is_saved_is_the_network_of_the_paper(tmp_path: Path) -> None:
     before = json.loads((second / "results.json").read_text())["earlier"]
     assert [entry["steps"] for entry in before] == [4]
     (second / "weights.safetensors").replace(start)  # the file that the run began with is another one now
-    assert train_depthpose(["--resume", str(second), "--engine.steps", "2"]) == 0
+    assert train("depthpose", ["--resume", str(second), "--engine.steps", "2"]) == 0
     results = json.loads((second / "results.json").read_text())
     assert results["earlier"] == before and results["steps"] == 2

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.commands.recipes import parse, train
 from orpose_core.decoding.paf import decode_paf
 from orpose_core.metrics.pck_interval import FrameCounts
 from orpose_core.models import ModelConfig, PoseMaps, StageMaps, build_model
@@ -31,7 +32,6 @@ from orpose_core.training.depthpose.samples import (
     grid_of,
 )
 from orpose_core.training.depthpose.streams import SimulatedSamples
-from orpose_core.training.engine.commands import parse, train_depthpose
 from orpose_core.training.engine.recipe_run import recipe_values
 from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.types import Poses
@@ -279,13 +279,13 @@ def test_train_resume_export_card_and_report(tmp_path: Path) -> None:
     config = str(RECIPES / "depthpose_64x48_small.yaml")
     out = tmp_path / "run"
     argv = ["--config", config, "--out", str(out), *MINIATURE]
-    assert train_depthpose([*argv, "--engine.steps=2"]) == 0
+    assert train("depthpose", [*argv, "--engine.steps=2"]) == 0
     assert RunFolder(out).load()[0].step == 2
     with pytest.raises(ValueError, match="there is a run already"):
-        train_depthpose([*argv, "--engine.steps=2"])
+        train("depthpose", [*argv, "--engine.steps=2"])
     with RunFolder(out).held(), pytest.raises(ValueError, match="another process is training"):
-        train_depthpose(["--resume", str(out), "--engine.steps", "3"])
-    assert train_depthpose(["--resume", str(out), "--engine.steps", "3"]) == 0
+        train("depthpose", ["--resume", str(out), "--engine.steps", "3"])
+    assert train("depthpose", ["--resume", str(out), "--engine.steps", "3"]) == 0
     results = json.loads((out / "results.json").read_text())
     assert (results["steps"], results["images"], results["row"]) == (3, 6, "DepthPose_64x48")
     assert results["scores"]["frames"] == 2 and 0 <= results["scores"]["pck_average"] <= 100
@@ -294,7 +294,7 @@ def test_train_resume_export_card_and_report(tmp_path: Path) -> None:
     assert counts.average_pct()[0] == pytest.approx(results["scores"]["pck_average"])
 
     exported = tmp_path / "depthpose_24x32.safetensors"
-    assert train_depthpose(["--resume", str(out), "--export", str(exported)]) == 0
+    assert train("depthpose", ["--resume", str(out), "--export", str(exported)]) == 0
     mine, theirs = load_checkpoint(exported), load_checkpoint(out / "weights.safetensors")
     assert mine.trained and mine.config.input_hw == (24, 32)
     for name, weights in mine.model.state_dict().items():
@@ -342,16 +342,16 @@ def scores(average: float) -> dict[str, float]:
 def test_super_resolution_is_frozen_in_front_of_rtpose(tmp_path: Path) -> None:
     sr = tmp_path / "sr"
     config = str(RECIPES / "super_resolution_64x48_small.yaml")
-    assert train_depthpose(["--config", config, "--out", str(sr), *MINIATURE, "--engine.steps=2"]) == 0
+    assert train("depthpose", ["--config", config, "--out", str(sr), *MINIATURE, "--engine.steps=2"]) == 0
     weights = sr / "weights.safetensors"
     config, out = str(RECIPES / "sr_rtpose_64x48_small.yaml"), tmp_path / "run"
     argv = ["--config", config, "--out", str(out), *MINIATURE, "--init.super_resolution", str(weights)]
-    assert train_depthpose([*argv, "--engine.steps=2"]) == 0
+    assert train("depthpose", [*argv, "--engine.steps=2"]) == 0
     before, after = load_checkpoint(weights).model, load_checkpoint(out / "weights.safetensors").model
     for name, value in before.state_dict().items():
         assert torch.equal(value, after.super_resolver.state_dict()[name]), name
     with pytest.raises(ValueError, match="do not fit the network"):
-        train_depthpose([*argv, "--out", str(tmp_path / "other"), "--model.sr_width", "0.25"])
+        train("depthpose", [*argv, "--out", str(tmp_path / "other"), "--model.sr_width", "0.25"])
 
 
 def test_the_real_depth_check_counts_what_it_says(realdata: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from orpose_core.training.engine.distributed import Processes
-from orpose_core.training.engine.engine import NonFiniteLoss, StepBatches, Trainer
+from orpose_core.training.engine.engine import NonFiniteLoss, StepBatches, Trainer, place
 from orpose_core.training.engine.optimisation import MeanWeights, learning_rate
 from orpose_core.training.engine.run_folder import RunFolder, RunState
 from orpose_core.training.engine.settings import EngineConfig, OptimConfig
@@ -253,3 +254,19 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+class Pair(NamedTuple):
+    image: torch.Tensor
+    index: int
+
+
+def test_a_batch_keeps_its_shape_when_it_is_moved() -> None:
+    image = torch.zeros(2, 3, 4, 5)
+    placed = place(
+        {"pair": Pair(image, 7), "list": [image], "tuple": (image, "x")}, torch.device("cpu"), True
+    )
+    assert isinstance(placed["pair"], Pair) and placed["pair"].index == 7
+    assert placed["pair"].image.is_contiguous(memory_format=torch.channels_last)
+    assert isinstance(placed["list"], list) and isinstance(placed["tuple"], tuple)
+    assert placed["tuple"][1] == "x"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orpose_core.commands.recipes import parse
 from orpose_core.commands.train import TRAINED
 from orpose_core.training.depthpose.recipe import DepthPoseRecipe
-from orpose_core.training.engine.commands import parse
 from orpose_core.training.experiment import read_experiment, run_experiment, words_of
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from orpose_core.commands.recipes import parse, train
 from orpose_core.data.human36m import read_human36m
 from orpose_core.reports.model_card import write_card
 from orpose_core.skeleton import BODY24, COCO17, H36M17
 from orpose_core.teacher.lifting import load_lifter, read_lifting_model
-from orpose_core.training.engine.commands import parse, train_lifter
 from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.training.stages.lifter import LIFTER, LifterRecipe, lifted, lifter_scores, split_bodies
 from orpose_core.training.stages.lifter_samples import (
@@ -121,7 +121,7 @@ def test_some_steps_lower_the_error(tmp_path: Path) -> None:
     recipe = parse("x", LifterRecipe, argv).recipe
     bodies = {"or-val-v1": split_bodies("or-val-v1", 30, recipe.data)}
     before = lifter_scores(LIFTER.build(recipe), bodies, recipe.validation)
-    assert train_lifter([*argv, "--engine.steps=50"]) == 0
+    assert train("lifter", [*argv, "--engine.steps=50"]) == 0
     after = lifter_scores(read_lifting_model(out / "weights.safetensors")[0], bodies, recipe.validation)
     assert after["or_true_mpjpe"] < 0.6 * before["or_true_mpjpe"]
     assert after["or_true_mean_pose_mpjpe"] == pytest.approx(before["or_true_mean_pose_mpjpe"], rel=1e-2)
@@ -133,15 +133,15 @@ def test_resume_is_exact_and_the_export_lifts(tmp_path: Path) -> None:
         argv = [*MINIATURE, "--out", str(tmp_path / name), "--optim.schedule=constant"]
         for part in parts:
             resumed = ["--resume", str(tmp_path / name)] if part != parts[0] else argv
-            assert train_lifter([*resumed, f"--engine.steps={part}"]) == 0
+            assert train("lifter", [*resumed, f"--engine.steps={part}"]) == 0
     whole, broken = (RunFolder(tmp_path / n).load()[1] for n in ("whole", "broken"))
     for key, value in whole["model"].items():
         assert torch.equal(value, broken["model"][key]), key
     with pytest.raises(ValueError, match="there is a run already"):
-        train_lifter([*MINIATURE, "--out", str(tmp_path / "whole")])
+        train("lifter", [*MINIATURE, "--out", str(tmp_path / "whole")])
 
     exported = tmp_path / "lifter_tiny.safetensors"
-    assert train_lifter(["--resume", str(tmp_path / "broken"), "--export", str(exported)]) == 0
+    assert train("lifter", ["--resume", str(tmp_path / "broken"), "--export", str(exported)]) == 0
     lifter = load_lifter(exported)
     assert lifter.info.trained and lifter.info.settings["width"] == 64
     seen = LifterSamples(LifterDataConfig(views=8)).bodies(1)

@@ -15,6 +15,7 @@ import yaml
 
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
+from orpose_core.commands.recipes import parse, train
 from orpose_core.labelling.label_files import annotations_of, write_label_file
 from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
 from orpose_core.models.student.network import Student
@@ -30,7 +31,6 @@ from orpose_core.training.augment.student import (
     augmented,
     seen_by_student,
 )
-from orpose_core.training.engine.commands import parse, train_student
 from orpose_core.training.engine.distributed import Processes
 from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.training.experiment import read_experiment, words_of
@@ -308,16 +308,16 @@ def test_train_resume_export(recording: Path, tmp_path: Path) -> None:
     config = tmp_path / "mini.yaml"
     config.write_text(yaml.safe_dump(json.loads(json.dumps(MINIATURE))))
     argv = ["--config", str(config), "--data.labels", str(recording)]
-    assert train_student([*argv, "--out", str(tmp_path / "whole")]) == 0
-    assert train_student([*argv, "--out", str(tmp_path / "parts"), "--engine.steps=1"]) == 0
-    assert train_student(["--resume", str(tmp_path / "parts"), "--engine.steps=3"]) == 0
+    assert train("student", [*argv, "--out", str(tmp_path / "whole")]) == 0
+    assert train("student", [*argv, "--out", str(tmp_path / "parts"), "--engine.steps=1"]) == 0
+    assert train("student", ["--resume", str(tmp_path / "parts"), "--engine.steps=3"]) == 0
     whole, parts = (RunFolder(tmp_path / name).load() for name in ("whole", "parts"))
     assert whole[0].step == parts[0].step == 3
     for name in ("model", "mean"):
         for key, value in whole[1][name].items():
             assert torch.equal(value, parts[1][name][key]), key
     exported = tmp_path / "student_tiny.safetensors"
-    assert train_student(["--resume", str(tmp_path / "whole"), "--export", str(exported)]) == 0
+    assert train("student", ["--resume", str(tmp_path / "whole"), "--export", str(exported)]) == 0
     checkpoint = load_checkpoint(exported)
     assert checkpoint.config == TINY and checkpoint.trained
     statistics = joint_statistics(student_samples(data(recording), TINY))
@@ -326,9 +326,10 @@ def test_train_resume_export(recording: Path, tmp_path: Path) -> None:
     assert json.loads(checkpoint.metadata["training"])["images"] == 6
 
     single = [*argv, "--out", str(tmp_path / "single"), "--model.branches", "single", "--engine.steps=1"]
-    assert train_student([*single, "--loss.soft_2d=0", "--loss.soft_3d=0", f"--init.weights={exported}"]) == 0
+    single += ["--loss.soft_2d=0", "--loss.soft_3d=0", f"--init.weights={exported}"]
+    assert train("student", single) == 0
     with pytest.raises(ValueError, match="do not fit the network"):
-        train_student([*argv, f"--init.weights={exported}", "--model.fpn_channels=8", "--out", "unused"])
+        train("student", [*argv, f"--init.weights={exported}", "--model.fpn_channels=8", "--out", "unused"])
     assert not Path("unused").exists(), "a run that cannot begin leaves nothing"
 
 
@@ -405,7 +406,7 @@ def test_report_and_card_from_scored_runs(recording: Path, tmp_path: Path) -> No
     argv = ["--config", str(config), "--data.labels", str(recording), "--engine.steps=1"]
     runs = [tmp_path / row for row in ("undistilled", "all")]
     for run in runs:
-        assert train_student([*argv, "--row", run.name, "--out", str(run)]) == 0
+        assert train("student", [*argv, "--row", run.name, "--out", str(run)]) == 0
         words = ["evaluate", "--dataset", "or-val-v1", "--limit", "1", "--scale", "8", "12"]
         model = str(run / "weights.safetensors")
         assert main([*words, "--model", model, "--out", str(run / "scores")]) == 0

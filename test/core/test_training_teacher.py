@@ -14,6 +14,7 @@ import torch
 from orpose_core.checkpoints.keypoint_networks import build_keypoint_network, load_keypoint_network
 from orpose_core.checkpoints.small_detectors import fcos_small
 from orpose_core.checkpoints.stage_files import read_stage
+from orpose_core.commands.recipes import parse, train
 from orpose_core.decoding.top_down import crops_of, peaks_of
 from orpose_core.metrics.calibration import reliability
 from orpose_core.reports.model_card import write_card
@@ -32,7 +33,6 @@ from orpose_core.teacher.detector import load_detector
 from orpose_core.teacher.lifting import random_lifter, save_lifter
 from orpose_core.training.augment.clutter import ClutterConfig, cluttered
 from orpose_core.training.augment.color import ColorAugmentConfig, apply_affine, random_affine
-from orpose_core.training.engine.commands import parse, train_detector, train_keypoints
 from orpose_core.training.engine.recipe_run import facts_of_run
 from orpose_core.training.engine.run_folder import RunFolder, RunState
 from orpose_core.training.stages.detector import (
@@ -175,18 +175,15 @@ def test_some_steps_lower_the_losses() -> None:
 
 @pytest.mark.parametrize("kind", ["detector", "keypoints"])
 def test_resume_is_exact_and_the_export_is_a_stage(tmp_path: Path, kind: str) -> None:
-    train, miniature = {
-        "detector": (train_detector, DETECTOR_MINIATURE),
-        "keypoints": (train_keypoints, KEYPOINTS_MINIATURE),
-    }[kind]
-    assert train([*miniature, "--out", str(tmp_path / "whole"), "--engine.steps=2"]) == 0
-    assert train([*miniature, "--out", str(tmp_path / "broken"), "--engine.steps=1"]) == 0
-    assert train(["--resume", str(tmp_path / "broken"), "--engine.steps=2"]) == 0
+    miniature = {"detector": DETECTOR_MINIATURE, "keypoints": KEYPOINTS_MINIATURE}[kind]
+    assert train(kind, [*miniature, "--out", str(tmp_path / "whole"), "--engine.steps=2"]) == 0
+    assert train(kind, [*miniature, "--out", str(tmp_path / "broken"), "--engine.steps=1"]) == 0
+    assert train(kind, ["--resume", str(tmp_path / "broken"), "--engine.steps=2"]) == 0
     whole, broken = (RunFolder(tmp_path / name).load()[1] for name in ("whole", "broken"))
     for key, value in whole["model"].items():
         assert torch.equal(value, broken["model"][key]), key
     exported = tmp_path / "tiny.safetensors"
-    assert train(["--resume", str(tmp_path / "broken"), "--export", str(exported)]) == 0
+    assert train(kind, ["--resume", str(tmp_path / "broken"), "--export", str(exported)]) == 0
     image = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
     card = write_card(str(exported)).read_text()
     assert "synthetic people only" in card and f"--{kind} tiny" in card
@@ -310,7 +307,7 @@ def test_an_untrained_teacher_is_judged_and_written_up(tmp_path: Path) -> None:
         "--engine.steps=1",
         "--validation.final_frames=0",
     ]
-    train_keypoints(argv)
+    train("keypoints", argv)
     save_lifter(tmp_path / "lifter.safetensors", random_lifter(width=8))
     files = TeacherFiles(
         "fcos_small", str(tmp_path / "detector.safetensors"), str(tmp_path / "run/weights.safetensors"),

@@ -99,6 +99,17 @@ def test_each_part_imports_only_what_stands_below_it():
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_training_engine_knows_nothing_of_what_it_trains():
+    rooms = {p.stem for p in (REPOSITORY / "orpose_core/training").iterdir()} - {"engine", "__init__"}
+    wrong = [
+        f"{file.name}:{line} imports {name}"
+        for file in sorted((REPOSITORY / "orpose_core/training/engine").glob("*.py"))
+        for line, name in _imports(file)
+        if name.startswith("orpose_core.training.") and name.split(".")[2] in rooms
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize(
     ("place", "line"),
     [

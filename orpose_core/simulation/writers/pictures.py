@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.simulation import SimulatedFrame
+from orpose_core.render import write_picture
+from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
 from orpose_core.types import FloatArray, Picture, Poses, Visibility
 
@@ -63,6 +66,21 @@ def contact_sheet(frames: Sequence[SimulatedFrame], columns: int = 4, width_px: 
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
     return np.vstack(rows)
+
+
+def write_contact_sheet(config: StreamConfig, frames: int, path: str | os.PathLike) -> int:
+    """Write a sheet of up to 12 frames, spread over a recording; return how many it shows.
+
+    Raises:
+        ValueError: the file is not named .png or .jpg.
+    """
+    if Path(path).suffix.lower() not in (".png", ".jpg"):
+        raise ValueError(f"{path}: expected a contact sheet named .png or .jpg")
+    count = min(12, frames)
+    write_picture(
+        Path(path), contact_sheet([simulate_frame(config, i * frames // count) for i in range(count)])
+    )
+    return count
 
 
 def _cell(simulated: SimulatedFrame, width_px: int) -> Picture:

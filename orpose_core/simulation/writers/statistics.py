@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from orpose_core.data.coco import read_json
 from orpose_core.data.mvor import cameras_of, mvor_truth
-from orpose_core.simulation import SimulatedFrame
+from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Visibility
 
@@ -182,3 +182,25 @@ def comparison(simulated: dict[str, float], real: dict[str, float]) -> str:
         ours = simulated.get(name, float("nan"))
         lines.append(f"{name:38s} {ours:10.2f} {value:10.2f} {ours - value:+11.2f}")
     return "\n".join(lines)
+
+
+def compared_with_mvor(
+    config: StreamConfig, frames: int, mvor_path: str | os.PathLike, progress: Callable[[int], object]
+) -> str:
+    """Return a table of a recording's statistics beside MVOR's; frames are rendered small, without sensor.
+
+    Args:
+        config: of the recording.
+        frames: of it.
+        mvor_path: MVOR's annotation file.
+        progress: is told how many frames are done.
+    """
+    real = summary(mvor_table(mvor_path))
+    quick = replace(config, size_hw=(240, 320), modality="depth", sensor=False)
+
+    def rendered() -> Iterator[SimulatedFrame]:
+        for i in range(frames):
+            yield simulate_frame(quick, i)
+            progress(i + 1)
+
+    return comparison(summary(simulated_table(rendered())), real)

@@ -69,7 +69,10 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
-    """Move every tensor of a batch (nested mappings and lists) to the device; images to channels_last."""
+    """Move every tensor of a batch to the device, images to channels_last.
+
+    Mappings, lists, tuples and named tuples in it are rebuilt as what they were.
+    """
     if isinstance(batch, Tensor):
         images = channels_last and batch.ndim == 4
         layout = torch.channels_last if images else torch.preserve_format
@@ -77,7 +80,8 @@ def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
     if isinstance(batch, Mapping):
         return {name: place(value, device, channels_last) for name, value in batch.items()}
     if isinstance(batch, list | tuple):
-        return [place(value, device, channels_last) for value in batch]
+        values = [place(value, device, channels_last) for value in batch]
+        return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
     return batch
 
 
@@ -220,8 +224,12 @@ class Trainer:
                 logger.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in entry.items()))
         self.processes.wait_for_all()
 
-    def run(self) -> RunState:
-        """Train to the last step or the end of the time budget; return where the run stands."""
+    def run(self, after_step: Callable[[RunState], object] | None = None) -> RunState:
+        """Train to the last step or the end of the time budget; return where the run stands.
+
+        Args:
+            after_step: called with the state after each optimiser step.
+        """
         first, batch = self.state.step, self.engine.batch * self.processes.world
         device = self.processes.device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
@@ -242,6 +250,8 @@ class Trainer:
                 self.state.images += batch
                 self.state.processes, self.state.device = self.processes.world, gpu
                 log.step(losses)
+                if after_step is not None:
+                    after_step(self.state)
                 every = self.engine.validate_steps
                 if every and self.state.step % every == 0 and self.state.step < self.engine.steps:
                     self.validate()

@@ -1,4 +1,4 @@
-"""What `orpose evaluate` does: files or a model to scores, tables, JSON and plots."""
+"""Files of results, or a model on a data set, to scores, tables, JSON and plots."""
 
 from __future__ import annotations
 
@@ -24,17 +24,15 @@ def protocol_of(strict: bool, threshold: float, usual: Protocol = PUBLISHED) -> 
     return replace(base, pck=replace(base.pck, thresholds=(threshold,)))
 
 
-def evaluate_files_command(
-    gt: str | None,
-    dt: str | None,
+def score_files(
+    gt: str,
+    dt: str,
     metric: str | None,
     protocol: Protocol,
     json_path: str | None = None,
     plot_folder: str | None = None,
 ) -> str:
     """Score a results file against an annotation file; return the tables."""
-    if not gt or not dt:
-        raise ValueError("expected --gt FILE and --dt FILE, or --dataset NAME and --model NAME")
     evaluation = evaluate_files(gt, dt, (metric,) if metric else None, protocol)
     text = report(evaluation.scores)
     if json_path:
@@ -46,9 +44,9 @@ def evaluate_files_command(
     return text
 
 
-def evaluate_model_command(
+def score_model(
     dataset_name: str,
-    model: str | None,
+    model: str,
     *,
     strict: bool = False,
     threshold: float = 0.2,
@@ -69,11 +67,9 @@ def evaluate_model_command(
 
     ``load`` makes an estimator of a model's name and a device; without it, weights are loaded.
     """
-    if not model:
-        raise ValueError("expected --model NAME or FILE beside --dataset")
     dataset = open_dataset(dataset_name, root, limit, annotations)
     if load is None:
-        from orpose_core.estimators import EstimatorConfig, load_estimator  # torch takes seconds to import
+        from orpose_core.estimators import EstimatorConfig, load_estimator  # torch is slow to import
 
         estimator: Estimator = load_estimator(model, EstimatorConfig(device=device, flip_test=flip))
     else:

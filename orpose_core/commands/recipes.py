@@ -1,20 +1,22 @@
-"""The command line of `orpose train`: a config file, what overrides it, and what to do with the run."""
+"""Recipes on the command line: a config file, what overrides it, and what to do with the run.
+
+Imported by :mod:`orpose_core.commands.train` when something is trained, since it loads PyTorch.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from orpose_core.training.engine.processor import prepare_processor
+from orpose_core.training.engine.recipe_run import TrainedKind, export_recipe, train_recipe
 from orpose_core.training.engine.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from orpose_core.training.engine.recipe_run import TrainedKind
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Command:
     Attributes:
         recipe: the config, checked.
         out: folder of the run.
-        resume: whether to go on with the run that is there.
+        resume: whether to resume the run that is there.
         export: file to write the run's weights to instead of training, or None.
     """
 
@@ -49,7 +51,7 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     parser.add_argument("--config", action="config", help="recipe, YAML")
     parser.add_class_arguments(recipe)
     parser.add_argument("--out", type=str | None, help="folder of the run; default: runs/NAME of the recipe")
-    parser.add_argument("--resume", type=str | None, help="folder of a run to go on with; its config is read")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to resume; its config is read")
     parser.add_argument("--export", type=str | None, help="only write the weights of --resume")
     parser.add_argument("--max-minutes", type=float | None, help="the same as --engine.max_minutes")
     words = list(argv)
@@ -94,12 +96,44 @@ def _name_of(words: Sequence[str]) -> str:
     return "unnamed" if config is None else Path(config).stem
 
 
-def _train_kind(kind: TrainedKind, recipe: type, argv: Sequence[str]) -> int:
-    """Train, go on with, or export one of the kinds that share :mod:`recipe_run`."""
-    from orpose_core.training.engine.recipe_run import export_recipe, train_recipe
+@dataclass(frozen=True)
+class _Trained:
+    """Where the trainings that the command line knows are found.
 
+    Attributes:
+        module: where the two names are.
+        kind: the :class:`TrainedKind`.
+        recipe: the dataclass of its settings.
+    """
+
+    module: str
+    kind: str
+    recipe: str
+
+
+_TRAINED = {
+    "depthpose": _Trained("depthpose.recipe", "DEPTHPOSE", "DepthPoseRecipe"),
+    "detector": _Trained("stages.detector", "DETECTOR", "DetectorRecipe"),
+    "keypoints": _Trained("stages.keypoints", "KEYPOINTS", "KeypointsRecipe"),
+    "lifter": _Trained("stages.lifter", "LIFTER", "LifterRecipe"),
+    "student": _Trained("student.recipe", "STUDENT", "StudentRecipe"),
+}
+
+
+def trained_kind(name: str) -> tuple[TrainedKind, type]:
+    """Return what ``orpose train NAME`` trains, and the dataclass of its recipe."""
+    if name not in _TRAINED:
+        raise ValueError(f"expected one of {', '.join(_TRAINED)}, got {name!r}")
+    entry = _TRAINED[name]
+    module = importlib.import_module(f"orpose_core.training.{entry.module}")
+    return getattr(module, entry.kind), getattr(module, entry.recipe)
+
+
+def train(name: str, argv: Sequence[str]) -> int:
+    """Carry out ``orpose train NAME``: train, resume, or export the weights of a run."""
+    kind, recipe = trained_kind(name)
     prepare_processor()
-    command = parse(f"orpose train {kind.name}", recipe, argv)
+    command = parse(f"orpose train {name}", recipe, argv)
     if command.export is not None:
         facts = export_recipe(kind, command.out, command.recipe, command.export)
         print(
@@ -109,38 +143,3 @@ def _train_kind(kind: TrainedKind, recipe: type, argv: Sequence[str]) -> int:
     run = train_recipe(kind, command.recipe, command.out, command.resume)
     print(f"{run.weights}\n{run.results}")
     return 0
-
-
-def train_depthpose(argv: Sequence[str]) -> int:
-    """`orpose train depthpose`: a network of the low-resolution depth paper."""
-    from orpose_core.training.depthpose.recipe import DEPTHPOSE, DepthPoseRecipe
-
-    return _train_kind(DEPTHPOSE, DepthPoseRecipe, argv)
-
-
-def train_detector(argv: Sequence[str]) -> int:
-    """`orpose train detector`: the teacher's first stage."""
-    from orpose_core.training.stages.detector import DETECTOR, DetectorRecipe
-
-    return _train_kind(DETECTOR, DetectorRecipe, argv)
-
-
-def train_keypoints(argv: Sequence[str]) -> int:
-    """`orpose train keypoints`: the teacher's second stage."""
-    from orpose_core.training.stages.keypoints import KEYPOINTS, KeypointsRecipe
-
-    return _train_kind(KEYPOINTS, KeypointsRecipe, argv)
-
-
-def train_lifter(argv: Sequence[str]) -> int:
-    """`orpose train lifter`: the teacher's third stage."""
-    from orpose_core.training.stages.lifter import LIFTER, LifterRecipe
-
-    return _train_kind(LIFTER, LifterRecipe, argv)
-
-
-def train_student(argv: Sequence[str]) -> int:
-    """`orpose train student`: the student of ORPose, from a teacher's labels or exact ones."""
-    from orpose_core.training.student.recipe import STUDENT, StudentRecipe
-
-    return _train_kind(STUDENT, StudentRecipe, argv)

@@ -1,0 +1,61 @@
+"""The command line: quick to start, and each command's help fits a screen and has an example."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from orpose_core.cli import COMMANDS, build_parser, main
+from orpose_core.commands.parsers import SCREEN_COLUMNS, SCREEN_LINES
+
+PARTS = {
+    "benchmark": ("estimate", "forward", "decode", "train", "simulate", "surface-offsets"),
+    "report": ("depthpose", "student", "teacher", "card"),
+}
+HELP = [
+    [],
+    *([name] for name in COMMANDS),
+    *([name, part] for name, parts in PARTS.items() for part in parts),
+]
+
+
+@pytest.mark.parametrize("words", HELP, ids=" ".join)
+def test_the_help_of_each_command_fits_a_screen_and_has_an_example(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(SCREEN_COLUMNS))
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= SCREEN_LINES
+    assert max(map(len, lines[1:])) <= SCREEN_COLUMNS
+    example = next(i for i, line in enumerate(lines) if line.startswith("example"))
+    assert lines[example + 1].startswith(f"  {' '.join(['orpose', *words])}")
+
+
+def test_the_list_of_commands_imports_none_of_them():
+    code = (
+        "import sys; from orpose_core.cli import build_parser; print(build_parser([]).format_help());"
+        "print([name for name in ('numpy', 'torch', 'cv2', 'jsonargparse', 'tqdm') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "[]"
+    assert all(name in said and what in " ".join(said.split()) for name, what in COMMANDS.items())
+
+
+def test_a_command_that_is_not_there_is_named(capsys):
+    with pytest.raises(SystemExit):
+        main(["lable"])
+    assert "lable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["evaluate"], ["evaluate", "--dataset", "or-val-v1"], ["simulate"]])
+def test_what_is_missing_is_said_in_one_sentence(words, capsys):
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"orpose {words[0]}: expected") and said.count("\n") == 1
+
+
+def test_every_parser_can_be_built_at_once():
+    assert build_parser().parse_args(["convert", "a", "--to", "b", "--as", "c"]).name == "c"
