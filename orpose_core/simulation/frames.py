@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from orpose_core.simulation.people import bodies, motion
 from orpose_core.simulation.rooms.rooms import ABSORPTION, GLOSS
 from orpose_core.simulation.rooms.scenes import Scene
+from orpose_core.simulation.sensing.depth_cameras import measure
 from orpose_core.simulation.sensing.raycast import View, look, normals_of
 from orpose_core.simulation.sensing.sensor import Sensor, sense
 from orpose_core.simulation.sensing.shading import look_from, shade
@@ -106,7 +107,8 @@ def _depth_image(
     noise = generator.standard_normal((k.height, k.width), dtype=np.float32)
     camera = np.array([k.fx, k.fy, k.cx, k.cy])
     frame_seed = int(generator.integers(1 << 31))
-    millimetres = sense(
+    see = sense if sensor.family == "general" else measure
+    millimetres = see(
         view.depth_m, view.solid, normals, surfaces, camera, noise, sensor.traits, sensor.seed, frame_seed
     )
     depth_m = millimetres.astype(np.float32) / np.float32(1000.0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orpose_core.simulation.rooms.parts import PARTS
+
 _FIRST_SPLIT_KEY = 1 << 40
 
 
@@ -58,9 +60,14 @@ SPLITS: dict[str, Split] = {
     "general-val-v1": Split("general", 1000, _FIRST_SPLIT_KEY + 2, 1, 1, 1.0),
     "or-test-v1": Split("or", 1200, _FIRST_SPLIT_KEY + 3, 3, 4, 0.5),
     "general-test-v1": Split("general", 1000, _FIRST_SPLIT_KEY + 4, 1, 1, 1.0),
+    **{
+        f"{part}-val-v1": Split(part, 240, _FIRST_SPLIT_KEY + 100 + i, 1, 1, 1.0)
+        for i, part in enumerate(PARTS)
+    },
 }
 """The benchmark splits; their keys lie beyond 2^32, so that no training seed meets them.
 
 The ``val`` splits are for development: settings are chosen on them. The ``test`` splits are for the report of
-a release alone; nothing is ever chosen on them.
+a release alone; nothing is ever chosen on them. Each part of the domain "anywhere" has a ``val``
+split, which shows by name what a network lacks.
 """

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from orpose_core.simulation.rooms.anywhere_scenes import anywhere_scene
 from orpose_core.simulation.rooms.everyday_scenes import everyday_scene, general_scene
 from orpose_core.simulation.rooms.or_scenes import or_scene
+from orpose_core.simulation.rooms.parts import PARTS
 from orpose_core.simulation.rooms.scenes import Scene
 from orpose_core.simulation.splits import SPLITS
 
-DOMAINS = ("or", "general", "everyday")
+DOMAINS = ("or", "general", "everyday", "anywhere", *PARTS)
 
 
 MODALITIES = ("depth", "color", "rgbd")
@@ -22,7 +24,8 @@ class StreamConfig:
 
     Attributes:
         domain: "or" (operating rooms from the ceiling), "general" (everyday rooms at eye level) or "everyday"
-            (everyday rooms from any height, people at tables, too).
+            (everyday rooms from any height, people at tables, too), "anywhere" (any room, camera and posture)
+            or one of its parts (see :data:`parts.PARTS`).
         size_hw: (height, width) of the frames, px; the cameras have 640x480 and are scaled.
         modality: "depth", "color" or "rgbd".
         seed: 0 to 2^32 - 1.
@@ -106,6 +109,9 @@ def _scene(config: StreamConfig, sequence: int) -> Scene:
         return general_scene(config.scene_seed, sequence, config.crowd)
     if config.domain == "everyday":
         return everyday_scene(config.scene_seed, sequence, config.crowd)
+    if config.domain == "anywhere" or config.domain in PARTS:
+        part = config.domain if config.domain in PARTS else None
+        return anywhere_scene(config.scene_seed, sequence, part, config.crowd)
     return or_scene(config.scene_seed, sequence, config.rig, config.cameras, config.crowd)
 
 

@@ -12,6 +12,7 @@ from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import kinematics as k
 from orpose_core.simulation.people.arms import DEGREE, arm, both_arms, hand_at, hand_local, hang, one_arm
+from orpose_core.simulation.people.postures import set_arm, set_posture
 
 Float64Array = NDArray[np.float64]
 
@@ -72,12 +73,16 @@ def _sit(pose: Float64Array, d: Float64Array, dice: Dice) -> None:
             hang(pose, d, dice, right)
 
 
+_HABITS = 1 << 20
+
+
 @dataclass(frozen=True)
 class Actor:
     """Where a person is and what they do during a sequence.
 
     Attributes:
-        activity: a name of GENERAL_ACTIVITIES, TABLE_ACTIVITIES or OR_ACTIVITIES, or "lie".
+        activity: a name of GENERAL_ACTIVITIES, TABLE_ACTIVITIES or OR_ACTIVITIES, "lie", or with ``arms`` one
+            of postures.POSTURES.
         x_m: with y_m the place of the pelvis in the room.
         y_m: see x_m.
         yaw_rad: facing, 0 = room +y.
@@ -85,6 +90,7 @@ class Actor:
         target_m: point of the room that the hands work at, or None.
         surface_m: height that a lying person's back is at.
         tempo_s: time between two keyframes.
+        arms: what the left and the right arm do, of postures.ARMS; the activity is then a posture alone.
     """
 
     activity: str
@@ -95,6 +101,7 @@ class Actor:
     target_m: tuple[float, float, float] | None = None
     surface_m: float = 0.0
     tempo_s: float = 1.2
+    arms: tuple[str, str] | None = None
 
 
 def _lie(pose: Float64Array, d: Float64Array, dice: Dice, surface_m: float) -> None:
@@ -155,6 +162,12 @@ def keyframe(actor: Actor, d: Float64Array, number: int) -> Float64Array:
     pose = np.zeros(k.POSE_SIZE)
     pose[k.X], pose[k.Y] = actor.x_m + dice.near(0.0, 0.02), actor.y_m + dice.near(0.0, 0.02)
     pose[k.YAW] = actor.yaw_rad + dice.near(0.0, 0.07)
+    if actor.arms is not None:
+        set_posture(pose, d, dice, Dice(actor.seed, _HABITS), actor.activity, actor.surface_m)
+        for right in (False, True):
+            set_arm(pose, d, dice, actor.arms[right], right, actor.target_m)
+        k.settle_arms(pose, d)
+        return pose
     _stance(pose, dice)
     activity = actor.activity
     if activity == "lie":

@@ -159,3 +159,34 @@ def patient(dice: Dice) -> Person:
     colors[outfits.SHOES] = colors[outfits.SKIN]
     colors[outfits.GLOVES] = colors[outfits.SKIN]
     return Person(size, outfit, "patient", colors)
+
+
+def anyone(dice: Dice, covered: float, cloth: float, carries: bool) -> Person:
+    """Draw somebody of the domain "anywhere": staff or others, in whatever hides or shapes a body.
+
+    Args:
+        dice: of the sequence.
+        covered: probability of a gown, a long coat or an apron.
+        cloth: probability that they hold a cloth before themselves.
+        carries: whether the arms are those of somebody who carries something.
+    """
+    person = clinician(dice, False) if dice.chance(0.45) else passer_by(dice)
+    outfit, colors, size = person.outfit, person.colors, person.dimensions
+    outfit[outfits.GOWN] = outfit[outfits.APRON_ON] = 0.0
+    if dice.chance(covered):
+        outfit[outfits.GOWN if dice.chance(0.6) else outfits.APRON_ON] = 1.0
+        outfit[outfits.SLEEVE] = max(outfit[outfits.SLEEVE], 1.0 if outfit[outfits.GOWN] > 0.5 else 0.2)
+    elif dice.chance(0.35):
+        outfit[outfits.JACKET], outfit[outfits.SLEEVE] = dice.between(0.004, 0.05), 1.0
+        outfit[outfits.LOOSE_TOP] = dice.between(0.012, 0.04)
+    if outfit[outfits.CAP_VOLUME] == 0.0 and dice.chance(0.3):
+        outfit[outfits.HAIR_VOLUME] = dice.between(0.014, 0.034)
+    outfit[outfits.RELIEF] = dice.between(0.004, 0.030)
+    if dice.chance(cloth):
+        outfit[outfits.HELD], outfit[outfits.HELD_SIZE] = outfits.HOLDS_CLOTH, dice.between(0.2, 0.7)
+    elif carries:
+        outfit[outfits.HELD] = outfits.HOLDS_BOX if dice.chance(0.65) else outfits.HOLDS_TRAY
+        outfit[outfits.HELD_SIZE] = dice.between(0.06, 0.22)
+    colors[outfits.APRON] = _cloth_color(dice)
+    size[k.HIP_HALF] *= 1.14  # nearer to where annotators of operating rooms click
+    return person

@@ -54,3 +54,32 @@ def add_garments(
         hem = waist + 0.92 * (knees - waist)
         wide = min(0.085 * h + 0.6 * gap, 0.17 * h)
         sleeve(store, slot, belt, hem, thick, wide, side, 0.80, tag(owner, base, 17, 9))
+
+
+@njit(cache=True)
+def add_jacket(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
+    """A jacket that falls straight from the shoulders, open at the front; it hides waist and flanks."""
+    if outfit[15] <= 0.0:
+        return
+    h, g = d[k.STATURE], d[k.GIRTH]
+    pelvis, thorax = frames[k.PELVIS_FRAME], frames[k.THORAX_FRAME]
+    coat = tag(owner, base, 3, 7)
+    side = thorax[:, 0].copy()
+    high = joints[k.THORAX] + applied(thorax, 0.0, -0.010 * h, -0.055 * h)
+    hem = joints[k.PELVIS] + applied(pelvis, 0.0, -0.012 * h, -0.045 * h)
+    wide = 0.092 * h * g + outfit[15]
+    cone(store, slot, hem, high, wide, 0.094 * h * g + 0.6 * outfit[15], side, 0.66, coat)
+    for sign in (-1.0, 1.0):
+        top = joints[k.THORAX] + applied(thorax, sign * 0.060 * h, 0.042 * h * g, -0.050 * h)
+        end = joints[k.PELVIS] + applied(pelvis, sign * 0.075 * h, 0.045 * h * g, -0.060 * h)
+        r = 0.026 * h + 0.3 * outfit[15]
+        cone(store, slot, top, end, r, 1.2 * r, side, 0.5, coat)

@@ -14,7 +14,7 @@ Float64Array = NDArray[np.float64]
 
 
 @njit(cache=True)
-def _put(
+def put(
     store: tuple,
     slot: NDArray[np.int64],
     kind: int,
@@ -93,7 +93,7 @@ def _hull(
     z = unit(axis)
     y = unit(cross(z, side))
     x = cross(y, z)
-    _put(store, slot, kind, a, x, y, z, 1.0, squash, 1.0, tag)
+    put(store, slot, kind, a, x, y, z, 1.0, squash, 1.0, tag)
     if i < len(store[0]):
         store[4][i, 0], store[4][i, 1], store[4][i, 2] = length, ra, rb
 
@@ -111,7 +111,7 @@ def ball(
 ) -> None:
     """Add an ellipsoid with its axes along the columns of ``frame``."""
     x, y, z = frame[:, 0].copy(), frame[:, 1].copy(), frame[:, 2].copy()
-    _put(store, slot, 1, centre, x, y, z, rx, ry, rz, tag)
+    put(store, slot, 1, centre, x, y, z, rx, ry, rz, tag)
 
 
 @njit(cache=True)

@@ -85,3 +85,44 @@ def add_trunk(
     if outfit[12] > 0.5:
         pack = top + applied(thorax, 0.0, -0.105 * h * g, -0.105 * h)
         ball(store, slot, thorax, pack, 0.085 * h, 0.055 * h, 0.130 * h, tag(owner, base, 3, 9))
+
+
+@njit(cache=True)
+def add_relief(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
+    """What depth shows of front and back: belly, seat, brow and chin, and the toes of larger shoes."""
+    if outfit[18] <= 0.0:
+        return
+    h, g, out = d[k.STATURE], d[k.GIRTH], outfit[18]
+    lumbar, pelvis, skull = frames[k.LUMBAR_FRAME], frames[k.PELVIS_FRAME], frames[k.HEAD_FRAME]
+    gown = outfit[4] > 0.5
+    cloth = tag(owner, base, 3, 7 if gown else 2)
+    belly = joints[k.SPINE] + applied(lumbar, 0.0, 0.030 * h * g + 0.4 * out, -0.020 * h)
+    ball(store, slot, lumbar, belly, 0.068 * h * g, 0.022 * h + 0.6 * out, 0.075 * h, cloth)
+    for sign in (-1.0, 1.0):
+        seat = joints[k.PELVIS] + applied(pelvis, sign * 0.038 * h, -0.036 * h * g - 0.3 * out, -0.026 * h)
+        ball(
+            store, slot, pelvis, seat, 0.046 * h * g, 0.040 * h * g + 0.5 * out, 0.050 * h,
+            tag(owner, base, 4, 7 if gown else 3),
+        )  # fmt: skip
+    s = d[k.HEAD_SCALE] * h
+    skin = tag(owner, base, 1, 0)
+    brow = joints[k.HEAD] + applied(skull, 0.0, 0.044 * s, 0.020 * s)
+    ball(store, slot, skull, brow, 0.030 * s, 0.011 * s, 0.007 * s, skin)
+    chin = joints[k.HEAD] + applied(skull, 0.0, 0.046 * s, -0.046 * s)
+    ball(store, slot, skull, chin, 0.013 * s, 0.012 * s, 0.010 * s, skin)
+    for right in (False, True):
+        ankle = joints[k.RIGHT_ANKLE if right else k.LEFT_ANKLE]
+        foot = frames[k.RIGHT_FOOT_FRAME if right else k.LEFT_FOOT_FRAME]
+        heel = ankle + applied(foot, 0.0, 0.010 * h, -0.018 * h)
+        toes = ankle + applied(foot, 0.0, 0.100 * h + 0.3 * out, -0.022 * h)
+        shoe = tag(owner, base, 16 if right else 13, 4)
+        cone(store, slot, heel, toes, 0.024 * h, 0.022 * h, foot[:, 0].copy(), 0.8, shoe)

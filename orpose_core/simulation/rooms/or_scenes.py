@@ -22,7 +22,7 @@ from orpose_core.simulation.sensing.sensor import draw_sensor
 from orpose_core.simulation.sensing.shading import draw_exposure
 
 
-def _or_place(dice: Dice, room: Room, role: str) -> tuple[float, float, float] | None:
+def or_place(dice: Dice, room: Room, role: str) -> tuple[float, float, float] | None:
     """Draw a place and facing: at the table's side, or standing free; None where there is no room."""
     assert room.table is not None
     tx, ty, yaw, _, half_length, half_width = room.table
@@ -92,7 +92,7 @@ def or_scene(seed: int, sequence: int, rig: str, camera_count: int, crowd: int =
     for _ in range(count + crowd if count else 0):
         activity = dice.pick(activities.OR_ACTIVITIES)
         role = "table" if activity in _AT_TABLE else "free"
-        place = _or_place(dice, room, role)
+        place = or_place(dice, room, role)
         if place is None:
             continue
         x, y, facing = place

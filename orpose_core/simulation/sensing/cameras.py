@@ -163,3 +163,41 @@ def camera_at_any_height(
     roll = dice.near(0.0, 0.02) if dice.chance(0.6) else dice.near(0.0, 0.09)
     pose = aim((x, y, z), bearing + math.pi + dice.near(0.0, 0.10), tilt, roll)
     return Camera(pose, _some_lens(dice), name)
+
+
+def some_native_lens(dice: Dice) -> Intrinsics:
+    """Draw the intrinsics of a depth camera with its own image: 4:3, 5:4 or 16:9, 40 to 75 degrees wide."""
+    kind = dice.pick({"4:3": 0.6, "5:4": 0.15, "16:9": 0.25})
+    width, height = {"4:3": (640, 480), "5:4": (512, 424), "16:9": (848, 480)}[kind]
+    low, high = {"4:3": (0.78, 0.93), "5:4": (0.69, 0.74), "16:9": (0.49, 0.76)}[kind]
+    f = width * (dice.between(low, high) if dice.chance(0.8) else dice.between(0.65, 1.05))
+    cx, cy = 0.5 * width - 0.5 + dice.near(0.0, 4.0), 0.5 * height - 0.5 + dice.near(0.0, 5.0)
+    return Intrinsics(f, f * dice.between(0.995, 1.005), cx, cy, width, height)
+
+
+def looking_at(
+    focus_m: tuple[float, float, float],
+    azimuth_rad: float,
+    pitch_rad: float,
+    distance_m: float,
+    aside: tuple[float, float],
+    roll_rad: float,
+    lens: Intrinsics,
+) -> Float64Array:
+    """Return ``room_from_camera`` of a camera that has a point before it, at a given pitch.
+
+    Args:
+        focus_m: the point.
+        azimuth_rad: of the optical axis about z.
+        pitch_rad: of the optical axis below the horizontal, up to a right angle.
+        distance_m: of the point along the optical axis.
+        aside: where the point is in the image, right and down: 0 = its middle, 1 = its edge.
+        roll_rad: about the optical axis.
+        lens: says how wide the image is.
+    """
+    pitch = min(pitch_rad, math.radians(89.5))  # straight down has no azimuth
+    pose = aim(focus_m, azimuth_rad, pitch, roll_rad)
+    right = aside[0] * distance_m * 0.5 * lens.width / lens.fx
+    down = aside[1] * distance_m * 0.5 * lens.height / lens.fy
+    pose[:3, 3] -= distance_m * pose[:3, 2] + right * pose[:3, 0] + down * pose[:3, 1]
+    return pose

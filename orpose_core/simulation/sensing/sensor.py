@@ -35,12 +35,14 @@ class Sensor:
     """One depth camera's way of seeing, the same for a whole sequence.
 
     Attributes:
-        traits: float64 (23,), rows as named in this module.
+        traits: float64, rows as named in this module, or for a family in :mod:`depth_cameras`.
         seed: of the patterns that stay in place over time (holes, raggedness).
+        family: "general", the model of this module, or one of depth_cameras.FAMILIES.
     """
 
     traits: NDArray[np.float64]
     seed: int
+    family: str = "general"
 
 
 def draw_sensor(dice: Dice, harsh: float = 1.0) -> Sensor:
@@ -80,7 +82,7 @@ def draw_sensor(dice: Dice, harsh: float = 1.0) -> Sensor:
 
 
 @njit(cache=True)
-def _emitter_shadow(depth: Float64Array, shadow: NDArray, pixels_metre: float, from_right: bool) -> None:
+def emitter_shadow(depth: Float64Array, shadow: NDArray, pixels_metre: float, from_right: bool) -> None:
     """Mark, in each row, the pixels that a source beside the camera cannot see.
 
     A source a baseline b beside the camera sees a point at depth z shifted by f b / z px. Sweeping towards
@@ -152,9 +154,9 @@ def sense(
     out = np.zeros((height, width), np.uint16)
     shadow = np.zeros((height, width), np.bool_)
     if t[SHADOW_PX_M] > 0.0:
-        _emitter_shadow(depth, shadow, t[SHADOW_PX_M] * scale, True)
+        emitter_shadow(depth, shadow, t[SHADOW_PX_M] * scale, True)
     if t[SECOND_SHADOW_PX_M] > 0.0:
-        _emitter_shadow(depth, shadow, t[SECOND_SHADOW_PX_M] * scale, False)
+        emitter_shadow(depth, shadow, t[SECOND_SHADOW_PX_M] * scale, False)
     per_cell, per_hole = 1.0 / max(t[RAGGED_CELL_PX] * scale, 1.0), 1.0 / (t[HOLE_CELL_PX] * scale)
     ragged = t[RAGGED_PX] * scale
     rows, columns = int(height * per_cell) + 1, int(width * per_cell) + 1
