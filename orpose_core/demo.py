@@ -12,7 +12,8 @@ from orpose_core.checkpoints.files import UNTRAINED, weights_names
 from orpose_core.data.recordings.recording import RecordedFrame, SkipLog
 from orpose_core.estimation.estimate import Progress, RunOptions, estimate_recording, estimated_frames
 from orpose_core.estimators import PoseEstimator
-from orpose_core.render import Picture, beside, contact_sheet, overlay, view_3d, write_picture, write_video
+from orpose_core.files import write_picture
+from orpose_core.render import Picture, beside, contact_sheet, overlay, view_3d, write_video
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.types import Poses, Visibility
 

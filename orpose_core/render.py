@@ -6,7 +6,6 @@ Pictures are uint8 (H, W, 3), red first.
 from __future__ import annotations
 
 import colorsys
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from orpose_core.files import replacing
 from orpose_core.skeleton import Skeleton
 from orpose_core.types import FloatArray, Picture, Poses, Resize, RgbdFrame
 
@@ -265,16 +265,6 @@ def contact_sheet(
     return sheet
 
 
-def write_picture(path: str | Path, picture: Picture) -> None:
-    """Write a PNG or JPEG, all or nothing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise ValueError(f"{path}: expected a name that ends in .png or .jpg")
-    temporary.replace(path)
-
-
 def write_video(path: str | Path, pictures: Iterable[Picture], rate_hz: float = 10.0) -> int:
     """Write an .mp4 (MPEG-4), or a .gif or .webp that browsers play, all or nothing.
 
@@ -290,9 +280,7 @@ def write_video(path: str | Path, pictures: Iterable[Picture], rate_hz: float = 
         ValueError: no pictures, another ending, or no encoder.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         if path.suffix == ".mp4":
             count = _write_mp4(temporary, pictures, rate_hz)
         elif path.suffix in (".gif", ".webp"):
@@ -306,9 +294,6 @@ def write_video(path: str | Path, pictures: Iterable[Picture], rate_hz: float = 
             raise ValueError(f"{path}: expected a name that ends in .mp4, .gif or .webp")
         if count == 0:
             raise ValueError(f"{path}: expected pictures, got none")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 
@@ -324,4 +309,6 @@ def _write_mp4(path: Path, pictures: Iterable[Picture], rate_hz: float) -> int:
         count += 1
     if writer is not None:
         writer.release()
+        if int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
+            raise OSError(f"{path}: the video could not be written; is the disk full?")
     return count

@@ -27,8 +27,8 @@ from orpose_core.checkpoints.files import weights_names
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.skeleton_messages import from_skeletons, stamp_ns_of
 from orpose_core.estimation.estimate import people_3d
-from orpose_core.files import write_json
-from orpose_core.render import beside, contact_sheet, overlay, view_3d, write_picture, write_video
+from orpose_core.files import write_json, write_picture
+from orpose_core.render import beside, contact_sheet, overlay, view_3d, write_video
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.types import Poses, RgbdFrame
 

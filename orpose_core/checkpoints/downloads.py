@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -19,6 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from torchvision.models import detection, get_model_weights, list_models
+
+from orpose_core.files import replacing
 
 _CHUNK = 1 << 20
 _SILENCE_S = 60.0
@@ -111,26 +111,18 @@ def fetch(published: PublishedFile, path: Path, told: Progress | None = None) ->
         ValueError: no network, a refusal, a transfer that broke off, a wrong checksum; says how to do it by
             hand. Nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            sha256 = _transfer(published, file, told)  # type: ignore[arg-type]
+    try:
+        with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
+            sha256 = _transfer(published, file, told)
             if not sha256.startswith(published.sha256_prefix):
                 raise _Failed(
                     f"its sha256 begins with {sha256[: len(published.sha256_prefix)]}, expected "
                     f"{published.sha256_prefix}"
                 )
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except (_Failed, OSError, http.client.HTTPException) as error:
-            raise ValueError(
-                f"{path}: not downloaded from {published.url}: {_reason(error)}; {_by_hand(published, path)}"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+    except (_Failed, OSError, http.client.HTTPException) as error:
+        raise ValueError(
+            f"{path}: not downloaded from {published.url}: {_reason(error)}; {_by_hand(published, path)}"
+        ) from error
 
 
 class _Failed(Exception):

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors_bytes
 from torch import Tensor, nn
 
+from orpose_core.files import write_bytes
 from orpose_core.models.builder import AnyConfig, ModelConfig, build_model, config_from_dict, config_of
 from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
 
@@ -95,18 +95,7 @@ def storable(path: Path, model: nn.Module, half: bool) -> dict[str, Tensor]:
 def write_safetensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> str:
     """Write tensors and strings to ``path``, all or nothing, the same bytes each time; return the sha256."""
     content = _sorted_header(to_safetensors_bytes(tensors, header))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    write_bytes(path, content, durable=True)
     return hashlib.sha256(content).hexdigest()
 
 

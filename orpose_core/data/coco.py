@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from orpose_core.data.json_columns import column, image_index, name_of, repeated, rows_of
 from orpose_core.files import read_json
-from orpose_core.files import write_json as write_json
 from orpose_core.metrics.people import IndexArray, People, missing
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
 from orpose_core.types import Float64Array, Intrinsics, Poses, boxes_of_xywh

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from orpose_core.files import decode_image, metres, millimetres
 from orpose_core.types import FloatArray, Intrinsics
 
 # encoding: (dtype, channels). 8UC1 and 8UC3 are what OpenCV users publish: grey, and blue-green-red.
@@ -148,12 +149,6 @@ def encode_depth(
     return _fields(pixels, encoding, big_endian, row_padding)
 
 
-def millimetres(depth_m: FloatArray) -> NDArray[np.uint16]:
-    """Return depth as uint16 millimetres, 0 = no return (NaN, negative, or beyond 65.535 m)."""
-    mm = np.rint(np.nan_to_num(depth_m, nan=0.0, posinf=0.0, neginf=0.0) * np.float32(1000))
-    return np.where((mm > 0) & (mm <= 65535), mm, 0).astype(np.uint16)
-
-
 def encode_intrinsics(intrinsics: Intrinsics) -> dict[str, Any]:
     """Return the fields of a ``CameraInfo`` (all but the header) of a pinhole without distortion.
 
@@ -207,10 +202,8 @@ def _pixels(message: Any, known: dict[str, tuple[str, int]], wanted: str) -> NDA
 def _metres(pixels: NDArray) -> FloatArray:
     """Turn raw depth, uint16 mm or float32 m in either byte order, into float32 metres with NaN."""
     if pixels.dtype.kind == "u":
-        depth_m = pixels.astype(np.float32)
-        depth_m *= np.float32(0.001)
-    else:
-        depth_m = pixels.astype(np.float32)
+        return metres(pixels)
+    depth_m = pixels.astype(np.float32)
     depth_m[~((depth_m > 0) & (depth_m < np.inf))] = np.nan
     return depth_m
 
@@ -258,15 +251,10 @@ def _decode_compressed_depth(message: Any) -> FloatArray:
 
 
 def _imdecode(data: NDArray[np.uint8], what: str) -> NDArray:
-    if data.size == 0:
-        raise ValueError(f"{what}: expected JPEG or PNG data, got 0 bytes")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ValueError(f"{what}: expected JPEG or PNG data, got what OpenCV cannot read") from error
-    if image is None:
-        raise ValueError(f"{what}: expected JPEG or PNG data, got {data.size} bytes that are neither")
-    return np.asarray(image)
+        return decode_image(data, cv2.IMREAD_UNCHANGED)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 def _fields(

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.data.coco import CocoTruth, Joints3D, coco_truth
-from orpose_core.files import read_json
+from orpose_core.files import read_color, read_depth, read_json
 from orpose_core.geometry import project, transform_points
 from orpose_core.metrics.people import People, mean_or_nan
 from orpose_core.skeleton import MVOR10
@@ -142,23 +142,12 @@ def load_frame(truth: CocoTruth, index: int, root: str | os.PathLike, modalities
         root: folder of the data set.
         modalities: of "color" and "depth". Depth files are 16-bit PNG, mm, 0 = no return.
     """
-    import cv2
-
     rgb: NDArray | None = None
     depth_m: NDArray | None = None
     if "color" in modalities:
-        path = image_path(truth, index, root, "color")
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ValueError(f"{path}: expected a color image, but it cannot be decoded")
-        rgb = np.ascontiguousarray(picture[..., ::-1])
+        rgb = read_color(image_path(truth, index, root, "color"))
     if "depth" in modalities:
-        path = image_path(truth, index, root, "depth")
-        depth_mm = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if depth_mm is None or depth_mm.dtype != np.uint16 or depth_mm.ndim != 2:
-            got = "no image" if depth_mm is None else f"{depth_mm.dtype} with shape {depth_mm.shape}"
-            raise ValueError(f"{path}: expected a depth image of one 16-bit channel (mm), got {got}")
-        depth_m = np.where(depth_mm > 0, depth_mm * np.float32(1e-3), np.float32(np.nan)).astype(np.float32)
+        depth_m = read_depth(image_path(truth, index, root, "depth"))
     intrinsics = None if truth.intrinsics is None else truth.intrinsics[index]
     height, width = (rgb if rgb is not None else depth_m).shape[:2]  # type: ignore[union-attr]
     if intrinsics is not None and (intrinsics.height, intrinsics.width) != (height, width):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ import numpy as np
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.recordings.recording import RecordedFrame, Recording
 from orpose_core.estimators import PoseEstimator
-from orpose_core.files import write_json
+from orpose_core.files import replacing, write_json, write_picture
 from orpose_core.image_ops import low_resolution_frame
-from orpose_core.render import overlay, write_picture
+from orpose_core.render import overlay
 from orpose_core.tracking import Tracker
 from orpose_core.types import Intrinsics, Poses, Resize, RgbdFrame, Source3D
 
@@ -176,7 +175,7 @@ def estimate_recording(
     frames = people = joints_3d = 0
     overlays: list[Path] = []
     paths = out / "results.json", out / "skeletons_3d.json"
-    with recording, _JsonList(paths[0]) as results, _JsonList(paths[1]) as skeletons:
+    with recording, _json_list(paths[0]) as add_result, _json_list(paths[1]) as add_skeletons:
         step = _overlay_step(recording.frame_count(), options)
         images: list[dict[str, Any]] = []
         for estimated in estimated_frames(recording, estimator, options):
@@ -186,8 +185,8 @@ def estimate_recording(
             joints_3d += 0 if poses.source_3d is None else int((poses.source_3d != Source3D.NONE).sum())
             images.append(_image_entry(frames, estimated))
             for result in poses_as_results(poses, frames):
-                results.add(result)
-            skeletons.add({"image_id": frames, "stamp_ns": frame.stamp_ns, "people": people_3d(poses)})
+                add_result(result)
+            add_skeletons({"image_id": frames, "stamp_ns": frame.stamp_ns, "people": people_3d(poses)})
             if step and (frames - 1) % step == 0 and len(overlays) < options.overlays:
                 path = out / "overlays" / f"{estimated.recorded.name}.png"
                 write_picture(path, overlay(frame, poses, estimated.image_hw, estimator.info.modality))
@@ -268,30 +267,17 @@ def _run_entry(
     }
 
 
-class _JsonList:
-    """A JSON list written item by item to a temporary file, which is renamed when it is whole."""
+@contextmanager
+def _json_list(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Give a function that adds an item to a JSON list, which is written all or nothing."""
+    separator = ""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._empty = True
+        def add(item: Any) -> None:
+            nonlocal separator
+            file.write(separator + "\n" + json.dumps(item, allow_nan=False))
+            separator = ","
 
-    def __enter__(self) -> _JsonList:
-        self._file = self._temporary.open("w", encoding="utf-8")
-        self._file.write("[")
-        return self
-
-    def add(self, item: Any) -> None:
-        """Append an item."""
-        self._file.write(("" if self._empty else ",") + "\n" + json.dumps(item, allow_nan=False))
-        self._empty = False
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.write("\n]\n")
-        self._file.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+        file.write("[")
+        yield add
+        file.write("\n]\n")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.evaluation.scores import Evaluation
+from orpose_core.files import replacing
 from orpose_core.metrics.pck import PARTS, PckResult
 from orpose_core.metrics.people import People, mean_or_nan
 from orpose_core.skeleton import MVOR10, Skeleton
@@ -70,10 +71,9 @@ def plot_evaluation(
 
 
 def _save(figure: Any, path: Path) -> Path:
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    figure.savefig(temporary, dpi=110, bbox_inches="tight")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, bbox_inches="tight")
     plt.close(figure)
-    temporary.replace(path)
     return path
 
 

@@ -20,7 +20,7 @@ from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.evaluation.datasets import AnnotatedSet, EvaluationSet
 from orpose_core.evaluation.scores import Evaluation, Protocol
-from orpose_core.files import write_json
+from orpose_core.files import LineLog, write_json, write_text
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.types import Poses, Resize, RgbdFrame
 
@@ -103,15 +103,15 @@ def evaluate_model(
     folder.mkdir(parents=True, exist_ok=True)
     done = _resume(folder / RECORDS, header)
     missing = [k for k in range(len(dataset)) if int(dataset.image_ids[k]) not in done]
-    with (folder / RECORDS).open("a", encoding="utf-8") as file:
-        bar = tqdm(total=len(dataset), initial=len(dataset) - len(missing), unit="img", disable=not progress)
+    log = LineLog(folder / RECORDS)
+    with tqdm(
+        total=len(dataset), initial=len(dataset) - len(missing), unit="img", disable=not progress
+    ) as bar:
         for chunk in _chunks(missing, batch):
-            for record in _estimate(estimator, dataset, chunk, modality, scale):
-                done[record["image_id"]] = record
-                file.write(json.dumps(record) + "\n")
-            file.flush()
+            records = _estimate(estimator, dataset, chunk, modality, scale)
+            done |= {record["image_id"]: record for record in records}
+            log.append(*map(json.dumps, records))
             bar.update(len(chunk))
-        bar.close()
     records = [done[int(image_id)] for image_id in dataset.image_ids]
     detections = [poses_from_json(r["detections"], f"{folder / RECORDS}: {r['image_id']}") for r in records]
     evaluation = dataset.evaluate(detections, records, metrics, protocol)
@@ -176,9 +176,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
 
 
 def _replace_lines(path: Path, lines: Sequence[str]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "".join(line + "\n" for line in lines))
 
 
 def _write_results(

@@ -7,14 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.files import write_depth, write_picture
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.labelling.label_files import annotations_of
 from orpose_core.labelling.options import LabelOptions
-from orpose_core.render import write_picture
 from orpose_core.teacher.teacher import Teacher
 from orpose_core.types import PseudoLabels, Resize, RgbdFrame
 
@@ -71,7 +68,7 @@ class FrameLabeller:
         write_picture(self._out / names["file_name"], frame.rgb)
         if frame.depth_m is not None:
             names["depth_file_name"] = f"images/{stem}_depth.png"
-            write_depth(self._out / names["depth_file_name"], frame)
+            write_depth(self._out / names["depth_file_name"], frame.depth_m)
         return names
 
 
@@ -83,13 +80,3 @@ def no_larger(frame: RgbdFrame, size_hw: tuple[int, int]) -> RgbdFrame:
     height, width = frame.size_hw
     target = min(height, size_hw[0]), min(width, size_hw[1])
     return frame if target == (height, width) else low_resolution_frame(frame, target)
-
-
-def write_depth(path: Path, frame: RgbdFrame) -> None:
-    """Write the depth image as a 16-bit PNG in mm, 0 = no return, all or nothing."""
-    assert frame.depth_m is not None
-    depth_mm = np.nan_to_num(np.round(frame.depth_m * 1000.0), nan=0.0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    cv2.imwrite(str(temporary), np.clip(depth_mm, 0, 65535).astype(np.uint16))
-    temporary.replace(path)

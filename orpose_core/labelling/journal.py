@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from orpose_core.files import LineLog, replacing
+
 
 @dataclass
 class Done:
@@ -55,11 +57,10 @@ class Journal:
         self._own = path if rank == 0 else path.with_name(f"{path.stem}.{rank}{path.suffix}")
         self._header = header
         self._lock: BinaryIO | None = None
-        self._own.touch()
+        self._log = LineLog(self._own)
         with self._locked():
-            empty = self._cut_to_whole_lines() == 0
-        if empty:
-            self._append(json.dumps(header, sort_keys=True))
+            if self._log.cut() == 0:
+                self._log.append(json.dumps(header, sort_keys=True))
         for file in self._files():
             self._check_header(file)
 
@@ -96,20 +97,9 @@ class Journal:
                 f"folder, or remove this one"
             )
 
-    def _cut_to_whole_lines(self) -> int:
-        """Take an unfinished last line off and return how many bytes stay."""
-        with self._own.open("r+b") as file:
-            end = sum(len(line) for line in file if line.endswith(b"\n"))
-            file.truncate(end)
-        return end
-
-    def _append(self, line: str) -> None:
-        with self._own.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-
     def add(self, entry: dict[str, Any]) -> None:
-        """Append an entry."""
-        self._append(json.dumps(entry, allow_nan=False))
+        """Append an entry, as a whole or not at all."""
+        self._log.append(json.dumps(entry, allow_nan=False))
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the entries, one in memory at a time; ValueError names the line that is damaged."""
@@ -143,16 +133,14 @@ class Journal:
                 places.setdefault(key, (number, start, length))
         if len(files) == 1 and list(places) == sorted(places):
             return
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
         with ExitStack() as stack:
-            out = stack.enter_context(temporary.open("wb"))
+            out = stack.enter_context(stack.enter_context(replacing(self.path)).open("wb"))
             opened = [stack.enter_context(file.open("rb")) for file in files]
             out.write((json.dumps(self._header, sort_keys=True) + "\n").encode())
             for key in sorted(places):
                 number, start, length = places[key]
                 opened[number].seek(start)
                 out.write(opened[number].read(length))
-        temporary.replace(self.path)
         for file in files:
             if file != self.path:
                 file.unlink()

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.data.coco import coco_truth
-from orpose_core.files import read_json
+from orpose_core.files import read_json, replacing
 from orpose_core.skeleton import BODY24, COCO17, H36M17, Skeleton
 from orpose_core.teacher.teacher import with_lifted
 from orpose_core.types import Poses, PseudoLabels, Visibility, boxes_of_xywh, xywh_of_boxes
@@ -98,29 +99,24 @@ def write_label_file(
     Returns:
         How many images and people; ids count from 1.
     """
-    path = Path(path)
-    temporary, rest = (path.with_name(f".{path.name}.{os.getpid()}.{k}.tmp") for k in ("images", "people"))
     images = people = 0
-    try:
-        with temporary.open("w", encoding="utf-8") as out, rest.open("w", encoding="utf-8") as later:
-            out.write('{"info": ' + json.dumps(info, sort_keys=True) + ',\n"images": [')
-            for image, annotations in entries:
-                images += 1
-                out.write(_item({"id": images, **image}, first=images == 1))
-                for annotation in annotations:
-                    people += 1
-                    ids = {"id": people, "image_id": images}
-                    later.write(_item({**ids, **annotation}, first=people == 1))
-            out.write('\n],\n"annotations": [')
-            later.flush()
-            with rest.open(encoding="utf-8") as written:
-                for line in written:
-                    out.write(line)
-            out.write('\n],\n"categories": ' + json.dumps([CATEGORY]) + "}\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        rest.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8") as out,
+        TemporaryFile("w+", encoding="utf-8", dir=temporary.parent) as later,
+    ):
+        out.write('{"info": ' + json.dumps(info, sort_keys=True) + ',\n"images": [')
+        for image, annotations in entries:
+            images += 1
+            out.write(_item({"id": images, **image}, first=images == 1))
+            for annotation in annotations:
+                people += 1
+                ids = {"id": people, "image_id": images}
+                later.write(_item({**ids, **annotation}, first=people == 1))
+        out.write('\n],\n"annotations": [')
+        later.seek(0)
+        shutil.copyfileobj(later, out)
+        out.write('\n],\n"categories": ' + json.dumps([CATEGORY]) + "}\n")
     return images, people
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from orpose_core.data.recordings.opening import open_recording
 from orpose_core.data.recordings.recording import RecordedFrame, Recording
+from orpose_core.files import remove_temporaries
 from orpose_core.labelling.frame_labeller import FrameLabeller
 from orpose_core.labelling.journal import Done, Journal
 from orpose_core.labelling.options import LabelOptions
@@ -100,7 +101,7 @@ def label_recordings(
     with ExitStack() as stack:
         if group.rank == 0:
             journal = stack.enter_context(Journal(out / JOURNAL, header))
-            remove_unfinished(out)
+            remove_temporaries(out, recursive=True)
         group.wait_for_all()
         if group.rank != 0:
             journal = stack.enter_context(Journal(out / JOURNAL, header, group.rank))
@@ -168,12 +169,6 @@ def _source_names(sources: Sequence[Path]) -> list[str]:
     stems = [s.resolve().stem or "recording" for s in sources]
     many = len(sources) > 1
     return [f"{i:03d}_{stem}" if many else stem for i, stem in enumerate(stems)]
-
-
-def remove_unfinished(out: Path) -> None:
-    """Remove the files under temporary names that a kill left behind."""
-    for file in [*out.glob(".*.tmp"), *out.rglob(".*.png")]:
-        file.unlink()
 
 
 class _SourceRun:

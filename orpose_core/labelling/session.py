@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any
 
 from orpose_core.data.recordings.camera_streams import CameraStream, CameraTopics
 from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.files import remove_temporaries
 from orpose_core.labelling.frame_labeller import FrameLabeller
 from orpose_core.labelling.journal import Journal
-from orpose_core.labelling.labelling import JOURNAL, remove_unfinished
+from orpose_core.labelling.labelling import JOURNAL
 from orpose_core.labelling.notes import SessionNotes
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.labelling.picking import chosen_frames
@@ -86,16 +88,18 @@ class LabelSession:
         self._name, self._cameras, self._teacher, self._out = name, tuple(cameras), teacher, Path(out)
         self._options, self._most_waiting = options or LabelOptions(), most_waiting
         self._out.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(self._out / JOURNAL, self._header()).__enter__()
-        remove_unfinished(self._out)
         self._notes = SessionNotes(skipped or (lambda source, why: None))
         self._known: set[str] = set()
-        for entry in self._journal.entries():
-            self._notes.recall(entry)
-            self._known |= {_name_of(frame) for frame in entry["frames"]}
-        self.frames = len(self._known)
         self._written: LabelSummary | None = None
         self._labeller = FrameLabeller(name, teacher, self._out, self._options)
+        with ExitStack() as stack:
+            self._journal = stack.enter_context(Journal(self._out / JOURNAL, self._header()))
+            remove_temporaries(self._out, recursive=True)
+            for entry in self._journal.entries():
+                self._notes.recall(entry)
+                self._known |= {_name_of(frame) for frame in entry["frames"]}
+            self._held = stack.pop_all()  # until close; a journal that cannot be read is let go at once
+        self.frames = len(self._known)
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -148,7 +152,7 @@ class LabelSession:
 
     def close(self) -> None:
         """Let others write to the folder."""
-        self._journal.__exit__()
+        self._held.close()
 
     def _room(self) -> int:
         """How many frames the next batch may have."""

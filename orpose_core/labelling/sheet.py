@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from orpose_core.files import read_color, write_picture
 from orpose_core.labelling.label_files import soft_poses
-from orpose_core.render import contact_sheet, draw_poses, enlarged, write_picture
+from orpose_core.render import contact_sheet, draw_poses, enlarged
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.stages import Picture
 
@@ -46,11 +46,10 @@ def _drawn(folder: Path, entry: dict[str, Any]) -> Picture:
     image = entry["image"]
     size_hw = image["height"], image["width"]
     file = folder / image["file_name"]
-    kept = cv2.imread(str(file), cv2.IMREAD_COLOR) if file.is_file() else None
-    if kept is None:
+    if file.is_file():
+        canvas = enlarged(read_color(file), _WIDTH_PX)
+    else:
         height = round(_WIDTH_PX * size_hw[0] / size_hw[1])
         canvas = np.full((height, _WIDTH_PX, 3), _CANVAS, np.uint8)
-    else:
-        canvas = enlarged(np.asarray(cv2.cvtColor(kept, cv2.COLOR_BGR2RGB), np.uint8), _WIDTH_PX)
     poses = soft_poses(entry["annotations"], str(folder)).converted(COCO17)
     return draw_poses(canvas, poses, size_hw, min_score=0.05)

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 
 from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.files import write_text
 from orpose_core.metrics.pck_interval import FrameCounts, difference_interval
 from orpose_core.models import ModelConfig
 from orpose_core.reports.stage_card import earlier_words, norm_words, shown_words
 from orpose_core.training.depthpose.recipe import gflops
 from orpose_core.training.depthpose.validation import milliseconds
 from orpose_core.training.engine.engine import computes_in_bf16
-from orpose_core.training.engine.run_folder import RunFolder, write_atomically
+from orpose_core.training.engine.run_folder import RunFolder
 
 PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
 
@@ -254,5 +255,5 @@ def write_report(folders: Sequence[Path], out: Path, threads: int = 2) -> str:
     if twice:
         raise ValueError(f"expected each row once, got {', '.join(twice)} more than once")
     text = table(rows, threads)
-    write_atomically(out, text)
+    write_text(out, text)
     return text

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
+from orpose_core.files import write_text
 from orpose_core.models import ModelConfig
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.reports.stage_card import (
@@ -20,7 +21,6 @@ from orpose_core.reports.stage_card import (
 )
 from orpose_core.reports.student_card import student_card
 from orpose_core.training.depthpose.recipe import gflops
-from orpose_core.training.engine.run_folder import write_atomically
 
 LIMITS = """\
 ## Limits
@@ -120,12 +120,12 @@ def write_card(
     """Write the card of a weights file, beside it by default; return where it is."""
     path = out or Path(name_or_path).with_suffix(".md")
     if is_stage_file(name_or_path):
-        write_atomically(path, stage_card(name_or_path))
+        write_text(path, stage_card(name_or_path))
         return path
     checkpoint = load_checkpoint(name_or_path)
     if isinstance(checkpoint.config, StudentConfig):
-        write_atomically(path, student_card(checkpoint, scores))
+        write_text(path, student_card(checkpoint, scores))
         return path
     found = None if real is None else json.loads(real.read_text())
-    write_atomically(path, model_card(checkpoint, found))
+    write_text(path, model_card(checkpoint, found))
     return path

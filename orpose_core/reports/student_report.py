@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.checkpoints.files import load_checkpoint
-from orpose_core.files import read_json
+from orpose_core.files import read_json, write_text
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.reports.stage_card import machine_words
 from orpose_core.reports.student_findings import ABLATION, SCALES, Scores, findings
-from orpose_core.training.engine.run_folder import RunFolder, write_atomically
+from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.training.student.validation import headline
 
 TEACHER, UNDISTILLED, ALL, EXACT = "teacher", "undistilled", "all", "exact"
@@ -137,7 +137,7 @@ def write_student_report(folders: Sequence[Path], out: Path) -> str:
     if odd:
         raise ValueError(f"expected each row of {', '.join(ROWS)} at most once, got {', '.join(odd)}")
     text = report(rows)
-    write_atomically(out, text)
+    write_text(out, text)
     return text
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from orpose_core.files import replacing, write_text
 from orpose_core.reports.teacher_evaluation import TeacherFiles, evaluate_teacher
 from orpose_core.simulation import SPLITS
-from orpose_core.training.engine.run_folder import write_atomically
 from orpose_core.training.stages.frames import frames_of
 
 matplotlib.use("Agg")
@@ -34,7 +34,7 @@ def judge(files: TeacherFiles, folder: Path, split: str, tuning_split: str, fram
     )
     results |= {"split": split, "tuning_split": tuning_split, "tuning_frames": _TUNING_FRAMES}
     path = folder / RESULTS
-    write_atomically(path, json.dumps(results, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(results, indent=2, allow_nan=False) + "\n")
     return path
 
 
@@ -57,7 +57,7 @@ def write_teacher_report(folder: Path, out: Path) -> str:
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw(results, picture)
     text = page(results, f"images/{picture.name}")
-    write_atomically(out, text)
+    write_text(out, text)
     return text
 
 
@@ -246,7 +246,6 @@ def draw(results: dict[str, Any], path: Path) -> None:
     right.set_ylabel("median 2D error, share of the person's size")
     right.set_ylim(bottom=0)
     right.legend(loc="upper right", fontsize=8, title="looks")
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, dpi=110, format="png")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
-    temporary.replace(path)

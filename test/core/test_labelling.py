@@ -13,6 +13,7 @@ from orpose_core.checkpoints.keypoint_networks import random_keypoint_network
 from orpose_core.cli import main
 from orpose_core.data.coco import read_coco
 from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.files import replacing
 from orpose_core.labelling.label_files import read_label_file
 from orpose_core.labelling.labelling import label_recordings
 from orpose_core.labelling.options import LabelOptions
@@ -135,8 +136,12 @@ def test_a_killed_run_comes_out_byte_for_byte(
     # A kill in the midst of writing: half a line, half a picture under its temporary name.
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write('{"recording": 0, "frames": [{"ima')
-    (tmp_path / "images" / ".1.half.png").write_bytes(b"half")
+    half = replacing(tmp_path / "images" / "half.png")
+    half.__enter__().write_bytes(b"half")
+    (tmp_path / "._holiday.png").write_bytes(b"somebody else's")
     label_recordings(sources, teacher, tmp_path, OPTIONS)
+    assert (tmp_path / "._holiday.png").read_bytes() == b"somebody else's"
+    (tmp_path / "._holiday.png").unlink()
     assert _files(tmp_path) == _files(unbroken)
 
 

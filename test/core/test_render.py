@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from orpose_core.files import write_picture
 from orpose_core.render import (
     beside,
     contact_sheet,
@@ -17,7 +18,6 @@ from orpose_core.render import (
     overlay,
     track_color,
     view_3d,
-    write_picture,
     write_video,
 )
 from orpose_core.skeleton import COCO17

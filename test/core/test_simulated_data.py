@@ -115,15 +115,15 @@ def test_several_workers_write_the_same_bytes_and_a_second_run_changes_nothing(r
 
 
 def test_a_run_that_stops_anywhere_resumes_to_the_same_bytes(recording, tmp_path, monkeypatch):
-    real, calls = simulated._write_png, []
+    real, calls = simulated.write_depth, []
 
-    def full_disk(path, image):
+    def full_disk(path, *arguments, **options):
         calls.append(path)
-        if len(calls) == 6:
+        if len(calls) == 3:
             raise OSError(28, "No space left on device", str(path))
-        real(path, image)
+        real(path, *arguments, **options)
 
-    monkeypatch.setattr(simulated, "_write_png", full_disk)
+    monkeypatch.setattr(simulated, "write_depth", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_dataset(CONFIG, FRAMES, tmp_path)
     assert not (tmp_path / "annotations.json").exists()

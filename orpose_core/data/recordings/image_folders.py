@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
-from orpose_core.types import FloatArray, Intrinsics, RgbdFrame
+from orpose_core.files import read_color, read_depth
+from orpose_core.types import Intrinsics, RgbdFrame
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 CAMERA_FILE = "camera_info.json"
@@ -104,7 +102,7 @@ class ImageRecording:
             depth_m = None if pair.depth is None else read_depth(pair.depth)
             rgb = None if pair.color is None else read_color(pair.color)
         except ValueError as error:
-            self.skipped.add(str(main), str(error))
+            self.skipped.add(str(main), str(error).removeprefix(f"{main}: "))
             return None
         if rgb is not None and depth_m is not None and rgb.shape[:2] != depth_m.shape:
             why = f"its partner has another size ({depth_m.shape[::-1]} and {rgb.shape[1::-1]})"
@@ -137,26 +135,6 @@ class ImageRecording:
             else:
                 self._cameras[folder] = self._camera_of(folder.parent)
         return self._cameras[folder]
-
-
-def read_depth(path: Path) -> FloatArray:
-    """Read a 16-bit PNG in millimetres as float32 metres, NaN = no return; ValueError if it is none."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError("expected a 16-bit depth image, got a file that is no image")
-    if image.dtype != np.uint16 or image.ndim != 2:
-        raise ValueError(f"expected one channel of 16 bits, got {image.dtype} of shape {image.shape}")
-    depth_m = image.astype(np.float32) * np.float32(0.001)
-    depth_m[image == 0] = np.nan
-    return depth_m
-
-
-def read_color(path: Path) -> np.ndarray:
-    """Read an image as uint8 (H, W, 3), red first; ValueError says what was expected."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError("expected a color image, got a file that is no image")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_camera(path: Path) -> Intrinsics:

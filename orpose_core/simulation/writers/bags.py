@@ -20,6 +20,7 @@ from orpose_core.data.skeleton_messages import (
     to_skeletons_2d,
     to_skeletons_3d,
 )
+from orpose_core.files import write_text
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.simulation.writers.dataset import Progress, chunked, pool
 from orpose_core.skeleton import BODY24
@@ -68,15 +69,18 @@ def write_bag(
     typestore = get_typestore(Stores.ROS2_JAZZY)
     types = rosbags_types(typestore)
     plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
-    bag = Writer(partial, version=9, storage_plugin=plugin)
-    with bag:
-        recorder = _Recorder(bag, typestore, types)
-        for count, simulated in enumerate(_frames(config, frames, workers), start=1):
-            recorder.write(simulated)
-            if progress is not None:
-                progress(count)
-    _name_files(partial, path.name)
-    partial.replace(path)
+    try:
+        with Writer(partial, version=9, storage_plugin=plugin) as bag:
+            recorder = _Recorder(bag, typestore, types)
+            for count, simulated in enumerate(_frames(config, frames, workers), start=1):
+                recorder.write(simulated)
+                if progress is not None:
+                    progress(count)
+        _name_files(partial, path.name)
+        partial.replace(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return path
 
 
@@ -105,7 +109,7 @@ def _name_files(partial: Path, name: str) -> None:
             new = name + file.name.removeprefix(partial.name)
             text = text.replace(file.name, new)
             file.rename(file.with_name(new))
-    metadata.write_text(text)
+    write_text(metadata, text)
 
 
 def _frames(config: StreamConfig, frames: int, workers: int) -> Iterator[SimulatedFrame]:

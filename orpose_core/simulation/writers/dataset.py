@@ -26,12 +26,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from orpose_core.data.coco import read_json, write_json
-from orpose_core.data.image_messages import millimetres
 from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
+from orpose_core.files import read_json, remove_temporaries, write_depth, write_json, write_picture
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17, MVOR10
 from orpose_core.types import Poses, Visibility, xywh_of_boxes
@@ -39,10 +37,6 @@ from orpose_core.types import Poses, Visibility, xywh_of_boxes
 MANIFEST = "simulation.json"
 ANNOTATIONS = "annotations.json"
 FORMAT_VERSION = 1
-# Noise does not compress: run lengths alone are the fastest and, measured, also the smallest.
-_FASTEST_PNG = [
-    cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
-]  # fmt: skip
 
 Progress = Callable[[int], None]
 """Called with the number of frames that are done."""
@@ -97,6 +91,8 @@ def _claim(config: StreamConfig, frames: int, folder: Path) -> None:
     """Write the manifest, or check that the one there asks for the same recording."""
     wanted = {"format": FORMAT_VERSION, "frames": frames, "config": json.loads(json.dumps(asdict(config)))}
     manifest = folder / MANIFEST
+    if folder.is_dir():
+        remove_temporaries(folder)  # a kill while the manifest was written must not lock this folder
     if manifest.is_file():
         there = read_json(manifest)
         same = {**there, "frames": frames} == wanted
@@ -188,24 +184,10 @@ def _write_frame(config: StreamConfig, index: int, folder: Path) -> None:
     simulated = simulate_frame(config, index)
     frame = simulated.frame
     if frame.rgb is not None:
-        _write_png(folder / _place(config, index, "color"), cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
+        write_picture(folder / _place(config, index, "color"), frame.rgb, fast=True)
     if frame.depth_m is not None:
-        _write_png(folder / _place(config, index, "depth"), millimetres(frame.depth_m))
+        write_depth(folder / _place(config, index, "depth"), frame.depth_m, fast=True)
     write_json(folder / _place(config, index, "truth"), truth_record(config, simulated))
-
-
-def _write_png(path: Path, image: NDArray) -> None:
-    good, data = cv2.imencode(".png", image, _FASTEST_PNG)
-    if not good:
-        raise ValueError(f"{path}: the image could not be encoded as PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data.tobytes())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def truth_record(config: StreamConfig, simulated: SimulatedFrame) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.render import write_picture
+from orpose_core.files import write_picture
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
 from orpose_core.types import FloatArray, Picture, Poses, Visibility

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.coco import read_json
 from orpose_core.data.mvor import cameras_of, mvor_truth
+from orpose_core.files import read_json
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Visibility

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from orpose_core.data.coco import read_json
+from orpose_core.files import read_depth, read_json
 from orpose_core.skeleton import COCO17, SKELETONS, Skeleton
 from orpose_core.training.depthpose.samples import LabelledFrame
 from orpose_core.types import FloatArray, Poses, boxes_of_xywh
@@ -109,12 +108,7 @@ class LabelFile:
 
     def frame(self, image: int) -> LabelledFrame:
         """Read one image; ValueError names the file if it is missing or no 16-bit depth image."""
-        path = self.folder / self.images[image]["file"]
-        raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if raw is None or raw.dtype != np.uint16 or raw.ndim != 2:
-            got = "nothing readable" if raw is None else f"{raw.dtype} of shape {raw.shape}"
-            raise ValueError(f"{path}: expected a 16-bit depth PNG in millimetres, got {got}")
-        depth_m = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
+        depth_m = read_depth(self.folder / self.images[image]["file"])
         kept = [(keypoints, box) for keypoints, box, good in self.people[image] if good]
         ignored = [box for _, box, good in self.people[image] if not good]
         return LabelledFrame(depth_m, self._poses(kept), np.array(ignored, np.float32).reshape(-1, 4))

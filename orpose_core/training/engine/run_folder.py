@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,22 +13,9 @@ from typing import Any
 import torch
 import yaml
 
+from orpose_core.files import replacing, write_text
+
 FORMAT = 1
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader finds the old one or the whole new one, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass
@@ -117,16 +103,8 @@ class RunFolder:
 
     def save(self, state: RunState, tensors: dict[str, Any]) -> None:
         """Write the state to resume from, under a temporary name first."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / f".last.ckpt.{os.getpid()}"
-        try:
-            with temporary.open("wb") as file:
-                torch.save({"format": FORMAT, "state": vars(state), **tensors}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.checkpoint)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self.checkpoint, durable=True) as temporary, temporary.open("wb") as file:
+            torch.save({"format": FORMAT, "state": vars(state), **tensors}, file)
 
     def load(self) -> tuple[RunState, dict[str, Any]]:
         """Read the state to resume from; ValueError if the file is missing, damaged or of another kind."""
@@ -144,8 +122,8 @@ class RunFolder:
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Write ``results.json``."""
-        write_atomically(self.results, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        write_text(self.results, json.dumps(results, indent=2, allow_nan=False) + "\n", durable=True)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.yaml``; it is a config file that the same command reads again."""
-        write_atomically(self.config, yaml.safe_dump(config, sort_keys=False))
+        write_text(self.config, yaml.safe_dump(config, sort_keys=False), durable=True)

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.files import read_json
+from orpose_core.files import read_color, read_json
 from orpose_core.labelling.label_files import pseudo_labels
 from orpose_core.skeleton import BODY24, COCO17, H36M17
 from orpose_core.types import Poses, PseudoLabels, boxes_of_xywh
@@ -161,14 +160,14 @@ class StudentLabelFile:
     def picture(self, number: int) -> NDArray[np.uint8]:
         """Read image ``number``, uint8 (H, W, 3), red first; ValueError names a file that is none."""
         path = self.folder / self.images[number]["file_name"]
-        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        picture = read_color(path)
         height, width = self.size_hw(number)
-        if bgr is None or bgr.shape[:2] != (height, width):
-            got = "nothing readable" if bgr is None else f"{bgr.shape[1]}x{bgr.shape[0]}"
+        if picture.shape[:2] != (height, width):
             raise ValueError(
-                f"{path}: image {self.images[number]['id']}: expected {width}x{height}, got {got}"
+                f"{path}: image {self.images[number]['id']}: expected {width}x{height}, "
+                f"got {picture.shape[1]}x{picture.shape[0]}"
             )
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        return picture
 
 
 def _finite(value: Any) -> bool:

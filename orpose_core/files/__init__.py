@@ -1,0 +1,30 @@
+"""Files read and written with care: damage is named, and files appear whole or not at all."""
+
+from orpose_core.files.atomic import (
+    remove_temporaries,
+    replacing,
+    write_bytes,
+    write_text,
+)
+from orpose_core.files.depth import metres, millimetres, read_depth, write_depth
+from orpose_core.files.images import decode_image, image_size_hw, read_color, write_picture
+from orpose_core.files.json_files import read_json, write_json
+from orpose_core.files.line_log import LineLog
+
+__all__ = [
+    "LineLog",
+    "decode_image",
+    "image_size_hw",
+    "metres",
+    "millimetres",
+    "read_color",
+    "read_depth",
+    "read_json",
+    "remove_temporaries",
+    "replacing",
+    "write_bytes",
+    "write_depth",
+    "write_json",
+    "write_picture",
+    "write_text",
+]
