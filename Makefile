@@ -42,5 +42,5 @@ docs: env
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf .venv docs/_build docs/_generated build install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf .venv docs/_build docs/_generated build dist install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

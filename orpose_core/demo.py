@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from orpose_core.checkpoints.files import UNTRAINED, weights_names
 from orpose_core.data.recordings.recording import RecordedFrame, SkipLog
 from orpose_core.estimation.estimate import Progress, RunOptions, estimate_recording, estimated_frames
 from orpose_core.estimators import PoseEstimator
@@ -17,7 +16,9 @@ from orpose_core.render import Picture, beside, contact_sheet, overlay, view_3d,
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.types import Poses, Visibility
 
-FALLBACK_MODEL = f"{UNTRAINED}depthpose_64x48@0.25/0.125"
+MODEL = "depthpose_64x48"
+"""The weights that the demo takes unless it is told otherwise."""
+
 _CLOSE_M = 0.15
 _SEEN_WELL = 6  # joints in view
 
@@ -53,12 +54,6 @@ class DemoOptions:
         return StreamConfig(
             self.domain, (480, 640), "rgbd", self.seed, frames_per_sequence=self.frames, rate_hz=self.rate_hz
         )
-
-
-def default_model() -> str:
-    """Return the name of shipped depth weights, or of random ones where none are shipped."""
-    shipped = [name for name in weights_names() if name.startswith("depthpose_64x48")]
-    return shipped[0] if shipped else FALLBACK_MODEL
 
 
 class SimulatedRecording:

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.checkpoints.files import weights_names
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.skeleton_messages import from_skeletons, stamp_ns_of
 from orpose_core.estimation.estimate import people_3d
@@ -33,7 +32,6 @@ from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.types import Poses, RgbdFrame
 
 MODEL = "depthpose_64x48"
-UNTRAINED_MODEL = "untrained:depthpose_64x48@0.25"
 CAMERA = "ceiling_1"
 START_LIMIT_S = 60.0
 PLAY_LIMIT_S = 20.0
@@ -387,18 +385,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo from the command line; exit status 1 where a stage gave nothing."""
     parser = argparse.ArgumentParser(prog="python -m orpose_ros.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("demo_output"), help="folder to write into")
-    parser.add_argument("--model", help=f"default: {MODEL} where it is there, else {UNTRAINED_MODEL}")
+    parser.add_argument("--model", default=MODEL, metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument("--frames", type=int, default=80, help="how many (default: 80)")
     parser.add_argument("--rate", type=float, default=8.0, help="frames a second (default: 8)")
     parser.add_argument("--seed", type=int, default=1, help="of the scene")
     args = parser.parse_args(argv)
     if args.frames < 1 or not args.rate > 0:
         parser.error(f"expected frames and rate above 0, got {args.frames} and {args.rate}")
-    model = args.model or (MODEL if MODEL in weights_names() else UNTRAINED_MODEL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the nodes are ended too
     started_s = time.monotonic()
     try:
-        run(args.out, model, args.frames, args.rate, args.seed)
+        run(args.out, args.model, args.frames, args.rate, args.seed)
     except (StageError, ValueError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1

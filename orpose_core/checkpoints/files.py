@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 from orpose_core.files import write_bytes
 from orpose_core.models.builder import AnyConfig, ModelConfig, build_model, config_from_dict, config_of
 from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
+from orpose_core.resources import find_resource, resource_names
 
 SUFFIX = ".safetensors"
 UNTRAINED = "untrained:"
@@ -111,7 +110,7 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
     """Load a network.
 
     Args:
-        name_or_path: a ``.safetensors`` file; a bare name, looked up in :func:`weights_folders`; or
+        name_or_path: a ``.safetensors`` file; a bare name, looked up among :func:`weights_names`; or
             ``"untrained:depthpose_64x48"`` (see :func:`untrained_config`) for random weights, always the
             same.
 
@@ -217,33 +216,20 @@ def _config(path: Path, header: dict[str, str]) -> AnyConfig:
         raise ValueError(f"{path}: its header holds no config of a network: {error}") from None
 
 
-def weights_folders() -> list[Path]:
-    """Where shipped weights may lie: the source checkout, then a pip's and a colcon installation's share."""
-    prefixes = [Path(sys.prefix), *(Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p)]
-    folders = [Path(__file__).resolve().parents[2] / "weights"]
-    folders += [prefix / "share" / "orpose_ros" / "weights" for prefix in prefixes]
-    return [folder for folder in folders if folder.is_dir()]
-
-
 def weights_names() -> list[str]:
     """Names of the weights that are there."""
-    return sorted({f.name.removesuffix(SUFFIX) for d in weights_folders() for f in d.glob(f"*{SUFFIX}")})
+    return resource_names("weights", SUFFIX)
 
 
 def find_weights(name_or_path: str | Path) -> Path:
     """Return the file that a path or a bare name means; ValueError lists the names there are."""
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    bare = path.name == str(name_or_path)
-    for folder in weights_folders() if bare else []:
-        for candidate in (folder / path.name, folder / f"{path.name}{SUFFIX}"):
-            if candidate.is_file():
-                return candidate
-    raise ValueError(
-        f"{name_or_path}: no such file, nor weights of that name; there are "
-        f"{weights_names() or 'none'}, and {UNTRAINED}depthpose_64x48 for random ones"
-    )
+    found = find_resource("weights", name_or_path, SUFFIX)
+    if found is None:
+        raise ValueError(
+            f"{name_or_path}: no such file, nor weights of that name; there are "
+            f"{weights_names() or 'none'}, and {UNTRAINED}depthpose_64x48 for random ones"
+        )
+    return found
 
 
 def untrained_config(name: str) -> ModelConfig:

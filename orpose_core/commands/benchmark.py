@@ -143,12 +143,10 @@ def _add_train(what: argparse._SubParsersAction) -> None:
         what,
         "train",
         "Measure the training of a recipe: images per second, and the share of time spent waiting for data.",
-        "orpose benchmark train --config training/depthpose_64x48_small.yaml --workers 2",
+        "orpose benchmark train --config depthpose_64x48_small --workers 2",
         listed="images/s of a recipe, and the share of time spent waiting for data",
     )
-    parser.add_argument(
-        "--config", default="training/depthpose_64x48_small.yaml", metavar="FILE", help="recipe"
-    )
+    parser.add_argument("--config", default="depthpose_64x48_small", metavar="NAME|FILE", help="recipe")
     parser.add_argument("--steps", type=int, default=30, metavar="N", help="to measure (default: 30)")
     parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch (default: the recipe's)")
     parser.add_argument("--workers", type=int, metavar="N", help="that prepare data (default: the recipe's)")

@@ -10,12 +10,12 @@ from orpose_core.commands.parsers import command_parser
 def _run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from orpose_core.demo import DemoOptions, default_model, run_demo
+    from orpose_core.demo import MODEL, DemoOptions, run_demo
     from orpose_core.estimators import EstimatorConfig, load_estimator
 
     options = DemoOptions(args.domain, args.seconds, args.rate, args.seed)
     config = EstimatorConfig(device=args.device, threads=args.threads)
-    estimator = load_estimator(args.model or default_model(), config)
+    estimator = load_estimator(args.model or MODEL, config)
     with tqdm(total=options.frames, unit=" frames", disable=args.quiet) as bar:
         lines = run_demo(estimator, args.out, options, lambda _: bar.update(1))
     print("\n".join(lines))

@@ -9,9 +9,11 @@ from orpose_core.commands.parsers import command_parser
 
 
 def _run(args: argparse.Namespace) -> int:
+    from orpose_core.resources import find_recipe
     from orpose_core.training.experiment import run_experiment
 
-    run_experiment(args.experiment, args.out or Path("runs") / args.experiment.stem, args.only, args.jobs)
+    path = find_recipe(args.experiment)
+    run_experiment(path, args.out or Path("runs") / path.stem, args.only, args.jobs)
     return 0
 
 
@@ -22,9 +24,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "experiment",
         "Carry out the steps of an experiment file: trainings, and any other orpose command. Steps that are "
         "finished are skipped, so a killed experiment resumes where it was.",
-        "orpose experiment training/experiment_depthpose_small.yaml --jobs 2",
+        "orpose experiment experiment_depthpose_small --jobs 2",
     )
-    parser.add_argument("experiment", type=Path, metavar="FILE", help="the experiment, YAML")
+    parser.add_argument("experiment", metavar="NAME|FILE", help="the experiment, YAML")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the runs; default: runs/NAME of the file")
     parser.add_argument("--only", nargs="+", default=(), metavar="STEP", help="only these steps")
     parser.add_argument(

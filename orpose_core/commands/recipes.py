@@ -14,6 +14,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from orpose_core.resources import find_recipe
 from orpose_core.training.engine.processor import prepare_processor
 from orpose_core.training.engine.recipe_run import TrainedKind, export_recipe, train_recipe
 from orpose_core.training.engine.run_folder import RunFolder
@@ -39,8 +40,9 @@ class Command:
 def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     """Read the command line of one kind of training.
 
-    ``--config FILE`` gives values, anything after it overrides them (``--optim.lr 0.001``); an unknown key
-    is an error. ``--resume RUN`` reads the run's own config first.
+    ``--config`` names a recipe that comes with orpose, or a file. It gives values, and anything after it
+    overrides them (``--optim.lr 0.001``); an unknown key is an error. ``--resume RUN`` reads the run's own
+    config first.
 
     Raises:
         ValueError: saying which key or value was not understood.
@@ -48,13 +50,13 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     parser = ArgumentParser(
         prog=prog, description=(recipe.__doc__ or "").splitlines()[0], exit_on_error=False
     )
-    parser.add_argument("--config", action="config", help="recipe, YAML")
+    parser.add_argument("--config", action="config", help="recipe: a name or a YAML file")
     parser.add_class_arguments(recipe)
     parser.add_argument("--out", type=str | None, help="folder of the run; default: runs/NAME of the recipe")
     parser.add_argument("--resume", type=str | None, help="folder of a run to resume; its config is read")
     parser.add_argument("--export", type=str | None, help="only write the weights of --resume")
     parser.add_argument("--max-minutes", type=float | None, help="the same as --engine.max_minutes")
-    words = list(argv)
+    words = _with_recipe_found(argv)
     folder = _value_of("--resume", words)
     if folder is not None:
         words = ["--config", str(_config_of(folder)), *words]
@@ -72,6 +74,17 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     out = folder or parsed.out or str(Path("runs") / _name_of(words))
     export = Path(parsed.export) if parsed.export is not None else None
     return Command(recipe(**values), Path(out), folder is not None, export)
+
+
+def _with_recipe_found(argv: Sequence[str]) -> list[str]:
+    """Replace the value of every ``--config`` by the path of the recipe that it means."""
+    words = list(argv)
+    for i, word in enumerate(words):
+        if word == "--config" and i + 1 < len(words):
+            words[i + 1] = str(find_recipe(words[i + 1]))
+        elif word.startswith("--config="):
+            words[i] = f"--config={find_recipe(word.partition('=')[2])}"
+    return words
 
 
 def _value_of(option: str, words: Sequence[str]) -> str | None:

@@ -6,16 +6,15 @@ classes of rclpy do not check, and a NumPy scalar would arrive as garbage.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orpose_core.resources import resource_folders
 from orpose_core.skeleton import SKELETONS, Skeleton, by_name
 from orpose_core.types import FloatArray, Poses, Source3D, Visibility
 
@@ -104,10 +103,10 @@ def rosbags_types(typestore: Any) -> MessageTypes:
 
 
 def message_definitions() -> dict[str, str]:
-    """Return the text of our message files by full name, from the checkout or the installed share folder.
+    """Return the text of our message files by full name, from the checkout or the installation.
 
     Raises:
-        ValueError: they are in neither; the message names the folders.
+        ValueError: the installation lacks them.
     """
     return dict(_read_definitions())
 
@@ -125,19 +124,10 @@ def register_messages(typestore: Any) -> None:
 
 @lru_cache(maxsize=1)
 def _read_definitions() -> tuple[tuple[str, str], ...]:
-    here = Path(__file__).resolve()
-    prefixes = [
-        *here.parents,
-        *map(Path, filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))),
-    ]
-    folders = [here.parents[2] / "msg", *(p / "share" / PACKAGE / "msg" for p in prefixes)]
-    for folder in folders:
+    for folder in resource_folders("msg"):
         if all((folder / f"{name}.msg").is_file() for name in MESSAGES):
             return tuple((f"{PACKAGE}/msg/{name}", (folder / f"{name}.msg").read_text()) for name in MESSAGES)
-    raise ValueError(
-        f"the message files of {PACKAGE} were found neither in {folders[0]} nor in share/{PACKAGE}/msg of an "
-        "installation (AMENT_PREFIX_PATH)"
-    )
+    raise ValueError(f"the message files of {PACKAGE} are missing from this installation; install it again")
 
 
 def to_skeletons_2d(

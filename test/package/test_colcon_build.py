@@ -28,6 +28,16 @@ assert deserialize_message(serialize_message(array), Skeleton2DArray) == array
 install = os.environ["INSTALL"]
 for module in (sys.modules["orpose_ros.msg"], orpose_ros.pose_node, orpose_core.types):
     assert module.__file__.startswith(install), module.__file__
+from orpose_core.checkpoints.files import find_weights
+from orpose_core.data.skeleton_messages import message_definitions
+from orpose_core.resources import find_recipe, resource_folders
+for file in (find_weights("depthpose_64x48"), find_recipe("depthpose_64x48_small")):
+    assert str(file).startswith(install), file
+assert len(message_definitions()) == 8
+for kind in ("weights", "training", "msg", "config", "rviz"):
+    assert resource_folders(kind) and str(resource_folders(kind)[0]).startswith(install), kind
+os.environ["AMENT_PREFIX_PATH"] = ""
+assert resource_folders("weights") and str(find_weights("depthpose_64x48")).startswith(install)
 """
 
 

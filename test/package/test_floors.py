@@ -33,7 +33,7 @@ FLOORS = (
     ("image_ops",),
     ("types",),
     ("skeleton",),
-    ("files",),
+    ("files", "resources"),
     ("models",),
 )
 HEIGHT = {part: len(FLOORS) - i for i, floor in enumerate(FLOORS) for part in floor}

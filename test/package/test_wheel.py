@@ -1,16 +1,29 @@
-"""`pip install .` gives the `orpose` command and the core, and needs no ROS."""
+"""The wheel, outside the checkout and without ROS: the command, the core and the files that they need."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+CARRIED = {
+    "weights": (".safetensors", ".md"),
+    "training": (".yaml",),
+    "msg": (".msg",),
+    "config": (".yaml",),
+    "rviz": (".rviz",),
+}
+pytestmark = pytest.mark.timeout(900)
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -34,54 +47,124 @@ for name in names:
 print(len(names))
 """
 
+USE_NAMES = """
+import sys
+import orpose_core
+from orpose_core.data.skeleton_messages import message_definitions
+from orpose_core.estimators import load_estimator
+from orpose_core.resources import find_recipe, resource_folders
+assert orpose_core.__file__.startswith(sys.argv[1]), orpose_core.__file__
+assert load_estimator("depthpose_64x48").info.trained
+assert find_recipe("depthpose_64x48_small").is_file()
+assert len(message_definitions()) == 8
+for kind in ("weights", "training", "msg", "config", "rviz"):
+    folders = resource_folders(kind)
+    assert [str(f).startswith(sys.argv[1]) for f in folders] == [True], folders
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where the wheel is installed, and how it is used there."""
+
+    modules: Path
+    python: Path
+    environment: dict[str, str]
+    folder: Path
+
+    def run(self, *words: str | Path) -> str:
+        done = subprocess.run(
+            words, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+def _pip(*words: str | Path) -> None:
+    command: Sequence[str | Path] = (sys.executable, "-m", "pip", "--disable-pip-version-check", *words)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """The unpacked wheel."""
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of a clean copy, in which an earlier build has left a module that is gone now."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    # A clean copy: what lies in a build folder of the checkout must not get into the wheel.
-    source.mkdir()
-    without = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(REPOSITORY / "orpose_core", source / "orpose_core", ignore=without)
-    for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
-        if (REPOSITORY / name).exists():
-            shutil.copy(REPOSITORY / name, source / name)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-    ]
-    built = subprocess.run([*command, "-w", folder, source], capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    (wheel,) = folder.glob("*.whl")
+    ignored = shutil.ignore_patterns(
+        ".*", "build", "dist", "install", "log", "runs", "*_output", "__pycache__", "*.egg-info"
+    )
+    shutil.copytree(REPOSITORY, source, ignore=ignored)
+    stale = source / "build" / "lib" / "orpose_core" / "moved_elsewhere.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("raise RuntimeError('this module is gone')\n")
+    _pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, source)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+def _clean_environment() -> dict[str, str]:
+    dropped = ("PYTHONPATH", "AMENT_PREFIX_PATH", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+@pytest.fixture(scope="module")
+def in_venv(wheel, tmp_path_factory) -> Installation:
+    """The wheel in an environment of its own, which sees the packages of this one but not the checkout."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder / "env", with_pip=False)
+    python = folder / "env" / "bin" / "python"
+    _pip("--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    (modules,) = (folder / "env" / "lib").glob("python3*/site-packages")
+    # Files like __editable__*.pth are read only in an environment's own folder: ours leads to packages alone.
+    borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (modules / "borrowed.pth").write_text("".join(f"{path}\n" for path in sorted(borrowed)))
+    used_from = folder / "elsewhere"
+    used_from.mkdir()
+    return Installation(modules, python, _clean_environment(), used_from)
+
+
+@pytest.fixture(scope="module")
+def in_target(wheel, tmp_path_factory) -> Installation:
+    """The wheel in a folder of `pip install --target`."""
+    folder = tmp_path_factory.mktemp("target")
+    _pip("install", "--quiet", "--no-deps", "--no-index", "--target", folder / "site", wheel)
+    environment = {**_clean_environment(), "PYTHONPATH": str(folder / "site")}
+    return Installation(folder / "site", Path(sys.executable), environment, folder)
+
+
+def test_the_wheel_carries_every_file_that_is_found_by_name(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+        inside = set(archive.namelist())
+    assert "orpose_core/py.typed" in inside
+    assert not [name for name in inside if "moved_elsewhere" in name or name.startswith("orpose_ros")]
+    for kind, endings in CARRIED.items():
+        there = {
+            f"orpose_core/share/{kind}/{f.name}" for f in (REPOSITORY / kind).iterdir() if f.suffix in endings
+        }
+        assert there and there <= inside, sorted(there - inside)
 
 
-def test_the_whole_core_imports_where_there_is_no_ros(installed):
-    first = f"import sys; sys.path.insert(0, {str(installed)!r})\n"
-    done = subprocess.run(
-        [sys.executable, "-c", first + IMPORT_ALL, str(installed)],
-        capture_output=True, text=True, cwd=installed.parent,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_the_whole_core_imports_where_there_is_no_ros(in_venv):
+    counted = in_venv.run(in_venv.python, "-c", IMPORT_ALL, str(in_venv.modules))
     there = [
         p for p in (REPOSITORY / "orpose_core").rglob("*.py") if p.name not in ("__init__.py", "__main__.py")
     ]
-    assert int(done.stdout.split()[-1]) >= len(there), "a module did not get into the wheel"
+    assert int(counted.split()[-1]) >= len(there), "a module did not get into the wheel"
 
 
-def test_the_wheel_has_the_command_and_nothing_of_ros(installed):
-    (points,) = installed.glob("orpose-*.dist-info/entry_points.txt")
-    assert "orpose = orpose_core.cli:main" in points.read_text()
-    assert not (installed / "orpose_ros").exists()
-    helped = subprocess.run([sys.executable, "-m", "orpose_core.cli", "--help"], cwd=installed,
-                            capture_output=True, text=True)  # fmt: skip
-    assert helped.returncode == 0 and "COMMAND" in helped.stdout
+@pytest.mark.parametrize("place", ["in_venv", "in_target"])
+def test_names_lead_to_what_the_wheel_carries(place, request):
+    installed: Installation = request.getfixturevalue(place)
+    installed.run(installed.python, "-c", USE_NAMES, str(installed.modules))
+
+
+def test_the_command_works(in_venv):
+    orpose, folder = in_venv.python.with_name("orpose"), in_venv.folder
+    shown = in_venv.run(orpose, "demo", "--out", "shown", "--seconds", "0.2", "--quiet")
+    assert "NOT TRAINED" not in shown and "estimated with depthpose_64x48" in shown
+    assert (folder / "shown" / "demo.png").is_file()
+    in_venv.run(orpose, "simulate", "--out", "bag", "--format", "mcap", "--frames", "3", "--workers", "1")
+    found = in_venv.run(orpose, "estimate", "bag", "--model", "depthpose_64x48", "--out", "found", "--quiet")
+    assert found.startswith("3 frames"), found
+    assert (folder / "found" / "results.json").is_file()
