@@ -177,10 +177,11 @@ def anyone(dice: Dice, covered: float, cloth: float, carries: bool) -> Person:
         outfit[outfits.GOWN if dice.chance(0.6) else outfits.APRON_ON] = 1.0
         outfit[outfits.SLEEVE] = max(outfit[outfits.SLEEVE], 1.0 if outfit[outfits.GOWN] > 0.5 else 0.2)
     elif dice.chance(0.35):
-        outfit[outfits.JACKET], outfit[outfits.SLEEVE] = dice.between(0.004, 0.05), 1.0
-        outfit[outfits.LOOSE_TOP] = dice.between(0.012, 0.04)
+        outfit[outfits.JACKET], outfit[outfits.SLEEVE] = dice.between(0.010, 0.055), 1.0
+        outfit[outfits.LOOSE_TOP] = dice.between(0.008, 0.022)
     if outfit[outfits.CAP_VOLUME] == 0.0 and dice.chance(0.3):
         outfit[outfits.HAIR_VOLUME] = dice.between(0.014, 0.034)
+    outfit[outfits.LOOSE_TROUSERS] = dice.between(0.006, 0.045)
     outfit[outfits.RELIEF] = dice.between(0.004, 0.030)
     if dice.chance(cloth):
         outfit[outfits.HELD], outfit[outfits.HELD_SIZE] = outfits.HOLDS_CLOTH, dice.between(0.2, 0.7)

@@ -76,8 +76,8 @@ def add_jacket(
     side = thorax[:, 0].copy()
     high = joints[k.THORAX] + applied(thorax, 0.0, -0.010 * h, -0.055 * h)
     hem = joints[k.PELVIS] + applied(pelvis, 0.0, -0.012 * h, -0.045 * h)
-    wide = 0.092 * h * g + outfit[15]
-    cone(store, slot, hem, high, wide, 0.094 * h * g + 0.6 * outfit[15], side, 0.66, coat)
+    wide = 0.096 * h * g + outfit[15]
+    cone(store, slot, hem, high, wide, 0.102 * h * g + 0.7 * outfit[15], side, 0.64, coat)
     for sign in (-1.0, 1.0):
         top = joints[k.THORAX] + applied(thorax, sign * 0.060 * h, 0.042 * h * g, -0.050 * h)
         end = joints[k.PELVIS] + applied(pelvis, sign * 0.075 * h, 0.045 * h * g, -0.060 * h)

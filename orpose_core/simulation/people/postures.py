@@ -33,10 +33,11 @@ _FEET = ((k.LEFT_FOOT, -1.0), (k.RIGHT_FOOT, 1.0))
 
 def _stand(pose: Float64Array, dice: Dice) -> None:
     """Stand with the weight on both legs or on one, the trunk upright or a little bent."""
-    pose[k.HEIGHT] = dice.between(0.95, 0.995)
+    pose[k.HEIGHT] = dice.between(0.97, 0.998)
     pose[k.PITCH], pose[k.ROLL] = dice.near(0.03, 0.06), dice.near(0.0, 0.05)
     pose[k.FLEX], pose[k.SIDE], pose[k.TWIST] = dice.near(0.08, 0.12), dice.near(0, 0.07), dice.near(0, 0.16)
-    width, stagger = dice.between(0.06, 0.34), dice.near(0.0, 0.12)
+    width = dice.between(0.06, 0.20) if dice.chance(0.8) else dice.between(0.20, 0.40)
+    stagger = dice.near(0.0, 0.12)
     for row, sign in _FEET:
         pose[row], pose[row + 1], pose[row + 2] = sign * width, 0.02 + sign * stagger, 0.0
         pose[row + 3], pose[row + 4] = -sign * dice.between(-0.1, 0.6), 0.0

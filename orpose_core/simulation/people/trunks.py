@@ -98,7 +98,7 @@ def add_relief(
     owner: int,
     base: int,
 ) -> None:
-    """What depth shows of front and back: belly, seat, brow and chin, and the toes of larger shoes."""
+    """What depth shows of shape, front and back: sloping shoulders, flanks, belly, seat, brow, chin, shoes."""
     if outfit[18] <= 0.0:
         return
     h, g, out = d[k.STATURE], d[k.GIRTH], outfit[18]
@@ -112,6 +112,17 @@ def add_relief(
         ball(
             store, slot, pelvis, seat, 0.046 * h * g, 0.040 * h * g + 0.5 * out, 0.050 * h,
             tag(owner, base, 4, 7 if gown else 3),
+        )  # fmt: skip
+    thorax, loose = frames[k.THORAX_FRAME], outfit[7]
+    for sign, joint in ((-1.0, k.LEFT_SHOULDER), (1.0, k.RIGHT_SHOULDER)):
+        neck = joints[k.NECK] + applied(thorax, sign * 0.012 * h, -0.012 * h, -0.006 * h)
+        tip = joints[joint] + applied(thorax, -sign * 0.004 * h, -0.002 * h, 0.002 * h)
+        cone(store, slot, neck, tip, 0.027 * h, 0.026 * h + 0.8 * loose, thorax[:, 1].copy(), 1.0, cloth)
+        armpit = joints[k.THORAX] + applied(thorax, sign * 0.072 * h * g, -0.006 * h, -0.050 * h)
+        flank = joints[k.SPINE] + applied(lumbar, sign * 0.042 * h * g, -0.004 * h, -0.030 * h)
+        cone(
+            store, slot, armpit, flank, 0.036 * h * g + loose, 0.040 * h * g + loose, thorax[:, 0].copy(), 1.1,
+            cloth,
         )  # fmt: skip
     s = d[k.HEAD_SCALE] * h
     skin = tag(owner, base, 1, 0)

@@ -53,7 +53,7 @@ def _within(dice: Dice, ranges: Ranges) -> float:
 
 def _everyday_shell(room: Room, dice: Dice, half: tuple[float, float], height: float) -> None:
     """Add walls that return everything, little, or nothing at all, and lamps."""
-    floor_loss = dice.between(0.0, 0.4) if dice.chance(0.65) else dice.between(0.5, 1.4)
+    floor_loss = dice.between(0.0, 0.2) if dice.chance(0.75) else dice.between(0.3, 1.4)
     wall_loss = dice.pick({"bright": 0.5, "dark": 0.25, "black": 0.25})
     low, high = {"bright": (0.0, 0.3), "dark": (0.4, 1.2), "black": (NO_RETURN, NO_RETURN)}[wall_loss]
     add_shell(room, dice, half, height, floor_loss, dice.between(low, high))
@@ -73,7 +73,7 @@ def _free_places(room: Room, dice: Dice, count: int) -> list[_Place]:
             x, y = r * cos(a), r * sin(a)
             near = any((x - p.x) ** 2 + (y - p.y) ** 2 < apart * apart for p in places)
             if not near and room.is_free(x, y, 0.25):
-                places.append(_Place(x, y, dice.between(0.5, 1.6)))
+                places.append(_Place(x, y, dice.between(0.65, 1.5)))
                 break
     return places
 

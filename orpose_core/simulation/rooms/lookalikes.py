@@ -18,7 +18,7 @@ NO_RETURN = 3.0
 """Absorption of what never gives a depth."""
 
 LOOKALIKES = {
-    "doorway": 0.16, "robot": 0.12, "hanging": 0.13, "monitor": 0.12, "office_chair": 0.14, "clothes": 0.12,
+    "doorway": 0.20, "robot": 0.07, "hanging": 0.13, "monitor": 0.12, "office_chair": 0.14, "clothes": 0.12,
     "rack": 0.08, "pile": 0.08, "stand": 0.05, "ghost": 0.06, "lamp": 0.06,
 }  # fmt: skip
 """Weights of what stands about."""
@@ -45,27 +45,28 @@ def doorway(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
 def robot(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:
     """Add a robot: a base, a body, a head, and arms or none."""
     shell = room.material(some_grey(dice, 0.2, 0.95), dice.between(0.0, 0.5), dice.between(0.1, 0.5))
-    height, wide = dice.between(0.7, 1.7), dice.between(0.13, 0.26)
+    height, wide = dice.between(0.6, 1.5), dice.between(0.10, 0.28)
     room.pillar((x, y, 0.02), dice.between(0.2, 0.33), dice.between(0.15, 0.4), shell)
     if dice.chance(0.5):
         room.rod((x, y, 0.3), (x, y, 0.72 * height), wide, shell, wide * dice.between(0.6, 1.2))
     else:
         room.box((x, y, 0.5 * height), (wide, 0.7 * wide, 0.28 * height), shell, yaw)
     room.rod((x, y, 0.3), (x, y, 0.9 * height), 0.05, shell)
-    head = dice.between(0.08, 0.17)
-    if dice.chance(0.6):
+    head = dice.between(0.08, 0.22)
+    if dice.chance(0.25):
         room.blob((x, y, height), (head, head, head * dice.between(0.7, 1.2)), shell, yaw)
     else:
         room.box((x, y, height), (1.2 * head, 0.7 * head, 0.8 * head), shell, yaw)
     c, s = cos(yaw), sin(yaw)
-    for side in (-1.0, 1.0) if dice.chance(0.7) else ():
+    sides = dice.pick({"none": 0.45, "one": 0.35, "both": 0.2})
+    for side in {"none": (), "one": (1.0,), "both": (-1.0, 1.0)}[sides]:
         px, py = x + side * c * wide, y + side * s * wide
         ahead, out, z = dice.between(-0.1, 0.45), dice.between(0.0, 0.35), 0.72 * height
         ex, ey = px + side * c * out - s * 0.4 * ahead, py + side * s * out + c * 0.4 * ahead
         elbow = (ex, ey, z - dice.between(-0.05, 0.28))
-        room.rod((px, py, z), elbow, 0.055, shell, 0.045)
+        room.rod((px, py, z), elbow, 0.04, shell, 0.03)
         hand = (ex - s * ahead, ey + c * ahead, elbow[2] + dice.between(-0.3, 0.2))
-        room.rod(elbow, hand, 0.045, shell, 0.035)
+        room.rod(elbow, hand, 0.03, shell, 0.03)
 
 
 def hanging_things(room: Room, dice: Dice, x: float, y: float, yaw: float) -> None:

@@ -48,7 +48,7 @@ class Part:
     arms: dict[str, float] = field(default_factory=lambda: _ARMS)
     mixed_arms: float = 0.35
     facing_deg: Ranges = ((1.0, -180.0, 180.0),)
-    off_center: float = 0.75
+    off_center: float = 0.6
     covered: float = 0.35
     cloth: float = 0.05
     bed: float = 0.06
