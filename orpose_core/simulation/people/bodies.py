@@ -10,7 +10,7 @@ from orpose_core.simulation.people import kinematics as k
 from orpose_core.simulation.people.garments import add_garments, add_jacket
 from orpose_core.simulation.people.heads import add_head
 from orpose_core.simulation.people.held import add_held
-from orpose_core.simulation.people.limbs import add_arms, add_legs
+from orpose_core.simulation.people.limbs import add_arms, add_legs, add_shoes
 from orpose_core.simulation.people.outfits import Person
 from orpose_core.simulation.people.trunks import add_relief, add_trunk
 from orpose_core.simulation.sensing.solids import Solids
@@ -40,6 +40,7 @@ def _dress(
     add_garments(store, slot, joints, frames, d, outfit, owner, base)
     add_jacket(store, slot, joints, frames, d, outfit, owner, base)
     add_relief(store, slot, joints, frames, d, outfit, owner, base)
+    add_shoes(store, slot, joints, frames, d, outfit, owner, base)
     add_held(store, slot, joints, frames, d, outfit, base)
     return slot[0]
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import applied
 from orpose_core.simulation.people import kinematics as k
+from orpose_core.simulation.people import outfits as o
 from orpose_core.simulation.people.pieces import cone, sleeve, tag
 
 Float64Array = NDArray[np.float64]
@@ -68,7 +69,7 @@ def add_jacket(
     base: int,
 ) -> None:
     """A jacket that falls straight from the shoulders, open at the front; it hides waist and flanks."""
-    if outfit[15] <= 0.0:
+    if outfit[o.JACKET] <= 0.0:
         return
     h, g = d[k.STATURE], d[k.GIRTH]
     pelvis, thorax = frames[k.PELVIS_FRAME], frames[k.THORAX_FRAME]
@@ -76,10 +77,10 @@ def add_jacket(
     side = thorax[:, 0].copy()
     high = joints[k.THORAX] + applied(thorax, 0.0, -0.010 * h, -0.055 * h)
     hem = joints[k.PELVIS] + applied(pelvis, 0.0, -0.012 * h, -0.045 * h)
-    wide = 0.096 * h * g + outfit[15]
-    cone(store, slot, hem, high, wide, 0.102 * h * g + 0.7 * outfit[15], side, 0.64, coat)
+    wide = 0.096 * h * g + outfit[o.JACKET]
+    cone(store, slot, hem, high, wide, 0.102 * h * g + 0.7 * outfit[o.JACKET], side, 0.64, coat)
     for sign in (-1.0, 1.0):
         top = joints[k.THORAX] + applied(thorax, sign * 0.060 * h, 0.042 * h * g, -0.050 * h)
         end = joints[k.PELVIS] + applied(pelvis, sign * 0.075 * h, 0.045 * h * g, -0.060 * h)
-        r = 0.026 * h + 0.3 * outfit[15]
+        r = 0.026 * h + 0.3 * outfit[o.JACKET]
         cone(store, slot, top, end, r, 1.2 * r, side, 0.5, coat)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import cross, unit
 from orpose_core.simulation.people import kinematics as k
+from orpose_core.simulation.people import outfits as o
 from orpose_core.simulation.people.pieces import put, tag
 
 Float64Array = NDArray[np.float64]
@@ -28,9 +29,9 @@ def add_held(
     base: int,
 ) -> None:
     """Add a box or tray between the hands, or a cloth that hangs from them."""
-    if outfit[16] < 0.5:
+    if outfit[o.HELD] < 0.5:
         return
-    h, size = d[k.STATURE], outfit[17]
+    h, size = d[k.STATURE], outfit[o.HELD_SIZE]
     left = joints[k.LEFT_WRIST_JOINT] + 0.06 * h * frames[k.LEFT_HAND_FRAME][:, 1]
     right = joints[k.RIGHT_WRIST_JOINT] + 0.06 * h * frames[k.RIGHT_HAND_FRAME][:, 1]
     span = right - left
@@ -43,9 +44,9 @@ def add_held(
     y = cross(z, x)
     middle = 0.5 * (left + right)
     thing = tag(_NOBODY, base, 0, 9)
-    if outfit[16] < 1.5:
+    if outfit[o.HELD] < 1.5:
         put(store, slot, 2, middle + 0.3 * size * z, x, y, z, max(0.5 * width, 0.1), 0.7 * size, size, thing)
-    elif outfit[16] < 2.5:
+    elif outfit[o.HELD] < 2.5:
         put(store, slot, 2, middle + 0.2 * size * y, x, y, z, max(0.5 * width, 0.16), size, 0.015, thing)
     else:
         down = np.array([0.0, 0.0, 1.0])

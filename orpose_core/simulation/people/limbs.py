@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import applied, unit
 from orpose_core.simulation.people import kinematics as k
+from orpose_core.simulation.people import outfits as o
 from orpose_core.simulation.people.pieces import cone, tag
 
 Float64Array = NDArray[np.float64]
@@ -180,3 +181,27 @@ def add_legs(
         toes = ankle + applied(foot, 0.0, 0.096 * h, -0.027 * h)
         cone(store, slot, heel, ball, 0.021 * h, 0.024 * h, side, 0.85, shoe)
         cone(store, slot, ball, toes, 0.025 * h, 0.017 * h, side, 0.7, shoe)
+
+
+@njit(cache=True)
+def add_shoes(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    owner: int,
+    base: int,
+) -> None:
+    """Larger shoes, whose toes say where somebody faces."""
+    if outfit[o.RELIEF] <= 0.0:
+        return
+    h, out = d[k.STATURE], outfit[o.RELIEF]
+    for right in (False, True):
+        ankle = joints[k.RIGHT_ANKLE if right else k.LEFT_ANKLE]
+        foot = frames[k.RIGHT_FOOT_FRAME if right else k.LEFT_FOOT_FRAME]
+        heel = ankle + applied(foot, 0.0, 0.010 * h, -0.018 * h)
+        toes = ankle + applied(foot, 0.0, 0.100 * h + 0.3 * out, -0.022 * h)
+        shoe = tag(owner, base, 16 if right else 13, o.SHOES)
+        cone(store, slot, heel, toes, 0.024 * h, 0.022 * h, foot[:, 0].copy(), 0.8, shoe)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import applied
 from orpose_core.simulation.people import kinematics as k
+from orpose_core.simulation.people import outfits as o
 from orpose_core.simulation.people.pieces import ball, cone, sleeve, tag
 
 Float64Array = NDArray[np.float64]
@@ -88,6 +89,29 @@ def add_trunk(
 
 
 @njit(cache=True)
+def add_build(
+    store: tuple,
+    slot: NDArray[np.int64],
+    joints: Float64Array,
+    frames: Float64Array,
+    d: Float64Array,
+    outfit: Float64Array,
+    cloth: NDArray[np.int64],
+) -> None:
+    """Shoulders that slope from the neck, and flanks that run from the armpits to the waist."""
+    h, g, loose = d[k.STATURE], d[k.GIRTH], outfit[o.LOOSE_TOP]
+    thorax, lumbar = frames[k.THORAX_FRAME], frames[k.LUMBAR_FRAME]
+    forward, side = thorax[:, 1].copy(), thorax[:, 0].copy()
+    for sign, joint in ((-1.0, k.LEFT_SHOULDER), (1.0, k.RIGHT_SHOULDER)):
+        neck = joints[k.NECK] + applied(thorax, sign * 0.012 * h, -0.012 * h, -0.006 * h)
+        tip = joints[joint] + applied(thorax, -sign * 0.004 * h, -0.002 * h, 0.002 * h)
+        cone(store, slot, neck, tip, 0.027 * h, 0.026 * h + 0.8 * loose, forward, 1.0, cloth)
+        armpit = joints[k.THORAX] + applied(thorax, sign * 0.072 * h * g, -0.006 * h, -0.050 * h)
+        flank = joints[k.SPINE] + applied(lumbar, sign * 0.042 * h * g, -0.004 * h, -0.030 * h)
+        cone(store, slot, armpit, flank, 0.036 * h * g + loose, 0.040 * h * g + loose, side, 1.1, cloth)
+
+
+@njit(cache=True)
 def add_relief(
     store: tuple,
     slot: NDArray[np.int64],
@@ -98,42 +122,23 @@ def add_relief(
     owner: int,
     base: int,
 ) -> None:
-    """What depth shows of shape, front and back: sloping shoulders, flanks, belly, seat, brow, chin, shoes."""
-    if outfit[18] <= 0.0:
+    """What depth shows of front and back: belly and seat, brow and chin; and the build of the shoulders."""
+    if outfit[o.RELIEF] <= 0.0:
         return
-    h, g, out = d[k.STATURE], d[k.GIRTH], outfit[18]
+    h, g, out = d[k.STATURE], d[k.GIRTH], outfit[o.RELIEF]
     lumbar, pelvis, skull = frames[k.LUMBAR_FRAME], frames[k.PELVIS_FRAME], frames[k.HEAD_FRAME]
-    gown = outfit[4] > 0.5
-    cloth = tag(owner, base, 3, 7 if gown else 2)
+    gown = outfit[o.GOWN] > 0.5
+    cloth = tag(owner, base, 3, o.COAT if gown else o.TOP)
+    add_build(store, slot, joints, frames, d, outfit, cloth)
     belly = joints[k.SPINE] + applied(lumbar, 0.0, 0.030 * h * g + 0.4 * out, -0.020 * h)
     ball(store, slot, lumbar, belly, 0.068 * h * g, 0.022 * h + 0.6 * out, 0.075 * h, cloth)
+    below = tag(owner, base, 4, o.COAT if gown else o.TROUSERS)
     for sign in (-1.0, 1.0):
         seat = joints[k.PELVIS] + applied(pelvis, sign * 0.038 * h, -0.036 * h * g - 0.3 * out, -0.026 * h)
-        ball(
-            store, slot, pelvis, seat, 0.046 * h * g, 0.040 * h * g + 0.5 * out, 0.050 * h,
-            tag(owner, base, 4, 7 if gown else 3),
-        )  # fmt: skip
-    thorax, loose = frames[k.THORAX_FRAME], outfit[7]
-    for sign, joint in ((-1.0, k.LEFT_SHOULDER), (1.0, k.RIGHT_SHOULDER)):
-        neck = joints[k.NECK] + applied(thorax, sign * 0.012 * h, -0.012 * h, -0.006 * h)
-        tip = joints[joint] + applied(thorax, -sign * 0.004 * h, -0.002 * h, 0.002 * h)
-        cone(store, slot, neck, tip, 0.027 * h, 0.026 * h + 0.8 * loose, thorax[:, 1].copy(), 1.0, cloth)
-        armpit = joints[k.THORAX] + applied(thorax, sign * 0.072 * h * g, -0.006 * h, -0.050 * h)
-        flank = joints[k.SPINE] + applied(lumbar, sign * 0.042 * h * g, -0.004 * h, -0.030 * h)
-        cone(
-            store, slot, armpit, flank, 0.036 * h * g + loose, 0.040 * h * g + loose, thorax[:, 0].copy(), 1.1,
-            cloth,
-        )  # fmt: skip
+        ball(store, slot, pelvis, seat, 0.046 * h * g, 0.040 * h * g + 0.5 * out, 0.050 * h, below)
     s = d[k.HEAD_SCALE] * h
-    skin = tag(owner, base, 1, 0)
+    skin = tag(owner, base, 1, o.SKIN)
     brow = joints[k.HEAD] + applied(skull, 0.0, 0.044 * s, 0.020 * s)
     ball(store, slot, skull, brow, 0.030 * s, 0.011 * s, 0.007 * s, skin)
     chin = joints[k.HEAD] + applied(skull, 0.0, 0.046 * s, -0.046 * s)
     ball(store, slot, skull, chin, 0.013 * s, 0.012 * s, 0.010 * s, skin)
-    for right in (False, True):
-        ankle = joints[k.RIGHT_ANKLE if right else k.LEFT_ANKLE]
-        foot = frames[k.RIGHT_FOOT_FRAME if right else k.LEFT_FOOT_FRAME]
-        heel = ankle + applied(foot, 0.0, 0.010 * h, -0.018 * h)
-        toes = ankle + applied(foot, 0.0, 0.100 * h + 0.3 * out, -0.022 * h)
-        shoe = tag(owner, base, 16 if right else 13, 4)
-        cone(store, slot, heel, toes, 0.024 * h, 0.022 * h, foot[:, 0].copy(), 0.8, shoe)
