@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from orpose_core.simulation.people import kinematics as k
+from orpose_core.simulation.people.faces import add_face
 from orpose_core.simulation.people.garments import add_garments, add_jacket
 from orpose_core.simulation.people.heads import add_head
 from orpose_core.simulation.people.held import add_held
@@ -40,6 +41,7 @@ def _dress(
     add_garments(store, slot, joints, frames, d, outfit, owner, base)
     add_jacket(store, slot, joints, frames, d, outfit, owner, base)
     add_relief(store, slot, joints, frames, d, outfit, owner, base)
+    add_face(store, slot, joints, frames, d, outfit, owner, base)
     add_shoes(store, slot, joints, frames, d, outfit, owner, base)
     add_held(store, slot, joints, frames, d, outfit, base)
     return slot[0]

@@ -191,3 +191,11 @@ def anyone(dice: Dice, covered: float, cloth: float, carries: bool) -> Person:
     colors[outfits.APRON] = _cloth_color(dice)
     size[k.HIP_HALF] *= 1.14  # nearer to where annotators of operating rooms click
     return person
+
+
+def anyone_lying(dice: Dice) -> Person:
+    """Draw somebody who lies on a bed: mostly patients, some in their own clothes."""
+    person = patient(dice) if dice.chance(0.7) else passer_by(dice)
+    person.outfit[outfits.RELIEF] = dice.between(0.004, 0.030)
+    person.dimensions[k.HIP_HALF] *= 1.14
+    return person

@@ -19,6 +19,9 @@ Float64Array = NDArray[np.float64]
 # Materials of one person, as offsets into the person's block of the material table.
 SKIN, HAIR, TOP, TROUSERS, SHOES, CAP, MASK, COAT, GLOVES, APRON = range(10)
 PERSON_MATERIALS = 10
+# What a face has beside them, in the domain "anywhere" alone, after the others.
+EYES, LIPS, EDGE = 10, 11, 12
+FACE_MATERIALS = 3
 
 # Rows of a person's outfit.
 HAIR_VOLUME, HAIR_LENGTH, CAP_VOLUME, MASKED, GOWN, APRON_ON, SLEEVE, LOOSE_TOP, LOOSE_TROUSERS, SKIRT = (

@@ -149,6 +149,16 @@ def _actor(dice: Dice, part: Part, place: _Place, camera: Camera, surface_m: flo
     )
 
 
+def _add_face_materials(room: Room, person: Person, dice: Dice) -> None:
+    """Add the materials of eyes, lips, and the edges of mask and cap."""
+    iris = dice.between(0.02, 0.15)
+    r, g, b = person.colors[outfits.SKIN]
+    cap, shade = person.colors[outfits.CAP], dice.between(0.25, 0.7)
+    room.material((iris, 0.8 * iris, 0.7 * iris), 0.2, 0.5)
+    room.material((0.85 * r, 0.55 * g, 0.55 * b))
+    room.material((shade * cap[0], shade * cap[1], shade * cap[2]))
+
+
 def _dressed(room: Room, people: list[Person], dice: Dice) -> tuple[int, ...]:
     """Add everybody's materials: hair and dark cloth that return little or nothing, as real ones do."""
     first = []
@@ -167,6 +177,7 @@ def _dressed(room: Room, people: list[Person], dice: Dice) -> tuple[int, ...]:
             elif i == outfits.SHOES:
                 loss = dice.between(0.0, 1.2)
             room.material((r, g, b), loss, 0.0, 1.0 if i not in (outfits.SKIN, outfits.HAIR) else 0.0)
+        _add_face_materials(room, person, dice)
     return tuple(first)
 
 
@@ -254,7 +265,7 @@ def anywhere_scene(seed: int, sequence: int, part_name: str | None = None, crowd
         _everyday_shell(room, dice, half, max(dice.between(2.4, 4.5), float(eye[2]) + 0.15))
     surface = room.table[3] if room.table else 0.9
     actors = [*lying, *(_actor(dice, part, place, camera, surface) for place in places)]
-    people = [casting.patient(dice) if dice.chance(0.7) else casting.passer_by(dice) for _ in lying]
+    people = [casting.anyone_lying(dice) for _ in lying]
     for actor in actors[len(lying) :]:
         carries = actor.arms is not None and "carry" in actor.arms
         people.append(casting.anyone(dice, part.covered, 0.6 * part.cloth, carries))

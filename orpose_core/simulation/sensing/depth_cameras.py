@@ -72,7 +72,7 @@ def _active_stereo(t: NDArray[np.float64], dice: Dice) -> None:
     t[NEAR_M] = dice.between(0.2, 0.45)
     t[FAR_M], t[FAR_SOFT_M] = dice.between(5.0, 12.0), dice.between(1.0, 4.0)
     t[DARK], t[HOLE_CELL_PX] = dice.between(0.1, 0.6), dice.between(20.0, 90.0)
-    t[GRAZING], t[BLANK] = dice.between(0.0, 0.4), dice.between(0.0, 0.3) if dice.chance(0.5) else 0.0
+    t[GRAZING], t[BLANK] = dice.between(0.0, 0.4), dice.between(0.0, 0.2) if dice.chance(0.5) else 0.0
 
 
 def draw_depth_camera(dice: Dice) -> Sensor:
