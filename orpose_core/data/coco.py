@@ -7,15 +7,13 @@ is x, y, width, height, its pixel i covers [i, i + 1]. Every complaint names the
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.json_columns import column, image_index, name_of, repeated, rows_of
-from orpose_core.files import read_json
+from orpose_core.data.coco_file import CocoFile, coco_file, read_coco_file
 from orpose_core.metrics.people import IndexArray, People, missing
 from orpose_core.skeleton import BODY24, COCO17, MVOR10, Skeleton
 from orpose_core.types import Float64Array, Intrinsics, Poses, boxes_of_xywh
@@ -177,77 +175,45 @@ class CocoTruth:
 
 def read_coco(path: str | os.PathLike) -> CocoTruth:
     """Read a COCO keypoints annotation file (persons alone); ValueError says what is wrong, and where."""
-    return coco_truth(read_json(path), str(path))
+    return truth_of(read_coco_file(path))
 
 
 def coco_truth(content: Any, path: str) -> CocoTruth:
     """Check the content of a COCO annotation file and gather it; ``path`` is for messages."""
-    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
-        got = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path}: expected a COCO file with images, annotations and categories, got {got}")
-    person, skeleton = _person_category(content["categories"], path)
-    images = content["images"]
-    image_ids = column(images, "id", "image", path).astype(np.int64)
-    if len(np.unique(image_ids)) != len(image_ids):
-        raise ValueError(f"{path}: expected every image id once, got {repeated(image_ids)} more than once")
-    annotations = [a for a in content["annotations"] if str(a.get("category_id")) == person]
-    ids = column(annotations, "id", "annotation", path).astype(np.int64)
-    if len(np.unique(ids)) != len(ids):
-        raise ValueError(f"{path}: expected every annotation id once, got {repeated(ids)} more than once")
-    boxes = rows_of(annotations, "bbox", 4, path)
-    negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))
-    if len(negative):
-        where = f"annotation id {ids[negative[0]]}"
-        raise ValueError(
-            f"{path}: {where}: expected a box of positive size, got {boxes[negative[0]].tolist()}"
-        )
-    areas = [a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations]
+    return truth_of(coco_file(content, path))
+
+
+def truth_of(file: CocoFile) -> CocoTruth:
+    """Gather a COCO file as arrays; ValueError names an annotation that is no ground truth."""
+    people = file.people
     return CocoTruth(
-        path,
-        skeleton,
-        image_ids,
-        tuple(str(i.get("file_name", "")) for i in images),
-        tuple((int(i.get("height", 0)), int(i.get("width", 0))) for i in images),
-        ids,
-        image_index(annotations, image_ids, path),
-        _keypoints(annotations, skeleton, path),
-        boxes,
-        np.asarray(areas, np.float64).reshape(-1),
-        np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool),
-        np.array([a.get("person_id", -1) for a in annotations], np.int64),
+        file.path,
+        file.skeleton,
+        np.array([image.id for image in file.images], np.int64),
+        tuple(image.file_name for image in file.images),
+        tuple((image.height, image.width) for image in file.images),
+        np.array([person.id for person in people], np.int64),
+        np.array([person.image for person in people], np.int64),
+        _keypoints(file),
+        np.array([person.bbox for person in people], np.float64).reshape(-1, 4),
+        np.array([person.area for person in people], np.float64),
+        np.array([person.crowd for person in people], bool),
+        np.array([person.person_id for person in people], np.int64),
     )
 
 
-def _person_category(categories: Any, path: str) -> tuple[str, Skeleton]:
-    """Return the id (as text: MVOR writes it so) and the skeleton of the category "person"."""
-    person = next((c for c in categories if c.get("name") == "person"), None)
-    if person is None:
-        raise ValueError(
-            f"{path}: expected a category named person, got {[c.get('name') for c in categories]}"
-        )
-    joints = tuple(str(j) for j in person.get("keypoints", COCO17.joints))
-    for skeleton in FILE_SKELETONS:
-        if joints == skeleton.joints:
-            return str(person["id"]), skeleton
-    known = [s.name for s in FILE_SKELETONS]
-    raise ValueError(f"{path}: expected the joints of one of {known} in category person, got {joints}")
-
-
-def _keypoints(annotations: Sequence[dict[str, Any]], skeleton: Skeleton, path: str) -> Float64Array:
+def _keypoints(file: CocoFile) -> Float64Array:
     """Return float64 (a, n, 3); an annotation without keypoints (a box) has none annotated."""
-    n_values = 3 * len(skeleton)
-    empty = [0.0] * n_values
-    given = [a if a.get("keypoints") else {**a, "keypoints": empty} for a in annotations]
-    keypoints = rows_of(given, "keypoints", n_values, path).reshape(-1, len(skeleton), 3)
-    wrong = np.flatnonzero(~np.isin(keypoints[..., 2], (0, 1, 2)).all(axis=1))
+    n = len(file.skeleton)
+    empty = (0.0,) * (3 * n)
+    values = np.array([p.keypoints or empty for p in file.people], np.float64).reshape(-1, n, 3)
+    wrong = np.flatnonzero(~np.isin(values[..., 2], (0, 1, 2)).all(axis=1))
     if len(wrong):
-        seen = sorted(set(keypoints[wrong[0], :, 2].tolist()))
-        raise ValueError(
-            f"{path}: {name_of(annotations[wrong[0]], 0)}: expected visibilities 0, 1 or 2, got {seen}"
-        )
-    flags = keypoints[..., 2:]
-    xy_px = present(keypoints)
-    return np.concatenate([xy_px, np.where(np.isnan(xy_px[..., :1]), 0.0, flags)], axis=-1)
+        seen = sorted(set(values[wrong[0], :, 2].tolist()))
+        where = file.people[wrong[0]].where
+        raise ValueError(f"{where}: expected visibilities 0, 1 or 2 in 'keypoints', got {seen}")
+    xy_px = present(values)
+    return np.concatenate([xy_px, np.where(np.isnan(xy_px[..., :1]), 0.0, values[..., 2:])], axis=-1)
 
 
 def present(keypoints: Float64Array) -> Float64Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from orpose_core.data.coco import FILE_SKELETONS, present
-from orpose_core.data.json_columns import column, image_index, rows_of
+from orpose_core.data.json_fields import finite_numbers, image_index, rows
 from orpose_core.files import read_json
 from orpose_core.metrics.people import IndexArray, People, missing
 from orpose_core.skeleton import COCO17
@@ -48,14 +48,17 @@ def result_people(results: Sequence[dict[str, Any]], image_ids: IndexArray, path
         path: for messages.
     """
     key = "coco_keypoints" if results and "coco_keypoints" in results[0] else "keypoints"
-    n_values = len(results[0].get(key, ())) if results else 3 * len(COCO17)
+    n_values = len(results[0].get(key) or ()) if results else 3 * len(COCO17)
     skeleton = next((s for s in FILE_SKELETONS if 3 * len(s) == n_values), None)
     if skeleton is None:
         wanted = ", ".join(f"{3 * len(s)} ({s.name})" for s in FILE_SKELETONS)
         raise ValueError(f"{path}: detection 0: expected {wanted} numbers in {key!r}, got {n_values}")
-    keypoints = rows_of(results, key, n_values, path, kind="detection").reshape(-1, len(skeleton), 3)
-    scores = column(results, "score", "detection", path)
-    return People(skeleton, image_index(results, image_ids, path), present(keypoints), scores)
+    where = _places(results, path)
+    keypoints = rows(results, key, n_values, where).reshape(-1, len(skeleton), 3)
+    pairs = zip(results, where, strict=True)
+    scores = [finite_numbers([result["score"]], "score", place)[0] for result, place in pairs]
+    index = image_index(results, image_ids, where)
+    return People(skeleton, index, present(keypoints), np.array(scores, np.float64))
 
 
 def result_poses(results: Sequence[dict[str, Any]], image_ids: IndexArray, path: str) -> list[Poses]:
@@ -72,7 +75,8 @@ def result_poses(results: Sequence[dict[str, Any]], image_ids: IndexArray, path:
     boxes = people.extents_px()
     for k, r in enumerate(results):
         if r.get("bbox"):
-            boxes[k] = boxes_of_xywh(np.asarray(r["bbox"], np.float64).reshape(1, 4))[0]
+            box = finite_numbers(r["bbox"], "bbox", f"{path}: detection {k}", (4,))
+            boxes[k] = boxes_of_xywh(np.array([box]))[0]
     root, cam = (_points(results, name, n, path) for name in ("xyz_root_m", "xyz_cam_m"))
 
     def person_rows(rows: IndexArray) -> Poses:
@@ -122,6 +126,10 @@ def _points(results: Sequence[dict[str, Any]], key: str, n: int, path: str) -> F
     """Return float64 (d, n, 3), NaN = unknown, or None where no detection has ``key``."""
     if not any(key in r for r in results):
         return None
-    unknown = [None] * (3 * n)
-    filled = [{**r, key: [np.nan if v is None else v for v in r.get(key, unknown)]} for r in results]
-    return rows_of(filled, key, 3 * n, path, kind="detection").reshape(-1, n, 3)
+    unknown = {key: [None] * (3 * n)}
+    filled = [unknown | result for result in results]
+    return rows(filled, key, 3 * n, _places(results, path), unknown=True).reshape(-1, n, 3)
+
+
+def _places(results: Sequence[dict[str, Any]], path: str) -> list[str]:
+    return [f"{path}: detection {k}" for k in range(len(results))]

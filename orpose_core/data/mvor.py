@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.coco import CocoTruth, Joints3D, coco_truth
-from orpose_core.files import read_color, read_depth, read_json
+from orpose_core.data.coco import CocoTruth, Joints3D, truth_of
+from orpose_core.data.coco_file import CocoFile, CocoImage, coco_file, read_coco_file
+from orpose_core.data.json_fields import finite_numbers, objects, rows, whole_number
+from orpose_core.files import read_color, read_depth
 from orpose_core.geometry import project, transform_points
 from orpose_core.metrics.people import People, mean_or_nan
 from orpose_core.skeleton import MVOR10
@@ -63,26 +65,28 @@ def read_mvor(path: str | os.PathLike) -> CocoTruth:
     Raises:
         ValueError: naming the file and the annotation, and what was expected there.
     """
-    return mvor_truth(read_json(path), str(path))
+    return _mvor_truth(read_coco_file(path))
 
 
 def mvor_truth(content: Any, path: str) -> CocoTruth:
     """Check the content of an annotation file and gather it; ``path`` is for messages."""
-    truth = coco_truth(content, path)
-    images = content["images"]
+    return _mvor_truth(coco_file(content, path))
+
+
+def _mvor_truth(file: CocoFile) -> CocoTruth:
+    truth, content, path = truth_of(file), file.content, file.path
     if "cameras_info" in content:
         cameras = cameras_of(content, path)
-        which = [_camera_number(image, path, len(cameras)) - 1 for image in images]
+        which = [_camera_number(image, len(cameras)) - 1 for image in file.images]
         truth = replace(truth, intrinsics=tuple(cameras[c].intrinsics for c in which))
         if "annotations3D" in content:
             truth = replace(truth, joints_3d=_mvor_joints(content, truth, cameras, which, path))
-    elif images and all("intrinsics" in image for image in images):
-        truth = replace(truth, intrinsics=tuple(_own_intrinsics(image, path) for image in images))
-    annotations = _annotations_of(content, truth)
-    if annotations and PLUS_3D_KEY in annotations[0]:
-        truth = replace(truth, joints_3d=_plus_joints(annotations, path))
-    if annotations and PLUS_2D_KEY in annotations[0]:
-        truth = replace(truth, pck_people=_plus_people(annotations, truth, path))
+    elif file.images and all("intrinsics" in image.entry for image in file.images):
+        truth = replace(truth, intrinsics=tuple(_own_intrinsics(image) for image in file.images))
+    if file.people and PLUS_3D_KEY in file.people[0].entry:
+        truth = replace(truth, joints_3d=_plus_joints(file))
+    if file.people and PLUS_2D_KEY in file.people[0].entry:
+        truth = replace(truth, pck_people=_plus_people(file, truth))
     return truth
 
 
@@ -165,31 +169,24 @@ def _transform(values: Sequence[float]) -> Float64Array:
     return matrix
 
 
-def _own_intrinsics(image: dict[str, Any], path: str) -> Intrinsics:
+def _own_intrinsics(image: CocoImage) -> Intrinsics:
     """Return the intrinsics that an image of a synthetic recording brings along."""
     try:
-        fx, fy, cx, cy = (float(image["intrinsics"][name]) for name in ("fx", "fy", "cx", "cy"))
-        return Intrinsics(fx, fy, cx, cy, int(image["width"]), int(image["height"]))
+        fx, fy, cx, cy = (float(image.entry["intrinsics"][name]) for name in ("fx", "fy", "cx", "cy"))
+        return Intrinsics(fx, fy, cx, cy, image.width, image.height)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path}: image id {image.get('id')}: expected intrinsics with fx, fy, cx and cy, got {error!r}"
+            f"{image.where}: expected intrinsics with fx, fy, cx and cy, got {error!r}"
         ) from error
 
 
-def _camera_number(image: dict[str, Any], path: str, n_cameras: int) -> int:
+def _camera_number(image: CocoImage, n_cameras: int) -> int:
     """Return 1, 2 or 3: ``cam_id``, else the digits 2 to 4 of the image id (D 00C 00000NNN)."""
-    number = int(image["cam_id"]) if "cam_id" in image else int(str(image["id"])[1:4] or 0)
+    digits = str(image.id)[1:4]
+    number = whole_number(image.entry.get("cam_id", digits or 0), "cam_id", image.where)
     if not 1 <= number <= n_cameras:
-        raise ValueError(
-            f"{path}: image id {image['id']}: expected a camera from 1 to {n_cameras}, got {number}"
-        )
+        raise ValueError(f"{image.where}: expected a camera from 1 to {n_cameras}, got {number}")
     return number
-
-
-def _annotations_of(content: Any, truth: CocoTruth) -> list[dict[str, Any]]:
-    """Return the person annotations, in the order of ``truth``."""
-    wanted = set(truth.annotation_ids.tolist())
-    return [a for a in content["annotations"] if a.get("id") in wanted]
 
 
 def _mvor_joints(
@@ -197,10 +194,12 @@ def _mvor_joints(
 ) -> Joints3D:
     """Bring each 3D person into the frame of every image in which its 2D annotation is."""
     candidates: dict[tuple[int, int], list[Float64Array]] = defaultdict(list)
-    for annotation in content["annotations3D"]:
-        points = _points_in_cam1(annotation, path)
-        for image_id in annotation["image_ids"].split("_"):
-            candidates[int(image_id), annotation["person_id"]].append(points)
+    for k, annotation in enumerate(objects(content["annotations3D"], f"{path}: annotations3D")):
+        where = f"{path}: annotations3D[{k}]"
+        points = _points_in_cam1(annotation, where)
+        person = whole_number(annotation.get("person_id"), "person_id", where)
+        for image_id in str(annotation.get("image_ids")).split("_"):
+            candidates[whole_number(image_id, "image_ids", where), person].append(points)
     xyz = np.full((len(truth.image), len(MVOR10), 3), np.nan)
     seen = np.zeros((len(truth.image), len(MVOR10)), bool)
     for row, (image, person_id) in enumerate(zip(truth.image, truth.person_ids, strict=True)):
@@ -216,45 +215,36 @@ def _mvor_joints(
     return Joints3D(MVOR10, xyz, seen & ~np.isnan(xyz).any(axis=-1))
 
 
-def _points_in_cam1(annotation: dict[str, Any], path: str) -> Float64Array:
+def _points_in_cam1(annotation: Mapping[str, Any], where: str) -> Float64Array:
     """Return float64 (10, 4): X, Y, Z in metres, camera 1, NaN = missing, and v."""
-    values = np.array(annotation.get("keypoints3D", ()), np.float64)
-    if values.shape != (48,) or not np.isfinite(values).all():
-        raise ValueError(
-            f"{path}: annotations3D id {annotation.get('id')}: expected 48 numbers (12 times X, Y, Z, v) as "
-            f"'keypoints3D', got {values.size}"
-        )
-    points = values.reshape(12, 4)[: len(MVOR10)]
+    values = finite_numbers(annotation.get("keypoints3D"), "keypoints3D", where, (48,))  # 12 times X, Y, Z, v
+    points = np.array(values, np.float64).reshape(12, 4)[: len(MVOR10)]
     missing = (points[:, :3] == 0).all(axis=1)
     points[:, :3] = np.where(missing[:, None], np.nan, points[:, :3] / 1000.0)
     return points
 
 
-def _plus_values(annotations: list[dict[str, Any]], key: str, width: int, path: str) -> Float64Array:
+def _plus_values(file: CocoFile, key: str, width: int) -> Float64Array:
     """Return float64 (a, 10, width) of one of MVOR+'s extra keys."""
-    for annotation in annotations:
-        n_values = np.size(annotation.get(key, ()))
-        if n_values != width * len(MVOR10):
-            raise ValueError(
-                f"{path}: annotation id {annotation['id']}: expected {width * len(MVOR10)} numbers "
-                f"as {key!r}, got {n_values}"
-            )
-    values = [np.asarray(a[key], np.float64).reshape(len(MVOR10), width) for a in annotations]
-    return np.stack(values)
+    n = len(MVOR10)
+    entries, where = [p.entry for p in file.people], [p.where for p in file.people]
+    return rows(entries, key, width * n, where).reshape(-1, n, width)
 
 
-def _plus_joints(annotations: list[dict[str, Any]], path: str) -> Joints3D:
-    values = _plus_values(annotations, PLUS_3D_KEY, 4, path)
-    posed = np.array([a.get("person_id", -1) for a in annotations]) != -1
+def _plus_joints(file: CocoFile) -> Joints3D:
+    values = _plus_values(file, PLUS_3D_KEY, 4)
+    posed = np.array([person.person_id for person in file.people]) != -1
     known = (values[..., 3] > 0) & posed[:, None]
     if known.any() and np.nanmedian(np.abs(values[known][:, 2])) > 100:
-        raise ValueError(f"{path}: expected {PLUS_3D_KEY!r} in metres, got values that look like millimetres")
+        raise ValueError(
+            f"{file.path}: expected {PLUS_3D_KEY!r} in metres, got values that look like millimetres"
+        )
     return Joints3D(MVOR10, np.where(known[..., None], values[..., :3], np.nan), values[..., 3] == 2)
 
 
-def _plus_people(annotations: list[dict[str, Any]], truth: CocoTruth, path: str) -> People:
+def _plus_people(file: CocoFile, truth: CocoTruth) -> People:
     """Return MVOR's own 2D poses, which PCK is about; the people that MVOR does not know have no joints."""
-    values = _plus_values(annotations, PLUS_2D_KEY, 3, path)
+    values = _plus_values(file, PLUS_2D_KEY, 3)
     absent = (values[..., :2] == 0).all(axis=-1) | (truth.person_ids == -1)[:, None]
     xy_px = np.where(absent[..., None], np.nan, values[..., :2])
-    return People(MVOR10, truth.image, xy_px, np.ones(len(annotations)))
+    return People(MVOR10, truth.image, xy_px, np.ones(len(values)))

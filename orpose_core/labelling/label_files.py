@@ -14,29 +14,20 @@ are px of the image that ``file_name`` names, integer = pixel centre.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from tempfile import TemporaryFile
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.data.coco import coco_truth
-from orpose_core.files import read_json, replacing
+from orpose_core.data.coco_file import read_coco_file
+from orpose_core.data.coco_writing import write_coco
+from orpose_core.data.json_fields import rows
 from orpose_core.skeleton import BODY24, COCO17, H36M17, Skeleton
 from orpose_core.teacher.teacher import with_lifted
 from orpose_core.types import Poses, PseudoLabels, Visibility, boxes_of_xywh, xywh_of_boxes
 
-CATEGORY = {
-    "id": 1,
-    "name": "person",
-    "supercategory": "person",
-    "keypoints": list(COCO17.joints),
-    "skeleton": [[a + 1, b + 1] for a, b in COCO17.edges],
-}
 _PX_DIGITS, _METRE_DIGITS, _SCORE_DIGITS = 3, 5, 6
 
 
@@ -99,29 +90,8 @@ def write_label_file(
     Returns:
         How many images and people; ids count from 1.
     """
-    images = people = 0
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8") as out,
-        TemporaryFile("w+", encoding="utf-8", dir=temporary.parent) as later,
-    ):
-        out.write('{"info": ' + json.dumps(info, sort_keys=True) + ',\n"images": [')
-        for image, annotations in entries:
-            images += 1
-            out.write(_item({"id": images, **image}, first=images == 1))
-            for annotation in annotations:
-                people += 1
-                ids = {"id": people, "image_id": images}
-                later.write(_item({**ids, **annotation}, first=people == 1))
-        out.write('\n],\n"annotations": [')
-        later.seek(0)
-        shutil.copyfileobj(later, out)
-        out.write('\n],\n"categories": ' + json.dumps([CATEGORY]) + "}\n")
-    return images, people
-
-
-def _item(value: dict[str, Any], first: bool) -> str:
-    return ("\n" if first else ",\n") + json.dumps(value, allow_nan=False)
+    numbered = (({"id": k, **image}, people) for k, (image, people) in enumerate(entries, start=1))
+    return write_coco(path, numbered, info=info)
 
 
 def read_label_file(path: str | os.PathLike) -> list[tuple[str, PseudoLabels]]:
@@ -130,26 +100,19 @@ def read_label_file(path: str | os.PathLike) -> list[tuple[str, PseudoLabels]]:
     Raises:
         ValueError: names the file, the annotation and what is missing or wrong.
     """
-    content = read_json(path)
-    truth = coco_truth(content, str(path))
-    teacher = content.get("info", {}).get("teacher_sha256")
+    file = read_coco_file(path)
+    info = file.content.get("info")
+    teacher = info.get("teacher_sha256") if isinstance(info, dict) else None
     if not isinstance(teacher, str):
         raise ValueError(f"{path}: expected pseudo labels with info.teacher_sha256, got none")
-    by_image: dict[int, list[dict[str, Any]]] = {int(i): [] for i in truth.image_ids}
-    for annotation in content["annotations"]:
-        by_image[int(annotation["image_id"])].append(annotation)
-    return list(_labels(str(path), truth.image_ids.tolist(), truth.file_names, by_image, teacher))
-
-
-def _labels(
-    path: str, ids: Sequence[int], names: Sequence[str], by_image: dict[int, list[dict]], teacher: str
-) -> Iterator[tuple[str, PseudoLabels]]:
-    for image_id, name in zip(ids, names, strict=True):
-        yield name, pseudo_labels(by_image[image_id], image_id, teacher, path)
+    return [
+        (image.file_name, pseudo_labels([p.entry for p in people], image.id, teacher, str(path)))
+        for image, people in zip(file.images, file.people_of_images(), strict=True)
+    ]
 
 
 def pseudo_labels(
-    annotations: Sequence[dict[str, Any]], image_id: int, teacher: str, path: str
+    annotations: Sequence[Mapping[str, Any]], image_id: int, teacher: str, path: str
 ) -> PseudoLabels:
     """Return both sets of one image's annotations, BODY24.
 
@@ -164,29 +127,17 @@ def pseudo_labels(
     return PseudoLabels(soft, hard, image_id, teacher)
 
 
-def _numbers(people: Sequence[dict[str, Any]], key: str, width: int, path: str) -> NDArray[np.float32]:
-    rows = []
-    for annotation in people:
-        values = annotation.get(key)
-        if not isinstance(values, list) or len(values) != width:
-            raise ValueError(
-                f"{path}: annotation id {annotation.get('id')}: expected {width} numbers as {key!r}, "
-                f"got {len(values) if isinstance(values, list) else values!r}"
-            )
-        rows.append([np.nan if v is None else v for v in values])
-    return np.array(rows, np.float32).reshape(len(people), width)
-
-
-def soft_poses(annotations: Sequence[dict[str, Any]], path: str) -> Poses:
+def soft_poses(annotations: Sequence[Mapping[str, Any]], path: str) -> Poses:
     """Return the soft set of one image's annotations, BODY24; ``path`` is for messages."""
     return _poses(annotations, "keypoints_soft", "keypoints3d_soft", path)
 
 
 def _poses(
-    people: Sequence[dict[str, Any]], key: str, key_3d: str, path: str, like: Poses | None = None
+    people: Sequence[Mapping[str, Any]], key: str, key_3d: str, path: str, like: Poses | None = None
 ) -> Poses:
     """Return the people of one image, BODY24; the hard set's confidences are those of ``like``."""
-    values = _numbers(people, key, 3 * len(COCO17), path).reshape(-1, len(COCO17), 3)
+    where = [f"{path}: annotation id {person.get('id')}" for person in people]
+    values = rows(people, key, 3 * len(COCO17), where).reshape(-1, len(COCO17), 3)
     there = values[..., 2] > 0
     scores = values[..., 2] if like is None else like.converted(COCO17).scores
     poses = Poses(
@@ -194,8 +145,9 @@ def _poses(
         np.where(there[..., None], values[..., :2], np.nan).astype(np.float32),
         np.where(there, np.clip(scores, 0, 1), 0).astype(np.float32),
         np.array([a.get("score", 1.0) for a in people], np.float32),
-        boxes_of_xywh(_numbers(people, "bbox", 4, path)),
+        boxes_of_xywh(rows(people, "bbox", 4, where)).astype(np.float32),
     ).converted(BODY24)
     if not people or key_3d not in people[0]:
         return poses
-    return with_lifted(poses, _numbers(people, key_3d, 3 * len(H36M17), path).reshape(-1, len(H36M17), 3))
+    xyz_m = rows(people, key_3d, 3 * len(H36M17), where, unknown=True).astype(np.float32)
+    return with_lifted(poses, xyz_m.reshape(-1, len(H36M17), 3))

@@ -113,7 +113,9 @@ def test_mvor_plus_in_millimetres_is_refused() -> None:
 def test_a_short_extra_key_is_refused_with_its_annotation() -> None:
     content = plus_content()
     content["annotations"][1][PLUS_3D_KEY].pop()
-    with pytest.raises(ValueError, match=r"plus\.json: annotation id 2: expected 40 numbers .*got 39"):
+    with pytest.raises(
+        ValueError, match=r"plus\.json: annotations\[1\] \(id 2\): expected 40 numbers .*got 39"
+    ):
         mvor_truth(content, "plus.json")
 
 
@@ -176,7 +178,7 @@ def test_joints_of_score_zero_with_coordinates_stay() -> None:
         ({"image_id": int(IDS[0]), "score": 0.5, "keypoints": [0.0] * 50}, "51 numbers"),
         ({"image_id": int(IDS[0]), "score": "high", "keypoints": [0.0] * 51}, "score"),
         ({"image_id": int(IDS[0]), "score": float("nan"), "keypoints": [0.0] * 51}, "score"),
-        ({"image_id": int(IDS[0]), "score": 0.5, "keypoints": ["a"] * 51}, "51 numbers"),
+        ({"image_id": int(IDS[0]), "score": 0.5, "keypoints": ["a"] * 51}, "finite numbers as .keypoints."),
     ],
 )
 def test_damaged_detections_are_refused(detection: dict[str, Any], words: str) -> None:

@@ -86,7 +86,7 @@ def test_an_image_of_nobody_is_part_of_a_recording(tmp_path):
     assert poses.xyz_cam_m.shape == (0, 24, 3)
     assert poses.visibility.shape == (0, 24)
     record = truth_record(config, simulate_frame(config, empty))
-    assert simulated._people_of(json.loads(json.dumps(record)), 1) == []
+    assert simulated._people_of(json.loads(json.dumps(record))) == []
 
 
 def test_calibration_in_the_folder_projects_the_3d_joints_onto_the_2d_ones(recording):

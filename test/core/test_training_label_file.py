@@ -77,20 +77,25 @@ def test_broken_label_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=match):
             LabelFile(labels, tmp_path, 0.7, 0.35, 4)
 
-    refused("annotation 0: no image has the id 9", write_folder(tmp_path, [person(9, 5)]))
+    refused(
+        r"annotations\[0\] \(id 1\): expected the id of one of the 3 images .*got 9",
+        write_folder(tmp_path, [person(9, 5)]),
+    )
     short = person(0, 5) | {"keypoints": [1, 2, 3]}
     refused(
-        r"annotation 0: expected a bbox of 4 and 51 keypoint numbers .*got 4 and 3",
+        r"annotations\[0\] \(id 1\): expected 51 numbers as 'keypoints', got 3",
         write_folder(tmp_path, [short]),
     )
     refused("expected finite", write_folder(tmp_path, [person(0, 5) | {"bbox": [float("nan"), 0, 1, 1]}]))
-    refused("annotation 0: expected bbox", write_folder(tmp_path, [{"image_id": 0}]))
-    refused("no skeleton has the joints", write_folder(tmp_path, [], [{"keypoints": ["toe"]}]))
+    refused(
+        r"annotations\[0\] \(id 1\): expected 4 numbers as .bbox.", write_folder(tmp_path, [{"image_id": 0}])
+    )
+    refused("expected the joints of one of", write_folder(tmp_path, [], [{"id": 1, "keypoints": ["toe"]}]))
     labels = write_folder(tmp_path, [person(0, 5)])
     labels.write_text(labels.read_text()[:-20])
     refused(r"labels.json.*damaged", labels)
     labels.write_text("[]")
-    refused("images and annotations", labels)
+    refused("expected a COCO file with images and annotations", labels)
 
     labels = write_folder(tmp_path, [person(0, 5, score=0.1)])
     data = DataConfig(source="folder", folder=tmp_path, labels=labels)

@@ -158,7 +158,7 @@ def test_files_of_the_simulation_are_its_truth(recording: Path) -> None:
     assert file.has_3d and file.teacher == "exact" and len(file) == 4
     for i in range(4):
         frame = simulate_frame(STREAM, i)
-        found, true = file.labels(i), exact_labels(frame.poses, file.images[i]["id"])
+        found, true = file.labels(i), exact_labels(frame.poses, file.images[i].id)
         for name in ("xy_px", "scores", "boxes_px", "xyz_root_m"):
             np.testing.assert_allclose(getattr(found.soft, name), getattr(true.soft, name), atol=1e-4)
         np.testing.assert_array_equal(file.picture(i), frame.frame.rgb)
@@ -242,31 +242,33 @@ def setting(key: str, value: object, place: int | None = None) -> Callable[[dict
         (r"expected finite numbers as 'keypoints', got nan", setting("keypoints", float("nan"), 3)),
         (r"expected finite numbers as 'bbox', got 'x'", setting("bbox", "x", 0)),
         (r"expected 4 numbers as 'bbox', got 3", lambda a: a["bbox"].pop()),
-        (r"expected a box inside the 128x96 image", setting("bbox", 500.0, 0)),
-        (r"expected a box inside the 128x96 image", setting("bbox", 0.0, 2)),
+        (r"expected a 'bbox' inside the 128x96 image", setting("bbox", 500.0, 0)),
+        (r"expected a 'bbox' inside the 128x96 image", setting("bbox", 0.0, 2)),
         (r"expected confidences in \[0, 1\]", setting("keypoints_soft", 1.5, 2)),
-        (r"expected 51 numbers as 'keypoints3d_hard', got str", setting("keypoints3d_hard", "x")),
+        (r"expected 51 numbers as 'keypoints3d_hard', got 'x'", setting("keypoints3d_hard", "x")),
     ],
 )
 def test_broken_labels_are_refused_with_image_and_annotation(
     labelled: tuple[Path, list[PseudoLabels]], what: str, change: Callable
 ) -> None:
-    where = r"damaged\.json: image \d+ \(\d\.png\), annotation 2: "
+    where = r"damaged\.json: annotations\[1\] \(id 2\): "
     with pytest.raises(ValueError, match=where + what):
         StudentLabelFile(damaged(labelled[0], lambda c: change(c["annotations"][1])))
 
 
 def test_broken_files_are_refused(labelled: tuple[Path, list[PseudoLabels]], tmp_path: Path) -> None:
     path = labelled[0]
-    with pytest.raises(ValueError, match=r"image 3: expected a picture at .*gone\.png"):
+    with pytest.raises(ValueError, match=r"images\[2\] \(id 3\): expected a picture at .*gone\.png"):
         StudentLabelFile(damaged(path, lambda c: c["images"][2].__setitem__("file_name", "gone.png")))
-    with pytest.raises(ValueError, match=r"images\[1\]: expected id, file_name, width and height"):
+    with pytest.raises(ValueError, match=r"images\[1\] \(id 2\): expected file_name, width and height"):
         StudentLabelFile(damaged(path, lambda c: c["images"][1].pop("width")))
-    with pytest.raises(ValueError, match="expected annotations of its images"):
+    with pytest.raises(
+        ValueError, match=r"annotations\[0\] \(id 1\): expected the id of one of the \d+ images"
+    ):
         StudentLabelFile(damaged(path, lambda c: c["annotations"][0].__setitem__("image_id", 99)))
     with pytest.raises(ValueError, match="expected images with people, got none"):
         StudentLabelFile(damaged(path, lambda c: c.__setitem__("annotations", [])))
-    with pytest.raises(ValueError, match=r"0\.png: image 1: expected 256x96, got 128x96"):
+    with pytest.raises(ValueError, match=r"images\[0\] \(id 1\): expected .*0\.png of 256x96, got 128x96"):
         StudentLabelFile(damaged(path, lambda c: c["images"][0].__setitem__("width", 256))).picture(0)
     flat = damaged(path, lambda c: [a.pop(k) for a in c["annotations"] for k in ("keypoints3d_soft",)])
     recipe = StudentRecipe(data(flat), model=TINY)

@@ -27,6 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from orpose_core.data.coco_writing import write_coco
 from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
 from orpose_core.files import read_json, remove_temporaries, write_depth, write_json, write_picture
@@ -76,7 +77,9 @@ def write_dataset(
         if progress is not None:
             progress(done + count)
     records = (read_json(folder / _place(config, i, "truth")) for i in range(frames))
-    write_json(folder / ANNOTATIONS, _annotations(config, records))
+    info = {"description": f"synthetic {config.domain} recording, seed {config.seed}", "version": "1.0"}
+    licenses = [{"id": 1, "name": "Apache-2.0"}]
+    write_coco(folder / ANNOTATIONS, _entries(config, records), info=info, licenses=licenses)
     return folder / ANNOTATIONS
 
 
@@ -213,39 +216,28 @@ def truth_record(config: StreamConfig, simulated: SimulatedFrame) -> dict[str, A
     }
 
 
-def _annotations(config: StreamConfig, records: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """Return the content of the annotation file."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+def _entries(
+    config: StreamConfig, records: Iterator[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Yield each image of the annotation file and its people."""
     kind = "depth" if config.modality == "depth" else "color"
     for record in records:
-        images.append(
-            {
-                "id": record["id"],
-                "file_name": _place(config, record["index"], kind).as_posix(),
-                "width": record["width"],
-                "height": record["height"],
-                "cam_id": record["camera"],
-                "day_id": record["room"],
-                "stamp_ns": record["stamp_ns"],
-                "intrinsics": record["intrinsics"],
-                "room_from_camera_m": record["room_from_camera_m"],
-            }
-        )
-        annotations.extend(_people_of(record, first_id=len(annotations) + 1))
-    pairs = [[a + 1, b + 1] for a, b in COCO17.edges]
-    category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": pairs}
-    return {
-        "info": {"description": f"synthetic {config.domain} recording, seed {config.seed}", "version": "1.0"},
-        "licenses": [{"id": 1, "name": "Apache-2.0"}],
-        "categories": [category],
-        "images": images,
-        "annotations": annotations,
-    }
+        image = {
+            "id": record["id"],
+            "file_name": _place(config, record["index"], kind).as_posix(),
+            "width": record["width"],
+            "height": record["height"],
+            "cam_id": record["camera"],
+            "day_id": record["room"],
+            "stamp_ns": record["stamp_ns"],
+            "intrinsics": record["intrinsics"],
+            "room_from_camera_m": record["room_from_camera_m"],
+        }
+        yield image, _people_of(record)
 
 
-def _people_of(record: dict[str, Any], first_id: int) -> list[dict[str, Any]]:
-    """Return COCO annotations of one image; ids count from 1 (an id of 0 never matches in ``COCOeval``)."""
+def _people_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the COCO annotations of one image, without their ids."""
     poses = poses_from_json(record["poses"], f"image {record['id']}")
     if len(poses) == 0:
         return []
@@ -256,8 +248,6 @@ def _people_of(record: dict[str, Any], first_id: int) -> list[dict[str, Any]]:
     xywh = xywh_of_boxes(poses.boxes_px.astype(np.float64))
     return [
         {
-            "id": first_id + m,
-            "image_id": record["id"],
             "category_id": 1,
             "iscrowd": 0,
             "person_id": int(poses.track_ids[m]),

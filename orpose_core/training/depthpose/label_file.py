@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from orpose_core.files import read_depth, read_json
-from orpose_core.skeleton import COCO17, SKELETONS, Skeleton
+from orpose_core.data.coco_file import CocoImage, CocoPerson, read_coco_file
+from orpose_core.files import read_depth
 from orpose_core.training.depthpose.samples import LabelledFrame
 from orpose_core.types import FloatArray, Poses, boxes_of_xywh
 
@@ -19,13 +18,13 @@ PEOPLE_GROUPS = 4
 class LabelFile:
     """A COCO-style label file, checked as it is read.
 
-    ``images`` have ``id``, ``width``, ``height`` and ``depth_file_name`` (else ``file_name``) of a 16-bit
-    PNG in millimetres. ``annotations`` have ``image_id``, ``bbox`` x y width height, and ``keypoints``: x, y
-    and a third value that is the joint's score where the annotation has a ``score``, else COCO's visibility
-    (0 = absent). Joints are those that the first category names, else COCO's 17.
+    ``images`` have ``id`` and ``depth_file_name`` (else ``file_name``) of a 16-bit PNG in millimetres.
+    ``annotations`` have ``image_id``, ``bbox`` x y width height, and ``keypoints``: x, y and a third value
+    that is the joint's score where the annotation has a ``score``, else COCO's visibility (0 = absent).
+    Joints are those that the category of people names, else COCO's 17.
 
     A person below ``person_score``, or with fewer than ``min_joints`` joints above ``joint_score``, or
-    without keypoints, is kept as a box to ignore.
+    without keypoints, is kept as a box to ignore, and so is a crowd.
 
     Raises:
         ValueError: naming the file and the entry, if something is missing or of another shape.
@@ -36,60 +35,25 @@ class LabelFile:
     ) -> None:
         self.path, self.folder = Path(path), Path(folder)
         self.person_score, self.joint_score, self.min_joints = person_score, joint_score, min_joints
-        content = read_json(self.path)
-        if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-            raise ValueError(f"{path}: expected a COCO-style file with images and annotations")
-        self.skeleton = self._skeleton(content.get("categories") or [{}])
-        self.images: list[dict[str, Any]] = [self._image(image) for image in content["images"]]
-        numbers = {image["id"]: i for i, image in enumerate(self.images)}
-        if len(numbers) != len(self.images):
-            raise ValueError(f"{path}: expected every image id once")
-        self.people: list[list[tuple[FloatArray, FloatArray, bool]]] = [[] for _ in self.images]
-        for i, annotation in enumerate(content["annotations"]):
-            number = numbers.get(annotation.get("image_id"))
-            if number is None:
-                raise ValueError(
-                    f"{path}: annotation {i}: no image has the id {annotation.get('image_id')!r}"
-                )
-            self.people[number].append(self._person(i, annotation))
+        file = read_coco_file(self.path)
+        self.skeleton = file.skeleton
+        self._names = [_depth_name(image) for image in file.images]
+        self.people = [[self._person(person) for person in people] for people in file.people_of_images()]
 
-    def _skeleton(self, categories: list[dict[str, Any]]) -> Skeleton:
-        names = tuple(categories[0].get("keypoints", COCO17.joints))
-        for skeleton in SKELETONS.values():
-            if skeleton.joints == names:
-                return skeleton
-        raise ValueError(f"{self.path}: no skeleton has the joints {names}; there are {sorted(SKELETONS)}")
+    def __len__(self) -> int:
+        return len(self._names)
 
-    def _image(self, image: dict[str, Any]) -> dict[str, Any]:
-        name = image.get("depth_file_name", image.get("file_name"))
-        if "id" not in image or not isinstance(name, str):
-            raise ValueError(f"{self.path}: expected images with id and file_name, got {image}")
-        return {"id": image["id"], "file": name}
-
-    def _person(self, i: int, annotation: dict[str, Any]) -> tuple[FloatArray, FloatArray, bool]:
+    def _person(self, person: CocoPerson) -> tuple[FloatArray, FloatArray, bool]:
         """Return keypoints (n, 3) with scores in [0, 1], the box, and whether the person is trained on."""
-        where = f"{self.path}: annotation {i}"
-        try:
-            box = np.asarray(annotation["bbox"], np.float32)
-            keypoints = np.asarray(annotation.get("keypoints") or [0] * 3 * len(self.skeleton), np.float32)
-            score = float(annotation.get("score", 1.0))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{where}: expected bbox, keypoints and score as numbers, got {error}"
-            ) from error
-        if box.shape != (4,) or keypoints.shape != (3 * len(self.skeleton),):
-            raise ValueError(
-                f"{where}: expected a bbox of 4 and {3 * len(self.skeleton)} keypoint numbers "
-                f"({self.skeleton.name}), got {box.size} and {keypoints.size}"
-            )
-        if not (np.isfinite(box).all() and np.isfinite(keypoints).all()):
-            raise ValueError(f"{where}: expected finite numbers")
-        keypoints = keypoints.reshape(-1, 3).copy()
-        if "score" not in annotation:
+        empty = (0.0,) * (3 * len(self.skeleton))
+        keypoints = np.array(person.keypoints or empty, np.float32).reshape(-1, 3)
+        if person.score is None:
             keypoints[:, 2] = keypoints[:, 2] > 0
         keypoints[:, 2] = np.clip(np.where(keypoints[:, 2] > self.joint_score, keypoints[:, 2], 0), 0, 1)
-        good = score >= self.person_score and int((keypoints[:, 2] > 0).sum()) >= self.min_joints
-        return keypoints, boxes_of_xywh(box[None])[0], good
+        enough = int((keypoints[:, 2] > 0).sum()) >= self.min_joints
+        sure = person.score is None or person.score >= self.person_score
+        box = boxes_of_xywh(np.array([person.bbox], np.float32))[0]
+        return keypoints, box, enough and sure and not person.crowd
 
     def people_in(self, image: int) -> int:
         """Return how many people of an image are trained on."""
@@ -97,7 +61,7 @@ class LabelFile:
 
     def with_people(self) -> list[int]:
         """Return the images that have somebody to train on."""
-        return [i for i in range(len(self.images)) if self.people_in(i)]
+        return [i for i in range(len(self)) if self.people_in(i)]
 
     def by_people(self) -> list[list[int]]:
         """Return the images with one, two, three, and four or more people, empty groups left out."""
@@ -107,8 +71,8 @@ class LabelFile:
         return [group for group in groups if group]
 
     def frame(self, image: int) -> LabelledFrame:
-        """Read one image; ValueError names the file if it is missing or no 16-bit depth image."""
-        depth_m = read_depth(self.folder / self.images[image]["file"])
+        """Read one image; ValueError names the file if it is no 16-bit depth image."""
+        depth_m = read_depth(self.folder / self._names[image])
         kept = [(keypoints, box) for keypoints, box, good in self.people[image] if good]
         ignored = [box for _, box, good in self.people[image] if not good]
         return LabelledFrame(depth_m, self._poses(kept), np.array(ignored, np.float32).reshape(-1, 4))
@@ -125,3 +89,10 @@ class LabelFile:
             np.ones(len(people), np.float32),
             np.stack([person[1] for person in people]),
         )
+
+
+def _depth_name(image: CocoImage) -> str:
+    name = image.entry.get("depth_file_name", image.file_name)
+    if not name or not isinstance(name, str):
+        raise ValueError(f"{image.where}: expected the name of a depth image as 'depth_file_name', got none")
+    return name

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.files import read_color, read_json
+from orpose_core.data.coco_file import CocoImage, CocoPerson, read_coco_file
+from orpose_core.data.json_fields import finite_numbers, shown
+from orpose_core.files import read_color
 from orpose_core.labelling.label_files import pseudo_labels
 from orpose_core.skeleton import BODY24, COCO17, H36M17
 from orpose_core.types import Poses, PseudoLabels, boxes_of_xywh
@@ -72,106 +72,82 @@ class StudentLabelFile:
     def __init__(self, path: Path, folder: Path | None = None, empty_images: bool = False) -> None:
         self.path = Path(path)
         self.folder = self.path.parent if folder is None else Path(folder)
-        content = read_json(self.path)
-        if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-            raise ValueError(f"{path}: expected a COCO file with images and annotations")
-        info = content.get("info")
+        file = read_coco_file(self.path)
+        info = file.content.get("info")
         teacher = info.get("teacher_sha256") if isinstance(info, dict) else None
         self.pseudo = isinstance(teacher, str)
         self.teacher = str(teacher) if self.pseudo else EXACT
-        images = [self._image(i, image) for i, image in enumerate(content["images"])]
-        by_id: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in images}
-        if len(by_id) != len(images):
-            raise ValueError(f"{path}: expected every image id once")
-        names = {image["id"]: image for image in images}
-        for annotation in content["annotations"]:
-            image = names.get(annotation.get("image_id") if isinstance(annotation, dict) else None)
-            if image is None:
-                raise ValueError(f"{path}: expected annotations of its images, got {str(annotation)[:80]}")
-            self._check(annotation, image)
-            by_id[image["id"]].append(annotation)
-        self.images = [image for image in images if empty_images or by_id[image["id"]]]
-        self.people = [by_id[image["id"]] for image in self.images]
+        if file.skeleton != COCO17:
+            raise ValueError(f"{path}: expected labels of {COCO17.name}, got {file.skeleton.name}")
+        for image in file.images:
+            if not image.file_name or not image.height or not image.width:
+                raise ValueError(
+                    f"{image.where}: expected file_name, width and height, got {shown(image.entry)}"
+                )
+        for person in file.people:
+            _check(person, file.images[person.image], self.pseudo)
+        people = [[p for p in people if not p.crowd] for people in file.people_of_images()]
+        pairs = [pair for pair in zip(file.images, people, strict=True) if empty_images or pair[1]]
+        self.images = [image for image, _ in pairs]
+        self.people = [[{**person.entry, "bbox": list(person.bbox)} for person in some] for _, some in pairs]
         self.has_3d = all(
             not self.pseudo or "keypoints3d_soft" in person for people in self.people for person in people
         )
         if not self.images:
             raise ValueError(f"{path}: expected images with people, got none")
-        missing = next((i for i in self.images if not (self.folder / i["file_name"]).is_file()), None)
-        if missing:
+        gone = next((image for image in self.images if not (self.folder / image.file_name).is_file()), None)
+        if gone is not None:
             raise ValueError(
-                f"{path}: image {missing['id']}: expected a picture at {self.folder / missing['file_name']}; "
+                f"{gone.where}: expected a picture at {self.folder / gone.file_name}; "
                 "labels made with --keep none have none"
             )
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def _image(self, number: int, image: Any) -> dict[str, Any]:
-        sides = [image.get("width"), image.get("height")] if isinstance(image, dict) else []
-        good = bool(sides) and "id" in image and isinstance(image.get("file_name"), str)
-        if not good or not all(isinstance(side, int) and side > 0 for side in sides):
-            raise ValueError(
-                f"{self.path}: images[{number}]: expected id, file_name, width and height, "
-                f"got {str(image)[:80]}"
-            )
-        return {k: image[k] for k in ("id", "file_name", "width", "height")}
-
-    def _check(self, annotation: Mapping[str, Any], image: Mapping[str, Any]) -> None:
-        """Raise ValueError, naming image and annotation, unless the labels can be learnt from."""
-        where = f"{self.path}: image {image['id']} ({image['file_name']}), annotation {annotation.get('id')}"
-        for key in _REQUIRED[self.pseudo]:
-            if key not in annotation:
-                raise ValueError(f"{where}: expected {key!r}, got none")
-        for key, count in {**_NUMBERS, "bbox": 4}.items():
-            values = annotation.get(key, [] if key == "bbox" else None)
-            if values is None:
-                continue
-            unknown = key.startswith("keypoints3d")  # null = unknown
-            if not isinstance(values, list) or len(values) != count:
-                got = len(values) if isinstance(values, list) else type(values).__name__
-                raise ValueError(f"{where}: expected {count} numbers as {key!r}, got {got}")
-            wrong = [v for v in values if not (_finite(v) or (unknown and v is None))]
-            if wrong:
-                raise ValueError(f"{where}: expected finite numbers as {key!r}, got {wrong[0]!r}")
-        x, y, w, h = annotation["bbox"]
-        least = 1e-6 if self.pseudo else 0.0  # of a distant person in a simulation one column may be seen
-        inside = x < image["width"] and y < image["height"] and x + w > -0.5 and y + h > -0.5
-        if not (min(w, h) >= least and inside):
-            raise ValueError(
-                f"{where}: expected a box inside the {image['width']}x{image['height']} image, "
-                f"got x, y, width, height = {annotation['bbox']}"
-            )
-        confidences = annotation.get("keypoints_soft", [0.0])[2::3]
-        if any(not 0 <= c <= 1 for c in confidences):
-            raise ValueError(f"{where}: expected confidences in [0, 1] in 'keypoints_soft'")
-
     def labels(self, number: int) -> PseudoLabels:
         """Return the labels of image ``number``, px of it, BODY24."""
-        image_id = int(self.images[number]["id"])
+        image_id = self.images[number].id
         if self.pseudo:
             return pseudo_labels(self.people[number], image_id, self.teacher, str(self.path))
         return exact_labels(_true_poses(self.people[number]), image_id)
 
     def size_hw(self, number: int) -> tuple[int, int]:
         """Return (height, width) of image ``number``, px."""
-        return self.images[number]["height"], self.images[number]["width"]
+        return self.images[number].height, self.images[number].width
 
     def picture(self, number: int) -> NDArray[np.uint8]:
         """Read image ``number``, uint8 (H, W, 3), red first; ValueError names a file that is none."""
-        path = self.folder / self.images[number]["file_name"]
-        picture = read_color(path)
+        image = self.images[number]
+        picture = read_color(self.folder / image.file_name)
         height, width = self.size_hw(number)
         if picture.shape[:2] != (height, width):
             raise ValueError(
-                f"{path}: image {self.images[number]['id']}: expected {width}x{height}, "
+                f"{image.where}: expected {image.file_name} of {width}x{height}, "
                 f"got {picture.shape[1]}x{picture.shape[0]}"
             )
         return picture
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _check(person: CocoPerson, image: CocoImage, pseudo: bool) -> None:
+    """Raise ValueError, naming the annotation, unless the labels can be learnt from."""
+    entry, where = person.entry, person.where
+    for key in _REQUIRED[pseudo]:
+        if entry.get(key) is None:
+            raise ValueError(f"{where}: expected {key!r}, got none")
+    for key, count in _NUMBERS.items():
+        if entry.get(key) is not None:
+            finite_numbers(entry[key], key, where, (count,), unknown=key.startswith("keypoints3d"))
+    x, y, w, h = person.bbox
+    least = 1e-6 if pseudo else 0.0  # of a distant person in a simulation one column may be seen
+    inside = x < image.width and y < image.height and x + w > -0.5 and y + h > -0.5
+    if not (min(w, h) >= least and inside):
+        raise ValueError(
+            f"{where}: expected a 'bbox' inside the {image.width}x{image.height} image, "
+            f"got x, y, width, height = {list(person.bbox)}"
+        )
+    if any(not 0 <= c <= 1 for c in entry.get("keypoints_soft", [0.0])[2::3]):
+        raise ValueError(f"{where}: expected confidences in [0, 1] in 'keypoints_soft'")
 
 
 def _true_poses(annotations: list[dict[str, Any]]) -> Poses:
