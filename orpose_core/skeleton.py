@@ -12,7 +12,7 @@ the 10 upper-body joints of MVOR (Srivastav et al. 2018).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -26,17 +26,23 @@ class Skeleton:
     Attributes:
         name: the skeleton's name, as it appears in messages, files and on the command line.
         joints: joint names in index order.
-        edges: limbs as pairs of joint indices. For :data:`OPENPOSE18` their order is the order of the PAFs.
+        edges: limbs as pairs of joint indices; bipartite matching takes them in this order.
         sigmas: one OKS constant per joint (``k_i = 2 sigma_i`` in the COCO keypoint evaluation), as a
             share of the square root of the object's area.
+        paf_channels: for each limb, the two of the part affinity fields' channels with its x and its y
+            component; empty = in the order of the limbs.
     """
 
     name: str
     joints: tuple[str, ...]
     edges: tuple[tuple[int, int], ...]
     sigmas: tuple[float, ...] = field(repr=False)
+    paf_channels: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
+        if not self.paf_channels:
+            in_order = tuple((2 * i, 2 * i + 1) for i in range(len(self.edges)))
+            object.__setattr__(self, "paf_channels", in_order)
         if len(set(self.joints)) != len(self.joints):
             raise ValueError(f"skeleton {self.name}: joint names must differ, got {self.joints}")
         if len(self.sigmas) != len(self.joints):
@@ -46,6 +52,11 @@ class Skeleton:
         for a, b in self.edges:
             if not (0 <= a < len(self.joints) and 0 <= b < len(self.joints)):
                 raise ValueError(f"skeleton {self.name}: edge ({a}, {b}) names a joint that is not there")
+        if sorted(c for both in self.paf_channels for c in both) != list(range(2 * len(self.edges))):
+            raise ValueError(
+                f"skeleton {self.name}: expected each of {2 * len(self.edges)} PAF channels once, "
+                f"got {self.paf_channels}"
+            )
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -137,15 +148,16 @@ _OPENPOSE_PAIRS = (
     ("right_shoulder", "right_ear"), ("left_shoulder", "left_ear"),
 )  # fmt: skip
 
-OPENPOSE18 = _skeleton("openpose18", _OPENPOSE_JOINTS, _OPENPOSE_PAIRS)
-"""The 18 keypoints and 19 limbs of RTPose and DepthPose. The networks add a background map as channel 18."""
-
-OPENPOSE18_PAF_CHANNELS: tuple[tuple[int, int], ...] = (
+# For each limb its x and y channel: mapIdx - 19 of the CVPR 2017 release.
+_OPENPOSE_PAF_CHANNELS = (
     (12, 13), (20, 21), (14, 15), (16, 17), (22, 23), (24, 25), (0, 1), (2, 3), (4, 5), (6, 7), (8, 9),
     (10, 11), (28, 29), (30, 31), (34, 35), (32, 33), (36, 37), (18, 19), (26, 27),
 )  # fmt: skip
-"""For each limb of :data:`OPENPOSE18`, the two of the 38 PAF channels with its x and its y component
-(``mapIdx - 19`` of the CVPR 2017 release)."""
+
+OPENPOSE18 = replace(
+    _skeleton("openpose18", _OPENPOSE_JOINTS, _OPENPOSE_PAIRS), paf_channels=_OPENPOSE_PAF_CHANNELS
+)
+"""The 18 keypoints and 19 limbs of RTPose and DepthPose. The networks add a background map as channel 18."""
 
 _H36M_JOINTS = (
     "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "spine",
@@ -184,6 +196,7 @@ BODY24 = _skeleton("body24", _BODY_JOINTS, _COCO_PAIRS)
 """All joints that any of the other skeletons has; what the synthetic operating room knows of a person."""
 
 SKELETONS: dict[str, Skeleton] = {s.name: s for s in (COCO17, OPENPOSE18, H36M17, MVOR10, BODY24)}
+"""Every skeleton there is; a new one is one more entry (docs/extending.md)."""
 
 
 def by_name(name: str) -> Skeleton:

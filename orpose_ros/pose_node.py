@@ -118,7 +118,7 @@ class PoseNode(SelfStartingNode):
     @property
     def lifts(self) -> bool:
         """Whether the model gives joints relative to the root without any depth."""
-        return self.estimator is not None and self.estimator.info.architecture == "student"
+        return self.estimator is not None and self.estimator.info.lifts
 
     def configure(self) -> None:
         """Load and warm up the model, then make publishers, diagnostics and subscriptions."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.decoding.roi import RoiDecoderConfig
 from orpose_core.estimators import EstimatorConfig
+from orpose_core.skeleton import SKELETONS
 from orpose_core.tracking import OneEuroConfig, TrackerConfig
 from orpose_ros.input_watch import SILENCE_S
 from orpose_ros.parameters import parameter
@@ -16,6 +17,7 @@ _DECODER = PafDecoderConfig()
 _STUDENT = RoiDecoderConfig()
 _TRACKER = TrackerConfig()
 _SMOOTHER = OneEuroConfig()
+_MOST_JOINTS = max(len(skeleton) for skeleton in SKELETONS.values())
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class PoseParameters:
     paf_threshold: float = parameter(
         _DECODER.paf_threshold, "Lowest part affinity of a limb's sample.", low=0.0, high=1.0, live=True
     )
-    min_joints: int = parameter(_DECODER.min_joints, "Fewer joints are no person.", low=1, high=18, live=True)
+    min_joints: int = parameter(
+        _DECODER.min_joints, "Fewest joints of a person.", low=1, high=_MOST_JOINTS, live=True
+    )
     min_mean_score: float = parameter(
         _DECODER.min_mean_score,
         "Lowest mean score of a person's joints and limbs.",

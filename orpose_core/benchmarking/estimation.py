@@ -96,15 +96,15 @@ def _stage_times(estimator: PoseEstimator, repeats: int, batch: int) -> tuple[li
         marks.append(time.perf_counter())
         small = [low_resolution_frame(frame, estimator.info.input_hw) for frame in frames]
         marks.append(time.perf_counter())
-        images = estimator.prepare(small)
+        seen = estimator.prepare(small)
         marks.append(time.perf_counter())
-        answer = estimator.run(images)
+        answer = estimator.run(seen.images)
         if on_gpu:
             torch.cuda.synchronize()  # else the next stage would wait for this one
         marks.append(time.perf_counter())
         found = estimator.decode(answer, small)
         marks.append(time.perf_counter())
-        placed = [estimator.place(poses, frame) for poses, frame in zip(found, small, strict=True)]
+        placed = [estimator.place(*each) for each in zip(found, small, seen.depths_m, strict=True)]
         marks.append(time.perf_counter())
         people = sum(map(len, placed))
         if run >= 2:  # the first ones load compiled code

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from orpose_core.checkpoints.detectron_files import BESIDE_PARAMETERS
-from orpose_core.checkpoints.files import fill_model, save_checkpoint, untrained_student_config
+from orpose_core.checkpoints.files import fill_model, save_checkpoint
+from orpose_core.models import config_named
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.models.student.network import Student
 
@@ -116,8 +117,8 @@ def convert_student(
         raise ValueError(
             f"{source}: a student of ORPose-Color needs the authors' Human3.6M statistics (h36stats.json)"
         )
-    config = untrained_student_config(name)
-    if config.trunk != "resnet50" or config.branches != "soft_hard":
+    config = config_named(name)
+    if not isinstance(config, StudentConfig) or config.trunk != "resnet50" or config.branches != "soft_hard":
         raise ValueError(f"{source}: holds the paper's student; it cannot become {name}")
     model = student_from_orpose_color(tensors, read_h36_statistics(h36_statistics), source, config)
     metadata = {

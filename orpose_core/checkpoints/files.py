@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ from safetensors.torch import save as to_safetensors_bytes
 from torch import Tensor, nn
 
 from orpose_core.files import write_bytes
-from orpose_core.models.builder import AnyConfig, ModelConfig, build_model, config_from_dict, config_of
-from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
+from orpose_core.models import NetworkConfig, build_model, config_from_dict, config_named, config_of
 from orpose_core.resources import find_resource, resource_names
 
 SUFFIX = ".safetensors"
@@ -46,7 +44,7 @@ class Checkpoint:
     """
 
     model: nn.Module
-    config: AnyConfig
+    config: NetworkConfig
     name: str
     sha256: str
     licence: str
@@ -111,8 +109,8 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
 
     Args:
         name_or_path: a ``.safetensors`` file; a bare name, looked up among :func:`weights_names`; or
-            ``"untrained:depthpose_64x48"`` (see :func:`untrained_config`) for random weights, always the
-            same.
+            ``"untrained:depthpose_64x48"`` (see :func:`orpose_core.models.config_named`) for random weights,
+            always the same.
 
     Raises:
         ValueError: an unknown name; a damaged file; a file of another kind; weights that do not fit the
@@ -200,7 +198,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str
     return tensors, header, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _config(path: Path, header: dict[str, str]) -> AnyConfig:
+def _config(path: Path, header: dict[str, str]) -> NetworkConfig:
     """Return the config that the header holds."""
     if header.get("format") != _FORMAT:
         raise ValueError(
@@ -232,53 +230,10 @@ def find_weights(name_or_path: str | Path) -> Path:
     return found
 
 
-def untrained_config(name: str) -> ModelConfig:
-    """Return the config that a name describes.
-
-    The name is ``ARCHITECTURE[_color]_WIDTHxHEIGHT[@WIDTH[/SR_WIDTH]]``: ``depthpose_80x60``,
-    ``rtpose_color_53x40@0.25``, ``depthpose_64x48@0.25/0.125``.
-    """
-    pattern = r"(depthpose|rtpose|sr_rtpose)(_color)?_(\d+)x(\d+)(?:@([0-9.]+)(?:/([0-9.]+))?)?"
-    match = re.fullmatch(pattern, name)
-    if match is None:
-        raise ValueError(
-            f"{name}: expected the name of a network such as depthpose_64x48, rtpose_640x480, "
-            "sr_rtpose_80x60, rtpose_color_53x40, or with its width, depthpose_64x48@0.25"
-        )
-    architecture, color, width_px, height_px, width, sr_width = match.groups()
-    return ModelConfig.from_dict(
-        {
-            "architecture": architecture,
-            "modality": "color" if color else "depth",
-            "input_hw": (int(height_px), int(width_px)),
-            "width": float(width or 1.0),
-            "sr_width": float(sr_width) if sr_width else None,
-        }
-    )
-
-
-def untrained_student_config(name: str) -> StudentConfig:
-    """Return the config that a name describes: ``student[_small][_single][_WIDTHxHEIGHT]``.
-
-    The resolution is that of the image it is meant for: ``student`` and ``student_53x40`` are the paper's
-    12x, ``student_640x480`` its 1x.
-    """
-    match = re.fullmatch(r"student(_small)?(_single)?(?:_(\d+)x(\d+))?", name)
-    if match is None:
-        raise ValueError(
-            f"{name}: expected the name of a student such as student, student_small, student_53x40"
-        )
-    small, single, width_px, height_px = match.groups()
-    config = SMALL_STUDENT if small else StudentConfig()
-    if single:
-        config = replace(config, branches="single")
-    return replace(config, input_hw=(int(height_px), int(width_px))) if width_px else config
-
-
 def _untrained(name: str) -> Checkpoint:
     """Build random weights, the same for the same name."""
     bare = name.removeprefix(UNTRAINED)
-    config = untrained_student_config(bare) if bare.startswith("student") else untrained_config(bare)
+    config = config_named(bare)
     model = build_model(config, seed=0).eval()
     digest = hashlib.sha256()
     for value in model.state_dict().values():

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from orpose_core.checkpoints.files import fill_model, save_checkpoint, untrained_config
-from orpose_core.models.builder import build_model
+from orpose_core.checkpoints.files import fill_model, save_checkpoint
+from orpose_core.models import ModelConfig, build_model, config_named
 from orpose_core.models.depthpose import DepthPose, SrRtPose
 from orpose_core.models.rtpose import PoseEstimation, RTPose
 
@@ -54,7 +54,9 @@ def convert_checkpoint(
         from orpose_core.checkpoints.convert_orpose_color import convert_student
 
         return convert_student(tensors, source, target, name, h36_statistics)
-    config = untrained_config(name)
+    config = config_named(name)
+    if not isinstance(config, ModelConfig):
+        raise ValueError(f"{source}: holds DepthPose or RTPose; it cannot become {name}")
     sha_note = {"converted_from": Path(source).name}
     if "stage1_conv1.weight" in tensors:
         if config.architecture != "depthpose" or config.modality != "depth" or config.width != 1.0:

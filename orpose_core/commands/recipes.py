@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser
 
 from orpose_core.resources import find_recipe
@@ -51,7 +52,6 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
         prog=prog, description=(recipe.__doc__ or "").splitlines()[0], exit_on_error=False
     )
     parser.add_argument("--config", action="config", help="recipe: a name or a YAML file")
-    parser.add_class_arguments(recipe)
     parser.add_argument("--out", type=str | None, help="folder of the run; default: runs/NAME of the recipe")
     parser.add_argument("--resume", type=str | None, help="folder of a run to resume; its config is read")
     parser.add_argument("--export", type=str | None, help="only write the weights of --resume")
@@ -63,6 +63,7 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     minutes = _value_of("--max-minutes", words)
     if minutes is not None:
         words += ["--engine.max_minutes", minutes]
+    parser.add_class_arguments(_for_network(recipe, words))
     try:
         parsed = parser.parse_args(words)
         made = parser.instantiate(parsed)
@@ -95,6 +96,24 @@ def _value_of(option: str, words: Sequence[str]) -> str | None:
         if word.startswith(option + "="):
             return word.partition("=")[2]
     return None
+
+
+def _for_network(recipe: type, words: Sequence[str]) -> type:
+    """Return a recipe whose model has the config of the network that is named, where there are several."""
+    choose = getattr(recipe, "for_network", None)
+    if choose is None:
+        return recipe
+    name = "depthpose"
+    for i, word in enumerate(words):
+        option, _, value = word.partition("=")
+        value = value or (words[i + 1] if i + 1 < len(words) else "")
+        if option == "--model.architecture":
+            name = value
+        elif option == "--config" and Path(value).is_file():
+            content = yaml.safe_load(Path(value).read_text())
+            model = content.get("model") if isinstance(content, dict) else None
+            name = model.get("architecture", name) if isinstance(model, dict) else name
+    return choose(name)
 
 
 def _config_of(folder: str) -> Path:

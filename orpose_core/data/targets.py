@@ -15,11 +15,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.skeleton import OPENPOSE18, OPENPOSE18_PAF_CHANNELS
+from orpose_core.skeleton import OPENPOSE18, Skeleton
 from orpose_core.types import FloatArray, Poses
-
-_EDGES = np.asarray(OPENPOSE18.edges, np.int64)
-_PAF_CHANNELS = np.asarray(OPENPOSE18_PAF_CHANNELS, np.int64)
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,10 @@ class Targets(NamedTuple):
     """The answer for one image.
 
     Attributes:
-        keypoint_maps: float32 (19, h, w) in [0, 1]: per joint the highest Gaussian of all people; last
-            channel 1 minus the highest of all joints.
-        paf_maps: float32 (38, h, w): unit vectors along the limbs, averaged over the people whose limb of
-            this kind covers the cell.
+        keypoint_maps: float32 (n + 1, h, w) in [0, 1], n joints: per joint the highest Gaussian of all
+            people; last channel 1 minus the highest of all joints.
+        paf_maps: float32 (2 l, h, w), l limbs: unit vectors along the limbs, averaged over the people
+            whose limb of this kind covers the cell.
         mask: float32 (h, w): 1 where the answer is known, 0 where people are who have no labels.
     """
 
@@ -64,27 +61,32 @@ def render_targets(
     map_hw: tuple[int, int],
     config: TargetConfig | None = None,
     ignore_boxes_px: NDArray | None = None,
+    skeleton: Skeleton = OPENPOSE18,
 ) -> Targets:
     """Draw the targets of one image.
 
     Args:
-        poses: the labelled people; joints of any skeleton that knows those of OPENPOSE18. An absent joint is
-            not drawn, nor are its limbs. Joints beyond the border are drawn as far as they reach in.
+        poses: the labelled people; joints of any skeleton that knows those of ``skeleton``. An absent joint
+            is not drawn, nor are its limbs. Joints beyond the border are drawn as far as they reach in.
         source_hw: (height, width) of the image that the coordinates of ``poses`` belong to.
         map_hw: (height, width) of the maps.
         config: shapes; None = the defaults.
         ignore_boxes_px: float (k, 4) x1 y1 x2 y2 in source px: regions with people who have no labels.
+        skeleton: joints and limbs of the maps.
     """
     config = config or TargetConfig()
     if min(*source_hw, *map_hw) <= 0:
         raise ValueError(f"render_targets: sizes must be positive, got source {source_hw}, maps {map_hw}")
     height, width = map_hw
     scale = np.array([width / source_hw[1], height / source_hw[0]], np.float32)
-    xy_cells = (poses.converted(OPENPOSE18).xy_px + np.float32(0.5)) * scale - np.float32(0.5)
-    keypoint_maps = np.zeros((len(OPENPOSE18) + 1, height, width), np.float32)
-    paf_maps = np.zeros((2 * len(_EDGES), height, width), np.float32)
+    xy_cells = (poses.converted(skeleton).xy_px + np.float32(0.5)) * scale - np.float32(0.5)
+    keypoint_maps = np.zeros((len(skeleton) + 1, height, width), np.float32)
+    paf_maps = np.zeros((2 * len(skeleton.edges), height, width), np.float32)
     _draw_keypoints(xy_cells, config.keypoint_sigma_cells, keypoint_maps)
-    _draw_limbs(xy_cells, _EDGES, _PAF_CHANNELS, config.limb_width_cells, paf_maps)
+    edges, channels = (
+        np.array(pairs, np.int64).reshape(-1, 2) for pairs in (skeleton.edges, skeleton.paf_channels)
+    )
+    _draw_limbs(xy_cells, edges, channels, config.limb_width_cells, paf_maps)
     mask = np.ones(map_hw, np.float32)
     for box in np.asarray(() if ignore_boxes_px is None else ignore_boxes_px, np.float32).reshape(-1, 4):
         (x1, y1), (x2, y2) = ((box.reshape(2, 2) + 0.5) * scale).tolist()

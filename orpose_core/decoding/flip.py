@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from orpose_core.skeleton import OPENPOSE18, OPENPOSE18_PAF_CHANNELS, Skeleton
+from orpose_core.skeleton import OPENPOSE18, Skeleton
 
 
 def with_mirror(images: Tensor) -> Tensor:
@@ -21,7 +19,7 @@ def keypoint_flip_order(skeleton: Skeleton = OPENPOSE18) -> tuple[int, ...]:
 
 
 def paf_flip_order(
-    skeleton: Skeleton = OPENPOSE18, paf_channels: Sequence[tuple[int, int]] = OPENPOSE18_PAF_CHANNELS
+    skeleton: Skeleton = OPENPOSE18,
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Channel order and signs of mirrored part affinity fields.
 
@@ -29,19 +27,21 @@ def paf_flip_order(
     A limb on the body's own axis, or between a pair of joints, stays where it is.
 
     Args:
-        skeleton: its edges are the limbs.
-        paf_channels: the channels of the x and the y component of each limb.
+        skeleton: whose limbs these are.
 
     Returns:
         ``(order, signs)`` with ``mirrored[c] = signs[c] * original[order[c]]``.
     """
-    order, signs = [0] * (2 * len(paf_channels)), [1.0] * (2 * len(paf_channels))
+    order, signs = [0] * (2 * len(skeleton.edges)), [1.0] * (2 * len(skeleton.edges))
     swapped = skeleton.flip_permutation
-    for (a, b), (x, y) in zip(skeleton.edges, paf_channels, strict=True):
+    for (a, b), (x, y) in zip(skeleton.edges, skeleton.paf_channels, strict=True):
         twin = (swapped[a], swapped[b])
         turned = twin not in skeleton.edges  # the edge is stored from the other end
-        limb = skeleton.edges.index(twin[::-1] if turned else twin)
-        order[x], order[y] = paf_channels[limb]
+        twin = twin[::-1] if turned else twin
+        if twin not in skeleton.edges:
+            raise ValueError(f"skeleton {skeleton.name}: limb ({a}, {b}) has no mirror image among its limbs")
+        limb = skeleton.edges.index(twin)
+        order[x], order[y] = skeleton.paf_channels[limb]
         signs[x], signs[y] = (1.0, -1.0) if turned else (-1.0, 1.0)
     return tuple(order), tuple(signs)
 
@@ -50,17 +50,15 @@ def unmirrored(
     keypoint_maps: Tensor,
     paf_maps: Tensor,
     skeleton: Skeleton = OPENPOSE18,
-    paf_channels: Sequence[tuple[int, int]] = OPENPOSE18_PAF_CHANNELS,
 ) -> tuple[Tensor, Tensor]:
     """Turn the maps of a mirrored image into those of the image; its own inverse.
 
     Args:
-        keypoint_maps: float (B, 19, h, w).
-        paf_maps: float (B, 38, h, w).
+        keypoint_maps: float (B, n + 1, h, w).
+        paf_maps: float (B, 2 l, h, w).
         skeleton: whose maps these are.
-        paf_channels: the channels of the x and the y component of each limb.
     """
-    order, signs = paf_flip_order(skeleton, paf_channels)
+    order, signs = paf_flip_order(skeleton)
     sign = torch.tensor(signs, dtype=paf_maps.dtype, device=paf_maps.device)[:, None, None]
     return (
         keypoint_maps.flip(-1)[:, list(keypoint_flip_order(skeleton))],
@@ -72,18 +70,16 @@ def merged(
     keypoint_maps: Tensor,
     paf_maps: Tensor,
     skeleton: Skeleton = OPENPOSE18,
-    paf_channels: Sequence[tuple[int, int]] = OPENPOSE18_PAF_CHANNELS,
 ) -> tuple[Tensor, Tensor]:
     """Average the maps of :func:`with_mirror`'s batch.
 
     Args:
-        keypoint_maps: float (2B, 19, h, w), the images' maps first, then those of their mirrors.
-        paf_maps: float (2B, 38, h, w), likewise.
+        keypoint_maps: float (2B, n + 1, h, w), the images' maps first, then those of their mirrors.
+        paf_maps: float (2B, 2 l, h, w), likewise.
         skeleton: whose maps these are.
-        paf_channels: the channels of the x and the y component of each limb.
 
     Returns:
-        ``(keypoint_maps, paf_maps)`` of the images, (B, 19, h, w) and (B, 38, h, w).
+        ``(keypoint_maps, paf_maps)`` of the images, (B, n + 1, h, w) and (B, 2 l, h, w).
     """
     if len(keypoint_maps) % 2 or len(keypoint_maps) != len(paf_maps):
         raise ValueError(
@@ -91,5 +87,5 @@ def merged(
             f"{len(keypoint_maps)} and {len(paf_maps)}"
         )
     half = len(keypoint_maps) // 2
-    keypoints, pafs = unmirrored(keypoint_maps[half:], paf_maps[half:], skeleton, paf_channels)
+    keypoints, pafs = unmirrored(keypoint_maps[half:], paf_maps[half:], skeleton)
     return (keypoint_maps[:half] + keypoints) / 2, (paf_maps[:half] + pafs) / 2

@@ -16,11 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.decoding.peaks import PEAK_SCORE, PEAK_VARIANCE, PEAK_X, PEAK_Y, find_peaks
-from orpose_core.skeleton import OPENPOSE18, OPENPOSE18_PAF_CHANNELS
+from orpose_core.skeleton import OPENPOSE18, Skeleton
 from orpose_core.types import FloatArray, Poses
-
-_EDGES = np.asarray(OPENPOSE18.edges, np.int64)
-_PAF_CHANNELS = np.asarray(OPENPOSE18_PAF_CHANNELS, np.int64)
 
 
 @dataclass(frozen=True)
@@ -85,19 +82,21 @@ def decode_paf(
     paf_maps: FloatArray,
     source_hw: tuple[int, int],
     config: PafDecoderConfig | None = None,
+    skeleton: Skeleton = OPENPOSE18,
 ) -> Poses:
     """Find the people in the maps of one image.
 
     Args:
-        keypoint_maps: float32 (19, h, w), the last channel (background) is not used.
-        paf_maps: float32 (38, h, w).
+        keypoint_maps: float32 (n + 1, h, w), n joints; the last channel (background) is not used.
+        paf_maps: float32 (2 l, h, w), l limbs.
         source_hw: (height, width) of the image in whose px the answer is wanted; the maps cover the same
             rectangle.
         config: thresholds; None = the defaults.
+        skeleton: joints and limbs of the maps.
 
     Returns:
-        OPENPOSE18 poses, best first. ``scores`` are the heights of the refined peaks. ``person_scores`` are
-        the sum of the joints' and the limbs' scores over the 18 + 19 that there could be, so in [0, 1]: 1 is
+        The people, best first. ``scores`` are the heights of the refined peaks. ``person_scores`` are the sum
+        of the joints' and the limbs' scores over the n + l that there could be (18 + 19), so in [0, 1]: 1 is
         everything found with certainty. ``boxes_px`` is the extent of the joints found. ``sigma_px`` is what
         the peak's width tells: a network trained with the L2 loss answers the mean of the Gaussians over the
         places where the joint may be, so the variance of the place is the measured variance minus the trained
@@ -107,9 +106,9 @@ def decode_paf(
         ValueError: maps of another type or shape, or with values that are not finite.
     """
     config = config or PafDecoderConfig()
-    height, width = _check_maps(keypoint_maps, paf_maps, source_hw)
+    height, width = _check_maps(keypoint_maps, paf_maps, source_hw, skeleton)
     peaks, counts = find_peaks(
-        keypoint_maps[: len(OPENPOSE18)],
+        keypoint_maps[: len(skeleton)],
         config.keypoint_threshold,
         config.target_sigma_cells,
         config.max_peaks,
@@ -118,28 +117,28 @@ def decode_paf(
         peaks,
         counts,
         paf_maps,
-        _EDGES,
-        _PAF_CHANNELS,
+        np.array(skeleton.edges, np.int64).reshape(-1, 2),
+        np.array(skeleton.paf_channels, np.int64).reshape(-1, 2),
         config.samples,
         config.paf_threshold,
         config.min_sample_share,
     )
     joints_found = (members >= 0).sum(axis=1)
-    person_scores = np.minimum(sums / (len(OPENPOSE18) + len(_EDGES)), 1.0).astype(np.float32)
+    person_scores = np.minimum(sums / (len(skeleton) + len(skeleton.edges)), 1.0).astype(np.float32)
     good = (joints_found >= config.min_joints) & (sums >= config.min_mean_score * joints_found)
     chosen = np.flatnonzero(good & (person_scores >= config.min_person_score))
     chosen = chosen[np.argsort(-person_scores[chosen], kind="stable")][: config.max_people]
     cell_px = np.array([source_hw[1] / width, source_hw[0] / height], np.float32)
-    return _poses(peaks, members[chosen], person_scores[chosen], cell_px, config)
+    return _poses(peaks, members[chosen], person_scores[chosen], cell_px, config, skeleton)
 
 
 def _check_maps(
-    keypoint_maps: FloatArray, paf_maps: FloatArray, source_hw: tuple[int, int]
+    keypoint_maps: FloatArray, paf_maps: FloatArray, source_hw: tuple[int, int], skeleton: Skeleton
 ) -> tuple[int, int]:
     """Return (height, width) of the maps, or raise ValueError."""
     for name, maps, channels in (
-        ("keypoint_maps", keypoint_maps, len(OPENPOSE18) + 1),
-        ("paf_maps", paf_maps, 2 * len(_EDGES)),
+        ("keypoint_maps", keypoint_maps, len(skeleton) + 1),
+        ("paf_maps", paf_maps, 2 * len(skeleton.edges)),
     ):
         if maps.dtype != np.float32 or maps.ndim != 3 or maps.shape[0] != channels:
             raise ValueError(
@@ -162,19 +161,20 @@ def _poses(
     person_scores: FloatArray,
     cell_px: FloatArray,
     config: PafDecoderConfig,
+    skeleton: Skeleton,
 ) -> Poses:
     """Gather the peaks of each person (m, n indices, -1 = absent) into Poses in source px."""
     if not len(members):
-        return Poses.nobody(OPENPOSE18)
+        return Poses.nobody(skeleton)
     absent = members < 0
-    found = peaks[np.arange(len(OPENPOSE18)), members]  # (m, n, 4); the last peak where absent
+    found = peaks[np.arange(len(skeleton)), members]  # (m, n, 4); the last peak where absent
     found[absent] = np.nan
     xy_px = (found[..., [PEAK_X, PEAK_Y]] + np.float32(0.5)) * cell_px - np.float32(0.5)
     spread = np.sqrt(
         np.maximum(found[..., PEAK_VARIANCE] - config.target_sigma_cells**2, config.min_sigma_cells**2)
     )
     return Poses(
-        OPENPOSE18,
+        skeleton,
         xy_px,
         np.where(absent, np.float32(0), found[..., PEAK_SCORE]),
         person_scores,

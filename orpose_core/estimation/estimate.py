@@ -135,7 +135,7 @@ def _shrunk(
     size_hw = options.low_resolution_hw or estimator.info.input_hw
     height, width = frame.size_hw
     if height < size_hw[0] or width < size_hw[1]:
-        if estimator.info.architecture == "student":
+        if estimator.info.enlarges:
             return frame
         why = f"{width}x{height} is less than the {size_hw[1]}x{size_hw[0]} wanted"
         recording.skipped.add(recorded.camera or "images", why, frame.stamp_ns)

@@ -1,6 +1,7 @@
 """What a model is worth on a data set: runs it, scores it, and shows where it fails."""
 
-from orpose_core.evaluation.datasets import DATASETS, EvaluationSet, open_dataset
+from orpose_core.evaluation.datasets import DATASETS, open_dataset
+from orpose_core.evaluation.evaluation_sets import EvaluationSet
 from orpose_core.evaluation.run import evaluate_model
 from orpose_core.evaluation.scores import (
     BENCHMARK,

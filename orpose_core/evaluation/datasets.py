@@ -1,271 +1,79 @@
-"""The data sets that a model can be evaluated on, behind one interface."""
+"""The table of the data sets that a model can be evaluated on."""
 
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-import numpy as np
-
-from orpose_core.data.coco import CocoTruth
-from orpose_core.data.coco_results import poses_as_results
-from orpose_core.data.mvor import image_path, load_frame, read_mvor
-from orpose_core.data.poses_json import poses_from_json, poses_to_json
-from orpose_core.evaluation.scores import (
-    BENCHMARK,
-    PUBLISHED,
-    Evaluation,
-    Protocol,
-    evaluate_results,
-    score_poses,
+from orpose_core.data.mvor import read_mvor
+from orpose_core.evaluation.evaluation_sets import (
+    AnnotatedSet,
+    EvaluationSet,
+    SimulatedFolder,
+    SyntheticSet,
 )
-from orpose_core.files import read_json
-from orpose_core.simulation import SPLITS, simulate_frame, split_config
-from orpose_core.simulation.writers.dataset import ANNOTATIONS, MANIFEST, truth_place
-from orpose_core.skeleton import MVOR10
-from orpose_core.types import Poses, RgbdFrame, Visibility
+from orpose_core.simulation import SPLITS
+from orpose_core.simulation.writers.dataset import ANNOTATIONS, MANIFEST
 
-DATASETS = ("mvor", "mvor+", "coco", "folder", *SPLITS)
-"""Names that :func:`open_dataset` knows."""
-
-_ANNOTATIONS = {
-    "mvor": ("annotations/camma_mvor_2018.json", "camma_mvor_2018.json"),
-    "mvor+": ("annotations/camma_mvor_2019_color.json", "camma_mvor_2019_color.json"),
-    "folder": (ANNOTATIONS,),
-    "coco": ("annotations/person_keypoints_val2017.json", "person_keypoints_val2017.json"),
-}
-_COCO_IMAGES = ("val2017", "images/val2017", "images", "")
-_MIN_VISIBLE_JOINTS = 4  # MVOR annotates a pose only where at least so many of its ten joints are seen
+Opener: TypeAlias = Callable[[Path | None, int | None, Path | None], EvaluationSet]
+"""Opens a data set: root folder, limit and annotation file, None where they are not given."""
 
 
-class EvaluationSet(ABC):
-    """Images with ground truth, numbered from 0.
-
-    Attributes:
-        name: of the data set.
-        image_ids: int64 (i,), unique.
-        protocol: how its scores are usually computed.
-    """
-
-    name: str
-    image_ids: np.ndarray
-    protocol: Protocol = PUBLISHED
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    @abstractmethod
-    def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
-        """Return an image of modality "depth" or "color", and what must be recorded of its ground truth."""
-
-    @abstractmethod
-    def evaluate(
-        self,
-        detections: Sequence[Poses],
-        records: Sequence[dict[str, Any]],
-        metrics: Sequence[str] | None = None,
-        protocol: Protocol | None = None,
-    ) -> Evaluation:
-        """Score the detections of all images; ``records`` is what :meth:`frame` said of each.
-
-        Without a protocol: the data set's own, which is the published one for annotation files of others,
-        and :data:`BENCHMARK` for what was simulated.
-        """
-
-    @abstractmethod
-    def sizes_hw(self) -> list[tuple[int, int]]:
-        """Return (height, width) of every image, px."""
-
-    @abstractmethod
-    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
-        """Return the annotated people of an image."""
-
-
-class AnnotatedSet(EvaluationSet):
-    """Images beside an annotation file: MVOR, MVOR+, COCO."""
-
-    def __init__(self, name: str, truth: CocoTruth, root: Path, limit: int | None = None) -> None:
-        self.name = name
-        self._root = root
-        self._chosen = self._subset(truth, limit)
-        self._truth = truth
-        self._poses: list[Poses] | None = None
-        self.image_ids = truth.image_ids[self._chosen]
-
-    def _subset(self, truth: CocoTruth, limit: int | None) -> np.ndarray:
-        """Return int64, rows of the images of ``truth`` that belong to the set."""
-        return spread(len(truth.image_ids), limit)
-
-    def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
-        """Read an image."""
-        return load_frame(self._truth, int(self._chosen[index]), self._root, (modality,)), {}
-
-    def sizes_hw(self) -> list[tuple[int, int]]:
-        """Return (height, width) of every image, px."""
-        return [self._truth.sizes_hw[i] for i in self._chosen]
-
-    def check_images(self, modality: str) -> None:
-        """Raise ValueError unless the first image is where it should be."""
-        if len(self):
-            image_path(self._truth, int(self._chosen[0]), self._root, modality)
-
-    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
-        """Return the annotated people of an image."""
-        if self._poses is None:
-            self._poses = self._truth.poses()
-        return self._poses[int(self._chosen[index])]
-
-    def evaluate(
-        self,
-        detections: Sequence[Poses],
-        records: Sequence[dict[str, Any]],
-        metrics: Sequence[str] | None = None,
-        protocol: Protocol | None = None,
-    ) -> Evaluation:
-        """Score against the annotation file, in its own float64 numbers."""
-        results = [
-            result
-            for image_id, poses in zip(self.image_ids, detections, strict=True)
-            for result in poses_as_results(poses, int(image_id))
-        ]
-        return evaluate_results(
-            self._truth.of_images(self._chosen), results, "detections", metrics, protocol or self.protocol
-        )
-
-
-class SyntheticSet(EvaluationSet):
-    """A named split of the synthetic recordings, or some of its rooms; nothing is read from disk.
-
-    AP counts everybody of whom something is seen. PCK and MPJPE follow MVOR, whose annotators gave a pose to
-    clinicians of whose ten joints at least four are seen, and to others a box alone (770 of its 774
-    patients).
-    """
-
-    protocol = BENCHMARK
-
-    def __init__(self, name: str, limit: int | None = None) -> None:
-        self.name = name
-        self.image_ids = SPLITS[name].subset(limit)
-
-    def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
-        """Render an image; its ground truth goes into the record."""
-        simulated = simulate_frame(split_config(self.name, modality=modality), int(self.image_ids[index]))
-        truth = {"truth": poses_to_json(simulated.poses), "roles": list(simulated.roles)}
-        return simulated.frame, truth
-
-    def sizes_hw(self) -> list[tuple[int, int]]:
-        """Return (height, width) of every image, px."""
-        return [split_config(self.name).size_hw] * len(self)
-
-    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
-        """Return everybody in an image."""
-        return poses_from_json(record["truth"], f"{self.name}: record of image {self.image_ids[index]}")
-
-    def evaluate(
-        self,
-        detections: Sequence[Poses],
-        records: Sequence[dict[str, Any]],
-        metrics: Sequence[str] | None = None,
-        protocol: Protocol | None = None,
-    ) -> Evaluation:
-        """Score against the exact ground truth."""
-        truth = [(self.truth_of(k, record), record["roles"]) for k, record in enumerate(records)]
-        return _score_simulated(truth, detections, metrics, protocol or self.protocol)
-
-
-class SimulatedFolder(AnnotatedSet):
-    """A folder that `orpose simulate` wrote, scored by the truth of each image, as :class:`SyntheticSet`."""
-
-    protocol = BENCHMARK
-
-    def _subset(self, truth: CocoTruth, limit: int | None) -> np.ndarray:
-        """Take whole rooms, as :meth:`orpose_core.simulation.Split.subset`; the first folder is the room."""
-        if limit is None or limit >= len(truth.image_ids):
-            return spread(len(truth.image_ids), limit)
-        rooms = np.unique([Path(name).parts[0] for name in truth.file_names], return_inverse=True)[1]
-        wanted = max(limit * (int(rooms.max()) + 1) // len(rooms), 1)
-        return np.flatnonzero(np.isin(rooms, spread(int(rooms.max()) + 1, wanted)))
-
-    def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
-        """Return everybody in an image."""
-        return self._record(index)[0]
-
-    def evaluate(
-        self,
-        detections: Sequence[Poses],
-        records: Sequence[dict[str, Any]],
-        metrics: Sequence[str] | None = None,
-        protocol: Protocol | None = None,
-    ) -> Evaluation:
-        """Score against the exact ground truth."""
-        truth = [self._record(k) for k in range(len(self))]
-        return _score_simulated(truth, detections, metrics, protocol or self.protocol)
-
-    def _record(self, index: int) -> tuple[Poses, list[str]]:
-        """Return everybody in an image, and their roles."""
-        path = self._root / truth_place(self._truth.file_names[self._chosen[index]])
-        record = read_json(path)
-        image_id = int(self.image_ids[index])
-        if not isinstance(record, dict) or record.get("id") != image_id:
-            got = record.get("id") if isinstance(record, dict) else type(record).__name__
-            raise ValueError(f"{path}: expected the truth of image {image_id}, got that of {got}")
-        poses, roles = poses_from_json(record.get("poses", {}), str(path)), record.get("roles")
-        if not isinstance(roles, list) or len(roles) != len(poses):
-            raise ValueError(f"{path}: expected the roles of {len(poses)} people, got {roles}")
-        return poses, roles
-
-
-def _score_simulated(
-    truth: Sequence[tuple[Poses, Sequence[str]]],
-    detections: Sequence[Poses],
-    metrics: Sequence[str] | None,
-    protocol: Protocol,
-) -> Evaluation:
-    """Score against everybody and their roles; joints are asked for where MVOR's annotators give a pose."""
-    everybody, posed = [poses for poses, _ in truth], [as_mvor_annotates(*both) for both in truth]
-    return score_poses(everybody, detections, metrics, protocol, posed_gt=posed)
-
-
-def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses:
-    """Return the people with poses only where MVOR's annotators gave one; the others are boxes alone.
-
-    A pose is kept, in 2D and 3D, where at least four of MVOR's ten joints are visible and the person is no
-    patient.
+def annotated(name: str, annotations: tuple[str, ...], images: tuple[str, ...] = ("",)) -> Opener:
+    """Return what opens images beside a COCO-style annotation file.
 
     Args:
-        poses: with visibility.
-        roles: one per person, or None.
+        name: of the data set.
+        annotations: places of the file under the root folder, the first that is there is taken.
+        images: places of the images' folder, likewise.
     """
-    if not len(poses):
-        return poses
-    if poses.visibility is None:
-        raise ValueError("as_mvor_annotates: expected poses with visibility")
-    own = [poses.skeleton.index(j) for j in MVOR10.joints if j in poses.skeleton.joints]
-    keep = (poses.visibility[:, own] == Visibility.VISIBLE).sum(axis=1) >= _MIN_VISIBLE_JOINTS
-    if roles is not None:
-        keep &= np.array([role != "patient" for role in roles], bool).reshape(-1)
 
-    def hidden(values: np.ndarray | None, missing: float) -> np.ndarray | None:
-        if values is None:
-            return None
-        mask = keep.reshape(-1, *[1] * (values.ndim - 1))
-        return np.where(mask, values, missing).astype(values.dtype)
+    def opened(root: Path | None, limit: int | None, given: Path | None) -> EvaluationSet:
+        folder, path = _places(name, root, given, annotations)
+        image_folder = next((folder / f for f in images if (folder / f).is_dir()), folder)
+        return AnnotatedSet(name, read_mvor(path), image_folder, limit)
 
-    xy_px = hidden(poses.xy_px, np.nan)
-    scores = hidden(poses.scores, 0.0)
-    assert xy_px is not None and scores is not None
-    return replace(
-        poses,
-        xy_px=xy_px,
-        scores=scores,
-        visibility=hidden(poses.visibility, Visibility.ABSENT),
-        xyz_cam_m=hidden(poses.xyz_cam_m, np.nan),
-        xyz_root_m=hidden(poses.xyz_root_m, np.nan),
-    )
+    return opened
+
+
+def _simulated_folder(root: Path | None, limit: int | None, given: Path | None) -> EvaluationSet:
+    """Open a folder of `orpose simulate`; with another annotation file it is anybody's images."""
+    folder, path = _places("folder", root, given, (ANNOTATIONS,))
+    own = (folder / MANIFEST).is_file() and path.resolve() == (folder / ANNOTATIONS).resolve()
+    return (SimulatedFolder if own else AnnotatedSet)("folder", read_mvor(path), folder, limit)
+
+
+def _synthetic(name: str) -> Opener:
+    """Return what opens a benchmark split; nothing is read from disk."""
+    return lambda root, limit, given: SyntheticSet(name, limit)
+
+
+def _places(name: str, root: Path | None, given: Path | None, usual: tuple[str, ...]) -> tuple[Path, Path]:
+    """Return the root folder and the annotation file, both of them there."""
+    if root is None:
+        raise ValueError(f"evaluation: data set {name} needs --root, the folder of its images")
+    candidates = [given] if given else [root / f for f in usual]
+    path = next((c for c in candidates if c.is_file()), None)
+    if path is None:
+        raise ValueError(f"{root}: expected the annotations of {name} at {' or '.join(map(str, candidates))}")
+    return root, path
+
+
+_MVOR_2018, _MVOR_2019, _COCO = (
+    (f"annotations/{file}", file)
+    for file in ("camma_mvor_2018.json", "camma_mvor_2019_color.json", "person_keypoints_val2017.json")
+)
+
+DATASETS: dict[str, Opener] = {
+    "mvor": annotated("mvor", _MVOR_2018),
+    "mvor+": annotated("mvor+", _MVOR_2019),
+    "coco": annotated("coco", _COCO, ("val2017", "images/val2017", "images", "")),
+    "folder": _simulated_folder,
+    **{name: _synthetic(name) for name in SPLITS},
+}
+"""Every data set there is; a new one is one more entry (docs/extending.md)."""
 
 
 def open_dataset(
@@ -279,41 +87,14 @@ def open_dataset(
     Args:
         name: of :data:`DATASETS`.
         root: folder of the images (and of ``annotations/``); synthetic splits need none.
-        limit: take so many images, spread evenly over the set; of a synthetic split whole rooms, see
-            :meth:`~orpose_core.simulation.Split.subset`.
+        limit: take this many images, spread evenly over the set; of a synthetic split whole rooms, see
+            :meth:`~orpose_core.simulation.splits.Split.subset`.
         annotations: the annotation file, where it is not at its usual place under ``root``. Another than a
             simulated folder's own is scored as anybody's file is.
     """
-    if name in SPLITS:
-        return SyntheticSet(name, limit)
-    if name not in _ANNOTATIONS:
+    if name not in DATASETS:
         raise ValueError(f"evaluation: expected a data set of {', '.join(DATASETS)}, got {name!r}")
-    if root is None:
-        raise ValueError(f"evaluation: data set {name} needs --root, the folder of its images")
-    folder = Path(root)
-    candidates = [Path(annotations)] if annotations else [folder / f for f in _ANNOTATIONS[name]]
-    path = next((c for c in candidates if c.is_file()), None)
-    if path is None:
-        raise ValueError(
-            f"{folder}: expected the annotations of {name} at {' or '.join(map(str, candidates))}"
-        )
-    images = folder
-    if name == "coco":
-        images = next((folder / f for f in _COCO_IMAGES if (folder / f).is_dir()), folder)
-    own = (folder / MANIFEST).is_file() and path.resolve() == (folder / ANNOTATIONS).resolve()
-    kind = SimulatedFolder if name == "folder" and own else AnnotatedSet
-    return kind(name, read_mvor(path), images, limit)
-
-
-def spread(count: int, limit: int | None) -> np.ndarray:
-    """Return int64: at most ``limit`` of the numbers below ``count``, ascending, one from each equal part.
-
-    Which one is drawn by lot, always the same: a constant step would meet one camera alone wherever images of
-    several cameras take turns.
-    """
-    if limit is not None and limit <= 0:
-        raise ValueError(f"evaluation: expected a positive limit, got {limit}")
-    if limit is None or limit >= count:
-        return np.arange(count, dtype=np.int64)
-    bounds = np.arange(limit + 1) * count // limit
-    return np.random.default_rng(limit).integers(bounds[:-1], bounds[1:])
+    opener = DATASETS[name]
+    return opener(
+        *(None if root is None else Path(root), limit, None if annotations is None else Path(annotations))
+    )

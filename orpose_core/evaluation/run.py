@@ -18,7 +18,7 @@ from tqdm import tqdm
 from orpose_core import __version__
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.poses_json import poses_from_json, poses_to_json
-from orpose_core.evaluation.datasets import AnnotatedSet, EvaluationSet
+from orpose_core.evaluation.evaluation_sets import EvaluationSet
 from orpose_core.evaluation.scores import Evaluation, Protocol
 from orpose_core.files import LineLog, write_json, write_text
 from orpose_core.image_ops import low_resolution_frame
@@ -89,8 +89,7 @@ def evaluate_model(
     if scale < 1:
         raise ValueError(f"evaluation: expected a scale of at least 1, got {scale}")
     modality = str(estimator.info.modality)
-    if isinstance(dataset, AnnotatedSet):
-        dataset.check_images(modality)
+    dataset.check_images(modality)
     header = {
         "orpose": __version__,
         "dataset": dataset.name,
@@ -122,16 +121,20 @@ def evaluate_model(
     return ModelEvaluation(evaluation, truth, detections, header)
 
 
+def shrunk(frames: Sequence[RgbdFrame], scale: int) -> list[RgbdFrame]:
+    """Return the frames ``scale`` times smaller, ``int(H / scale)`` px high; at 1 they stay as they are."""
+    if scale == 1:
+        return list(frames)
+    sizes = [(int(f.size_hw[0] / scale), int(f.size_hw[1] / scale)) for f in frames]
+    return [low_resolution_frame(f, size_hw) for f, size_hw in zip(frames, sizes, strict=True)]
+
+
 def _estimate(
     estimator: Estimator, dataset: EvaluationSet, indices: Sequence[int], modality: str, scale: int
 ) -> list[dict[str, Any]]:
     """Return the records of a batch of images."""
     loaded = [dataset.frame(k, modality) for k in indices]
-    frames = [frame for frame, _ in loaded]
-    sizes = [frame.size_hw for frame in frames]
-    if scale > 1:
-        small = [(int(h / scale), int(w / scale)) for h, w in sizes]
-        frames = [low_resolution_frame(f, size) for f, size in zip(frames, small, strict=True)]
+    frames = shrunk([frame for frame, _ in loaded], scale)
     start = time.perf_counter()
     found = estimator.estimate(frames)
     elapsed_ms = 1000.0 * (time.perf_counter() - start) / len(frames)

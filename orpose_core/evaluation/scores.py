@@ -16,7 +16,7 @@ from orpose_core.data.mvor import read_mvor
 from orpose_core.metrics.coco_ap import ap_of_poses, coco_ap
 from orpose_core.metrics.mpjpe import MpjpeConfig, MpjpeResult, mpjpe_of_poses
 from orpose_core.metrics.pck import PckConfig, PckResult, pck, pck_of_poses
-from orpose_core.metrics.people import People, visibility_of
+from orpose_core.metrics.people import People, missing, visibility_of
 from orpose_core.skeleton import COCO17, MVOR10
 from orpose_core.types import Float64Array, Poses
 
@@ -176,9 +176,8 @@ def evaluate_results(
         scores["box_ap"] = coco_ap(truth.coco_dict(keep_ids=protocol.keep_ids), results, "box").summary()
     if "keypoint_ap" in metrics:
         _need(results, "keypoints", "keypoint_ap", path)
-        result_people(results, truth.image_ids, path)  # complains of damaged detections
-        content = truth.coco_dict(keep_ids=protocol.keep_ids)
-        scores["keypoint_ap"] = coco_ap(content, results, "keypoint", truth.skeleton.sigmas).summary()
+        content, own = truth.coco_dict(keep_ids=protocol.keep_ids), _with_joints_of(truth, results, path)
+        scores["keypoint_ap"] = coco_ap(content, own, "keypoint", truth.skeleton.sigmas).summary()
     if "mpjpe" in metrics:
         if truth.joints_3d is None:
             raise ValueError(f"{truth.path}: mpjpe: expected 3D annotations (MVOR, MVOR+), got none")
@@ -211,6 +210,19 @@ def evaluate_files(
 ) -> Evaluation:
     """Score a results file against an annotation file of MVOR, MVOR+ or COCO."""
     return evaluate_results(read_mvor(gt), read_results(dt), str(dt), metrics, protocol)
+
+
+def _with_joints_of(
+    truth: CocoTruth, results: Sequence[dict[str, Any]], path: str
+) -> Sequence[dict[str, Any]]:
+    """Return the detections with the joints of the annotations; those that have them stay as they are."""
+    people = result_people(results, truth.image_ids, path)  # complains of damaged detections
+    if people.skeleton == truth.skeleton:
+        return results
+    xy_px = people.converted(truth.skeleton).xy_px
+    keypoints = np.concatenate([np.nan_to_num(xy_px), ~missing(xy_px)[..., None]], axis=-1)
+    rows = keypoints.reshape(len(results), 3 * len(truth.skeleton)).tolist()
+    return [{**result, "keypoints": row} for result, row in zip(results, rows, strict=True)]
 
 
 def _strict(config: PckConfig) -> PckConfig:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.evaluation.datasets import EvaluationSet, open_dataset
+from orpose_core.evaluation.datasets import open_dataset
+from orpose_core.evaluation.evaluation_sets import EvaluationSet
 from orpose_core.evaluation.run import Estimator, evaluate_model
 from orpose_core.evaluation.scores import PUBLISHED, STRICT, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report

@@ -1,8 +1,9 @@
-"""How much a difference in PCK owes to the frames that a benchmark happens to have: a paired bootstrap.
+"""How much a difference in PCK owes to the rooms that a benchmark happens to have: a paired bootstrap.
 
-Two networks are scored on the same frames. Frames are drawn again with replacement (Efron 1979), the same for
-both, and the spread of the difference says what other frames of the same kind might have shown. It says
-nothing about another training of the same network.
+Two networks are scored on the same frames. Rooms are drawn again with replacement (Efron 1979; of clusters,
+Field and Welsh 2007), the same for both, and the spread of the difference says what other rooms of the same
+kind might have shown. Frames of one room show the same people and furniture, so drawing them one by one would
+promise more than they can tell. It says nothing about another training of the same network.
 """
 
 from __future__ import annotations
@@ -29,27 +30,39 @@ class FrameCounts:
     Attributes:
         correct: int64 (f, 10), correct joints of each kind of MVOR's ten.
         counted: int64 (f, 10), joints in the denominator.
+        room: int64 (f,), number of the room that each frame shows.
     """
 
     correct: NDArray[np.int64]
     counted: NDArray[np.int64]
+    room: NDArray[np.int64]
 
-    def values(self) -> dict[str, list[list[int]]]:
+    def values(self) -> dict[str, Any]:
         """Return the counts for JSON."""
-        return {"correct": self.correct.tolist(), "counted": self.counted.tolist()}
+        return {
+            "correct": self.correct.tolist(),
+            "counted": self.counted.tolist(),
+            "room": self.room.tolist(),
+        }
 
     @classmethod
     def from_values(cls, values: Any) -> FrameCounts:
-        """Read what :meth:`values` gave; ValueError if it is something else."""
+        """Read what :meth:`values` gave; ValueError if it is something else.
+
+        Results of before rooms were recorded count each frame as a room of its own.
+        """
         try:
-            counts = cls(*(np.array(values[name], np.int64) for name in ("correct", "counted")))
-        except (TypeError, KeyError, ValueError) as error:
+            rooms = values.get("room", range(len(values["correct"])))
+            counts = cls(*(np.array(v, np.int64) for v in (values["correct"], values["counted"], rooms)))
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise ValueError(f"expected the counts of PCK per frame, got: {error!r}") from error
         if counts.correct.shape != counts.counted.shape or counts.correct.shape[1:] != (len(MVOR10),):
             raise ValueError(
                 f"expected two tables of (frames, {len(MVOR10)}) counts, got {counts.correct.shape} "
                 f"and {counts.counted.shape}"
             )
+        if counts.room.shape != (len(counts.correct),):
+            raise ValueError(f"expected the room of {len(counts.correct)} frames, got {counts.room.shape}")
         return counts
 
     def average_pct(self, times: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
@@ -64,8 +77,17 @@ class FrameCounts:
         return np.mean([joints[:, columns].mean(axis=1) for columns in _COLUMNS], axis=0)
 
 
-def frame_counts(gt: Sequence[Poses], dt: Sequence[Poses], config: PckConfig) -> FrameCounts:
-    """Return the counts of :func:`orpose_core.metrics.pck.pck_of_poses` at the first threshold, per frame."""
+def frame_counts(
+    gt: Sequence[Poses], dt: Sequence[Poses], config: PckConfig, rooms: Sequence[int] | NDArray | None = None
+) -> FrameCounts:
+    """Return the counts of :func:`orpose_core.metrics.pck.pck_of_poses` at the first threshold, per frame.
+
+    Args:
+        gt: ground truth, one entry per frame.
+        dt: detections, likewise.
+        config: the protocol.
+        rooms: number of the room that each frame shows; None = each has one of its own.
+    """
     result = pck_of_poses(gt, dt, config)
     distance = np.where(np.isnan(result.distance_px), np.inf, result.distance_px)
     correct = (distance <= result.thresholds[0] * result.size_px[:, None]) & result.counted
@@ -73,7 +95,7 @@ def frame_counts(gt: Sequence[Poses], dt: Sequence[Poses], config: PckConfig) ->
     counts = np.zeros((2, len(gt), len(MVOR10)), np.int64)
     np.add.at(counts[0], image, correct)
     np.add.at(counts[1], image, result.counted)
-    return FrameCounts(counts[0], counts[1])
+    return FrameCounts(counts[0], counts[1], np.array(range(len(gt)) if rooms is None else rooms, np.int64))
 
 
 def difference_interval(
@@ -81,13 +103,21 @@ def difference_interval(
 ) -> tuple[float, float]:
     """Return between which differences of the averages, a - b in points, the middle of the resamples lies.
 
+    Args:
+        a: counts of one network.
+        b: counts of the other.
+        confidence: share of the resamples between the two.
+        resamples: how often as many rooms as there are are drawn.
+        seed: of the draws.
+
     Raises:
         ValueError: the two were not scored on the same frames and people.
     """
-    if not np.array_equal(a.counted, b.counted):
+    if not (np.array_equal(a.counted, b.counted) and np.array_equal(a.room, b.room)):
         raise ValueError("expected counts of the same people in the same frames")
-    frames = len(a.correct)
-    times = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), resamples)
+    names, room = np.unique(a.room, return_inverse=True)
+    rooms = len(names)
+    times = np.random.default_rng(seed).multinomial(rooms, np.full(rooms, 1 / rooms), resamples)[:, room]
     low, high = np.nanquantile(
         a.average_pct(times) - b.average_pct(times), [(1 - confidence) / 2, (1 + confidence) / 2]
     )

@@ -1,128 +1,123 @@
-"""Every number of every network, and the one function that builds them."""
+"""The table of all networks, and what is done by it: building one, and finding its config again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from orpose_core.models.config import MapConfig, ModelConfig, NetworkConfig
 from orpose_core.models.depthpose import DepthPose, SrRtPose
-from orpose_core.models.layers import TrunkInit
-from orpose_core.models.rtpose import FEATURE_STRIDE, RTPose
-from orpose_core.models.super_resolution import UPSCALE, SuperResolver
-
-if TYPE_CHECKING:  # the student's modules are loaded only where a student is
-    from orpose_core.models.student.config import StudentConfig
-
-# Far beyond any use; a false config in a file must not make us build for hours.
-_LARGEST_WIDTH = 16.0
-_MOST_STAGES = 64
-
-Architecture = Literal["depthpose", "rtpose", "sr_rtpose", "super_resolution"]
-Modality = Literal["depth", "color"]
+from orpose_core.models.rtpose import RTPose
+from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
+from orpose_core.models.super_resolution import SuperResolver
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """All that is needed to build a network again; stored in its checkpoint.
+class Network:
+    """One network, as everything else knows it.
 
     Attributes:
-        architecture: ``"super_resolution"`` is the first half of ``"sr_rtpose"``, to be trained on its own.
-        width: scales every hidden channel count; 1.0 is the paper.
-        sr_width: the same for the super-resolution block alone; None = ``width``.
-        input_hw: (height, width) of the low-resolution image that enters.
-        modality: what the image shows; color has 3 channels.
-        depth_range_m: depth in metres that becomes 1.0 at the input; farther is clipped; no return is 0.
-        full_hw: RTPose only: the size to which a smaller input is resampled inside the network.
-        paf_channels: two per limb of the skeleton.
-        keypoint_channels: one per joint of the skeleton, and the background.
-        refinement_stages: 3 in the paper (5 in the original RTPose).
-        sr_image: DepthPose only: whether C16, needed for L_HR, is there.
-        init: initial values of the pose part, see :func:`layers.init_trunk`.
+        architecture: its name, in configs, in checkpoints and on the command line.
+        config: class of its config.
+        build: config to network with fresh initial values.
+        answer: what it gives: ``"maps"`` are :class:`~orpose_core.models.maps.PoseMaps`, read by the PAF
+            decoder; ``"people"`` is a :class:`~orpose_core.models.student.network.StudentOutput`, read by the
+            RoI decoder; ``"image"`` is no pose at all.
+        sr_image: whether L_HR trains a super-resolved image in it, whether the network that makes one is
+            frozen, or neither.
+        variants: words that may follow the name, and the values of the config that each stands for.
+        widths: fields of the config that ``@0.25`` and ``@0.25/0.125`` after a name set, in this order.
     """
 
-    architecture: Architecture = "depthpose"
-    width: float = 1.0
-    sr_width: float | None = None
-    input_hw: tuple[int, int] = (48, 64)
-    modality: Modality = "depth"
-    depth_range_m: float = 8.0
-    full_hw: tuple[int, int] = (480, 640)
-    paf_channels: int = 38
-    keypoint_channels: int = 19
-    refinement_stages: int = 3
-    sr_image: bool = True
-    init: TrunkInit = "he"
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("architecture", Architecture), ("modality", Modality), ("init", TrunkInit)):
-            if getattr(self, name) not in get_args(allowed):
-                raise ValueError(
-                    f"ModelConfig.{name}: expected one of {get_args(allowed)}, got {getattr(self, name)!r}"
-                )
-        for name in ("depth_range_m", "paf_channels", "keypoint_channels"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"ModelConfig.{name}: expected a positive number, got {getattr(self, name)}")
-        for name in ("width", "sr_width"):
-            value = getattr(self, name)
-            if not (value is None and name == "sr_width") and not 0 < value <= _LARGEST_WIDTH:
-                raise ValueError(f"ModelConfig.{name}: expected above 0, up to {_LARGEST_WIDTH}, got {value}")
-        if not 0 <= self.refinement_stages <= _MOST_STAGES:
-            raise ValueError(
-                f"ModelConfig.refinement_stages: expected 0 to {_MOST_STAGES}, got {self.refinement_stages}"
-            )
-        for name in ("input_hw", "full_hw"):
-            size = getattr(self, name)
-            if len(size) != 2 or min(size) <= 0:
-                raise ValueError(f"ModelConfig.{name}: expected a positive (height, width), got {size}")
-        if self.architecture == "rtpose" and any(n % FEATURE_STRIDE for n in self.full_hw):
-            raise ValueError(
-                f"ModelConfig.full_hw: expected multiples of {FEATURE_STRIDE}, got {self.full_hw}"
-            )
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of the image that enters."""
-        return 3 if self.modality == "color" else 1
-
-    @property
-    def map_hw(self) -> tuple[int, int]:
-        """(height, width) of the maps; they cover the same rectangle as the image of ``input_hw``."""
-        if self.architecture == "rtpose":
-            return self.full_hw[0] // FEATURE_STRIDE, self.full_hw[1] // FEATURE_STRIDE
-        return self.input_hw
-
-    @property
-    def sr_hw(self) -> tuple[int, int]:
-        """(height, width) of the SR image, where there is one."""
-        return self.input_hw[0] * UPSCALE, self.input_hw[1] * UPSCALE
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Build a config from parsed JSON or YAML; ValueError names a key that it does not know."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"ModelConfig: unknown {unknown}; it has {sorted(known)}")
-        sizes: dict[str, Any] = {k: tuple(v) for k, v in values.items() if k.endswith("_hw")}
-        return cls(**{**values, **sizes})
+    architecture: str
+    config: Any
+    build: Callable[[Any], nn.Module]
+    answer: Literal["maps", "people", "image"]
+    sr_image: Literal["trained", "frozen", "none"] = "none"
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    widths: tuple[str, ...] = ()
 
 
-AnyConfig: TypeAlias = "ModelConfig | StudentConfig"
+def _pose_numbers(config: ModelConfig) -> tuple[int, int, int, float]:
+    return config.paf_channels, config.keypoint_channels, config.refinement_stages, config.width
 
 
-def config_from_dict(values: dict[str, Any]) -> AnyConfig:
+def _super_resolver(config: ModelConfig) -> SuperResolver:
+    return SuperResolver(config.in_channels, config.width if config.sr_width is None else config.sr_width)
+
+
+def _depthpose(config: ModelConfig) -> DepthPose:
+    sr_width = config.width if config.sr_width is None else config.sr_width
+    return DepthPose(config.in_channels, *_pose_numbers(config), sr_width, config.sr_image, config.init)
+
+
+def _rtpose(config: ModelConfig) -> RTPose:
+    numbers = _pose_numbers(config)
+    return RTPose(config.in_channels, config.full_hw, *numbers, config.init, config.input_hw)
+
+
+def _sr_rtpose(config: ModelConfig) -> SrRtPose:
+    super_resolver = _super_resolver(config)
+    return SrRtPose(
+        super_resolver, RTPose(config.in_channels, config.sr_hw, *_pose_numbers(config), config.init)
+    )
+
+
+def _student(config: StudentConfig) -> nn.Module:
+    from orpose_core.models.student.network import Student  # torchvision is loaded only where it is needed
+
+    return Student(config)
+
+
+_COLOR = {"color": {"modality": "color"}}
+_STUDENTS = {"small": asdict(SMALL_STUDENT), "single": {"branches": "single"}}
+_WIDTHS = ("width", "sr_width")
+
+NETWORKS: dict[str, Network] = {
+    network.architecture: network
+    for network in (
+        Network("depthpose", ModelConfig, _depthpose, "maps", "trained", _COLOR, _WIDTHS),
+        Network("rtpose", ModelConfig, _rtpose, "maps", "none", _COLOR, _WIDTHS),
+        Network("sr_rtpose", ModelConfig, _sr_rtpose, "maps", "frozen", _COLOR, _WIDTHS),
+        Network("super_resolution", ModelConfig, _super_resolver, "image", "trained", _COLOR, _WIDTHS),
+        Network("student", StudentConfig, _student, "people", variants=_STUDENTS),
+    )
+}
+"""Every network there is; a new one is one more entry (docs/extending.md)."""
+
+
+def network_named(architecture: str) -> Network:
+    """Return the entry of a network; ValueError lists those there are."""
+    try:
+        return NETWORKS[architecture]
+    except KeyError:
+        raise ValueError(f"no network is called {architecture!r}; there are {sorted(NETWORKS)}") from None
+
+
+def network_of(config: NetworkConfig) -> Network:
+    """Return the entry of the network that a config describes."""
+    return network_named(config.architecture)
+
+
+def map_config_of(architecture: str) -> type[MapConfig]:
+    """Return the config class of a network that answers with maps; ValueError if it does not."""
+    config = network_named(architecture).config
+    if not issubclass(config, MapConfig):
+        raise ValueError(f"{architecture}: expected a network that answers with maps")
+    return config
+
+
+def config_from_dict(values: dict[str, Any]) -> NetworkConfig:
     """Build the config of whichever network ``values["architecture"]`` names."""
-    if values.get("architecture") == "student":
-        from orpose_core.models.student.config import StudentConfig
-
-        return StudentConfig.from_dict(values)
-    return ModelConfig.from_dict(values)
+    return network_named(values.get("architecture", "depthpose")).config.from_dict(values)
 
 
-def config_of(model: nn.Module) -> AnyConfig:
+def config_of(model: nn.Module) -> NetworkConfig:
     """Return the config that ``model`` was built from; ValueError if it did not come from build_model."""
     config: Any = getattr(model, "config", None)
     if not hasattr(config, "architecture"):
@@ -132,7 +127,40 @@ def config_of(model: nn.Module) -> AnyConfig:
     return config
 
 
-def build_model(config: AnyConfig, seed: int | None = None) -> nn.Module:
+def config_named(name: str) -> NetworkConfig:
+    """Return the config that a name describes: ``ARCHITECTURE[_VARIANT...][_WIDTHxHEIGHT][@WIDTH[/WIDTH]]``.
+
+    ``depthpose_80x60``, ``rtpose_color_53x40@0.25``, ``depthpose_64x48@0.25/0.125``, ``student_small``,
+    ``student_single_64x48``. The size is that of the low-resolution image that the network is meant for;
+    without one it is the config's default.
+
+    Raises:
+        ValueError: no network, variant or size of this name, or numbers that the config refuses.
+    """
+    head, at, numbers = name.partition("@")
+    known = [a for a in NETWORKS if f"{head}_".startswith(f"{a}_")]
+    network = NETWORKS[max(known, key=len)] if known else None
+    words = head.removeprefix(network.architecture).split("_")[1:] if network else []
+    values: dict[str, Any] = {}
+    for word in words:
+        size = re.fullmatch(r"(\d+)x(\d+)", word)
+        if network is None or not (size or word in network.variants):
+            network = None
+            break
+        values |= {"input_hw": (int(size[2]), int(size[1]))} if size else network.variants[word]
+    shares = numbers.split("/") if at else []
+    fine = all(re.fullmatch(r"\d*\.?\d+|\d+\.", share) for share in shares)
+    if network is None or not fine or len(shares) > len(network.widths):
+        raise ValueError(
+            f"{name}: expected the name of a network such as depthpose_64x48, rtpose_640x480, "
+            "rtpose_color_53x40, depthpose_64x48@0.25 (its width) or student_small; networks are "
+            f"{', '.join(NETWORKS)}"
+        )
+    values |= {key: float(share) for key, share in zip(network.widths, shares, strict=False)}
+    return network.config(**{"architecture": network.architecture, **values})
+
+
+def build_model(config: NetworkConfig, seed: int | None = None) -> nn.Module:
     """Build a network with fresh initial values; ``.config`` of it is ``config``.
 
     Args:
@@ -144,26 +172,11 @@ def build_model(config: AnyConfig, seed: int | None = None) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return build_model(config)
-    if not isinstance(config, ModelConfig):
-        from orpose_core.models.student.network import Student
-
-        return Student(config)
-    model = _network(config)
+    network = network_of(config)
+    if not isinstance(config, network.config):
+        raise ValueError(
+            f"{network.architecture}: expected a {network.config.__name__}, got {type(config).__name__}"
+        )
+    model = network.build(config)
     model.config = config  # type: ignore[assignment]  # torch types every attribute as a tensor or module
     return model
-
-
-def _network(config: ModelConfig) -> nn.Module:
-    sr_width = config.width if config.sr_width is None else config.sr_width
-    channels = config.paf_channels, config.keypoint_channels
-    pose = (*channels, config.refinement_stages, config.width)
-    if config.architecture == "rtpose":
-        return RTPose(config.in_channels, config.full_hw, *pose, config.init, config.input_hw)
-    if config.architecture == "super_resolution":
-        return SuperResolver(config.in_channels, sr_width)
-    if config.architecture == "sr_rtpose":
-        return SrRtPose(
-            SuperResolver(config.in_channels, sr_width),
-            RTPose(config.in_channels, config.sr_hw, *pose, config.init),
-        )
-    return DepthPose(config.in_channels, *pose, sr_width, config.sr_image, config.init)

@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 from orpose_core.checkpoints.files import SUFFIX, find_weights, read_header
 from orpose_core.checkpoints.keypoint_networks import load_keypoint_network
 from orpose_core.checkpoints.small_detectors import small_detector_file
-from orpose_core.evaluation.datasets import as_mvor_annotates
+from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.metrics.calibration import reliability
 from orpose_core.metrics.coco_ap import ap_of_poses

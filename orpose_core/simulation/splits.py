@@ -37,6 +37,10 @@ class Split:
         """Images of one room: all moments of all cameras, with consecutive numbers."""
         return self.cameras * self.frames_per_sequence
 
+    def rooms_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which room each frame shows."""
+        return indices // self.frames_per_room
+
     def subset(self, limit: int | None = None) -> NDArray[np.int64]:
         """Return the numbers of the frames of whole rooms, spread evenly over the split; None = all frames.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,16 @@ from orpose_core.checkpoints import files as module
 from orpose_core.checkpoints.files import (
     load_checkpoint,
     save_checkpoint,
-    untrained_config,
     weights_names,
 )
-from orpose_core.models import DepthPose, ModelConfig, build_model
+from orpose_core.models import (
+    SMALL_STUDENT,
+    DepthPose,
+    ModelConfig,
+    StudentConfig,
+    build_model,
+    config_named,
+)
 
 TINY = {"width": 0.1, "sr_width": 0.1, "input_hw": (12, 16), "full_hw": (48, 64)}
 
@@ -98,22 +105,28 @@ def test_a_name_is_looked_up_among_the_weights(saved, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("depthpose", ModelConfig()),
         ("depthpose_64x48", ModelConfig()),
         ("depthpose_80x60@0.25", ModelConfig(width=0.25, input_hw=(60, 80))),
         ("depthpose_64x48@0.25/0.125", ModelConfig(width=0.25, sr_width=0.125)),
         ("rtpose_640x480", ModelConfig("rtpose", input_hw=(480, 640))),
         ("sr_rtpose_80x60", ModelConfig("sr_rtpose", input_hw=(60, 80))),
         ("rtpose_color_53x40@0.5", ModelConfig("rtpose", 0.5, input_hw=(40, 53), modality="color")),
+        ("student_small_single_80x60", replace(SMALL_STUDENT, branches="single", input_hw=(60, 80))),
+        ("student", StudentConfig()),
     ],
 )
 def test_names_describe_networks(name, expected):
-    assert untrained_config(name) == expected
+    assert config_named(name) == expected
 
 
-@pytest.mark.parametrize("name", ["depthpose", "posenet_64x48", "depthpose_64x48@", "depthpose_64x48@x", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["posenet_64x48", "depthpose_64x48@", "depthpose_64x48@x", "depthpose_small", "student_64x48@0.5", ""],
+)
 def test_other_names_describe_none(name):
     with pytest.raises(ValueError, match="expected the name of a network such as"):
-        untrained_config(name)
+        config_named(name)
 
 
 def test_untrained_weights_are_always_the_same_and_say_what_they_are():
@@ -156,7 +169,7 @@ FIRST = "super_resolution.c1.0.weight"
         (lambda h: h.update(config="[]"), None, "its header holds no config"),
         (lambda h: h.pop("config"), None, "its header holds no config"),
         (set_config(widht=1.0), None, r"unknown \['widht'\]"),
-        (set_config(architecture="hourglass"), None, "architecture: expected one of"),
+        (set_config(architecture="hourglass"), None, "no network is called 'hourglass'"),
         (set_config(width="wide"), None, "its header holds no config"),
         (set_config(width=0.5), None, "do not fit the network: .* instead of"),
         (set_config(width=1e6), None, "its header holds no config.*up to 16"),

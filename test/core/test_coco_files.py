@@ -15,7 +15,9 @@ from orpose_core.data.coco import coco_truth, read_coco
 from orpose_core.data.coco_results import poses_as_results, read_results, result_people, result_poses
 from orpose_core.data.mvor import PLUS_2D_KEY, PLUS_3D_KEY, image_path, load_frame, mvor_truth
 from orpose_core.evaluation import evaluate_model, evaluate_results
-from orpose_core.evaluation.datasets import AnnotatedSet, SimulatedFolder, as_mvor_annotates, open_dataset
+from orpose_core.evaluation.annotators import as_mvor_annotates
+from orpose_core.evaluation.datasets import open_dataset
+from orpose_core.evaluation.evaluation_sets import AnnotatedSet, SimulatedFolder
 from orpose_core.evaluation.scores import BENCHMARK, PUBLISHED, score_poses
 from orpose_core.files import read_json, write_json
 from orpose_core.skeleton import BODY24, COCO17, MVOR10

@@ -13,7 +13,7 @@ from scipy.ndimage import maximum_filter
 
 from orpose_core.data.targets import render_targets
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
-from orpose_core.skeleton import OPENPOSE18, OPENPOSE18_PAF_CHANNELS
+from orpose_core.skeleton import OPENPOSE18
 from orpose_core.types import Poses
 
 SOURCE_HW = (480, 640)
@@ -303,7 +303,7 @@ def full_size_decoder(keypoint_maps: np.ndarray, paf_maps: np.ndarray) -> np.nda
         rows, columns = np.nonzero((maximum_filter(h, footprint=cross) == h) & (h > 0.1))
         peaks.append(np.stack([columns, rows, h[rows, columns]], axis=1))
     people: list[dict] = []
-    for (a, b), (cx, cy) in zip(OPENPOSE18.edges, OPENPOSE18_PAF_CHANNELS, strict=True):
+    for (a, b), (cx, cy) in zip(OPENPOSE18.edges, OPENPOSE18.paf_channels, strict=True):
         candidates = []
         for i, p in enumerate(peaks[a]):
             for j, q in enumerate(peaks[b]):

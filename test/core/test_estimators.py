@@ -18,7 +18,7 @@ from orpose_core.data.targets import render_targets
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
 from orpose_core.image_ops import low_resolution_depth, low_resolution_frame
-from orpose_core.models.builder import ModelConfig, build_model
+from orpose_core.models import ModelConfig, build_model
 from orpose_core.models.maps import PoseMaps, StageMaps
 from orpose_core.models.student.config import SMALL_STUDENT
 from orpose_core.simulation import StreamConfig, simulate_frame
@@ -175,7 +175,7 @@ def test_people_of_a_synthetic_room_come_out_where_they_are():
     simulated = [s for s in simulated if 0 < len(s.poses) <= 2][:3]
     assert simulated
     build = load_estimator(_NAME, replace(_CONFIG, flip_test=False))
-    images = build.prepare([s.frame for s in simulated])
+    images = build.prepare([s.frame for s in simulated]).images
     truths = [s.poses.converted(OPENPOSE18) for s in simulated]
     targets = []
     for truth in truths:

@@ -25,7 +25,8 @@ from orpose_core.evaluation import (
     open_dataset,
     report,
 )
-from orpose_core.evaluation.datasets import AnnotatedSet, as_mvor_annotates, spread
+from orpose_core.evaluation.annotators import as_mvor_annotates
+from orpose_core.evaluation.evaluation_sets import AnnotatedSet, spread
 from orpose_core.evaluation.plots import plot_evaluation, worst_images
 from orpose_core.evaluation.run import RECORDS
 from orpose_core.evaluation.scoring import pictures_of
@@ -234,6 +235,27 @@ def test_a_coco_folder_is_evaluated(tmp_path: Path) -> None:
     assert "mpjpe" not in scores
     with pytest.raises(ValueError, match=r"100\.png: expected a depth image of one 16-bit channel"):
         evaluate_model(Annotator(dataset), dataset, tmp_path / "out2", progress=False)
+
+
+def test_a_student_of_more_joints_is_evaluated_on_coco(tmp_path: Path) -> None:
+    root = _coco_folder(tmp_path / "coco")
+    arguments = ["--dataset", "coco", "--root", str(root), "--model", "untrained:student_small"]
+    assert main(["evaluate", *arguments, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert 0 <= read_json(tmp_path / "out" / "scores.json")["keypoint_ap"]["AP"] <= 1
+
+
+def test_detections_of_another_skeleton_are_scored_by_their_common_joints(tmp_path: Path) -> None:
+    """The truth, told in the joints of another skeleton, is still perfect; a file scores as poses do."""
+    root = _coco_folder(tmp_path / "coco")
+    dataset = open_dataset("coco", root)
+    found = [dataset.truth_of(k, {}).converted(BODY24) for k in range(3)]
+    scores = dataset.evaluate(found, [{}] * 3).scores
+    assert scores["keypoint_ap"]["AP"] == pytest.approx(1.0)
+    results = [r for k in range(3) for r in poses_as_results(found[k], 100 + k)]
+    assert len(results[0]["keypoints"]) == 3 * len(BODY24)
+    write_json(tmp_path / "dt.json", results)
+    from_file = evaluate_files(root / "annotations" / "person_keypoints_val2017.json", tmp_path / "dt.json")
+    assert from_file.scores["keypoint_ap"] == scores["keypoint_ap"]
 
 
 def test_files_give_the_scores_of_the_poses_they_hold(tmp_path: Path) -> None:

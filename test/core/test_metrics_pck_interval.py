@@ -42,8 +42,10 @@ def test_the_sums_over_frames_are_the_pck_of_all(config: PckConfig) -> None:
     assert counts.average_pct()[0] == pytest.approx(pck_of_poses(truth, found, config).mean_pct[0])
     first = pck_of_poses(truth[:2], found[:2], config).mean_pct[0]
     assert counts.average_pct(np.array([[1, 1, 0, 0, 0]]))[0] == pytest.approx(first)
+    counts = frame_counts(truth, found, config, [0, 0, 0, 1, 1])
     again = FrameCounts.from_values(counts.values())
     assert np.array_equal(again.correct, counts.correct) and np.array_equal(again.counted, counts.counted)
+    assert again.room.tolist() == [0, 0, 0, 1, 1]
 
 
 def test_the_interval_is_that_of_a_known_difference() -> None:
@@ -51,7 +53,8 @@ def test_the_interval_is_that_of_a_known_difference() -> None:
     rng = np.random.default_rng(5)
     counted = np.full((400, 10), 2)
     right = rng.random((2, 400)) < np.array([[0.7], [0.5]])
-    a, b = (FrameCounts(2 * np.repeat(r[:, None], 10, axis=1).astype(int), counted) for r in right)
+    rooms = np.arange(400)
+    a, b = (FrameCounts(2 * np.repeat(r[:, None], 10, axis=1).astype(int), counted, rooms) for r in right)
     difference = 100.0 * (right[0].astype(float) - right[1])
     low, high = difference_interval(a, b)
     half = 1.96 * difference.std() / np.sqrt(400)
@@ -60,9 +63,30 @@ def test_the_interval_is_that_of_a_known_difference() -> None:
     assert difference_interval(a, b) == (low, high)
 
 
+def test_frames_of_one_room_say_no_more_than_the_room() -> None:
+    """Twelve frames alike in each room: the interval is that of the rooms, 12 ** 0.5 as wide as of frames."""
+    rng = np.random.default_rng(6)
+    right = np.repeat(rng.random((2, 50)) < np.array([[0.7], [0.5]]), 12, axis=1)
+    rows = [np.repeat(r[:, None], 10, axis=1).astype(int) for r in right]
+    room, counted = np.repeat(np.arange(50), 12), np.ones((600, 10), int)
+    a, b = (FrameCounts(row, counted, room) for row in rows)
+    difference = 100.0 * (right[0].astype(float) - right[1])
+    half = 1.96 * difference.std() / np.sqrt(50)
+    low, high = difference_interval(a, b)
+    assert (low, high) == pytest.approx((difference.mean() - half, difference.mean() + half), abs=2.0)
+    frames = [FrameCounts(row, counted, np.arange(600)) for row in rows]
+    narrow = difference_interval(*frames)
+    assert (high - low) / (narrow[1] - narrow[0]) == pytest.approx(12**0.5, rel=0.1)
+
+
+def test_results_of_before_rooms_were_recorded_are_read() -> None:
+    counts = FrameCounts.from_values({"correct": [[1] * 10] * 3, "counted": [[1] * 10] * 3})
+    assert counts.room.tolist() == [0, 1, 2]
+
+
 def test_what_cannot_be_compared_is_refused() -> None:
-    counts = FrameCounts(np.ones((3, 10), int), np.ones((3, 10), int))
-    other = FrameCounts(np.ones((3, 10), int), np.full((3, 10), 2))
+    counts = FrameCounts(np.ones((3, 10), int), np.ones((3, 10), int), np.arange(3))
+    other = FrameCounts(np.ones((3, 10), int), np.full((3, 10), 2), np.arange(3))
     with pytest.raises(ValueError, match="the same people in the same frames"):
         difference_interval(counts, other)
     for values in (
@@ -70,6 +94,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
         {"correct": []},
         {"correct": [[1]], "counted": [[1, 2]]},
         {"correct": 1, "counted": 2},
+        {"correct": [[1] * 10], "counted": [[1] * 10], "room": [1, 2]},
     ):
         with pytest.raises(ValueError, match="expected"):
             FrameCounts.from_values(values)

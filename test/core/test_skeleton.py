@@ -13,7 +13,6 @@ from orpose_core.skeleton import (
     H36M17,
     MVOR10,
     OPENPOSE18,
-    OPENPOSE18_PAF_CHANNELS,
     SKELETONS,
     Skeleton,
     by_name,
@@ -56,8 +55,8 @@ def test_limbs_connect_everything_and_mirror_onto_limbs(skeleton: Skeleton) -> N
 
 def test_sizes_and_orders_of_the_papers() -> None:
     assert [len(s) for s in (COCO17, OPENPOSE18, H36M17, MVOR10, BODY24)] == [17, 18, 17, 10, 24]
-    assert len(OPENPOSE18.edges) == len(OPENPOSE18_PAF_CHANNELS) == 19
-    assert sorted(c for pair in OPENPOSE18_PAF_CHANNELS for c in pair) == list(range(38))
+    assert len(OPENPOSE18.edges) == len(OPENPOSE18.paf_channels) == 19
+    assert sorted(c for pair in OPENPOSE18.paf_channels for c in pair) == list(range(38))
     assert COCO17.joints[0] == "nose" and COCO17.joints[11:13] == ("left_hip", "right_hip")
     assert OPENPOSE18.joints[1] == "neck" and OPENPOSE18.joints[2] == "right_shoulder"
     assert H36M17.joints[0] == "pelvis" and H36M17.joints[1] == "right_hip"

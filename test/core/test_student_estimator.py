@@ -20,7 +20,7 @@ from orpose_core.data.coco import coco_truth
 from orpose_core.decoding.roi import decode_roi
 from orpose_core.decoding.top_down import crops_of, decode_top_down
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
-from orpose_core.evaluation.datasets import AnnotatedSet
+from orpose_core.evaluation.evaluation_sets import AnnotatedSet
 from orpose_core.evaluation.scores import score_poses
 from orpose_core.image_ops import low_resolution_frame, seen_at_low_resolution
 from orpose_core.models.student.config import SMALL_STUDENT, Place

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orpose_core.data.targets import TargetConfig, render_targets
-from orpose_core.skeleton import BODY24, COCO17, OPENPOSE18, OPENPOSE18_PAF_CHANNELS
+from orpose_core.skeleton import BODY24, COCO17, OPENPOSE18
 from orpose_core.types import Poses
 
 SOURCE_HW, MAP_HW = (480, 640), (48, 64)
@@ -57,7 +57,7 @@ def slow_targets(poses: Poses, config: TargetConfig) -> tuple[np.ndarray, np.nda
                     keypoints[j], np.exp(-distance2 / 2 / config.keypoint_sigma_cells**2)
                 )
     keypoints[N] = 1 - keypoints[:N].max(axis=0)
-    for (a, b), channels in zip(OPENPOSE18.edges, OPENPOSE18_PAF_CHANNELS, strict=True):
+    for (a, b), channels in zip(OPENPOSE18.edges, OPENPOSE18.paf_channels, strict=True):
         total, count = np.zeros((*MAP_HW, 2)), np.zeros(MAP_HW)
         for p, q in zip(xy[:, a], xy[:, b], strict=True):
             if np.isnan([p, q]).any():
@@ -104,7 +104,7 @@ def test_limbs_carry_unit_vectors_along_them():
     poses = lone(right_elbow=(200, 100), right_wrist=(260, 180))
     targets = render_targets(poses, SOURCE_HW, MAP_HW)
     limb = OPENPOSE18.edges.index((OPENPOSE18.index("right_elbow"), OPENPOSE18.index("right_wrist")))
-    x, y = OPENPOSE18_PAF_CHANNELS[limb]
+    x, y = OPENPOSE18.paf_channels[limb]
     covered = np.hypot(targets.paf_maps[x], targets.paf_maps[y]) > 0
     np.testing.assert_allclose(targets.paf_maps[x][covered], 0.6, atol=1e-5)
     np.testing.assert_allclose(targets.paf_maps[y][covered], 0.8, atol=1e-5)
@@ -116,7 +116,7 @@ def test_where_limbs_cross_the_field_is_their_mean():
     across = lone(right_elbow=(200, 200), right_wrist=(300, 200)).xy_px
     down = lone(right_elbow=(250, 150), right_wrist=(250, 250)).xy_px
     maps = render_targets(as_poses(np.concatenate([across, down])), SOURCE_HW, MAP_HW).paf_maps
-    x, y = OPENPOSE18_PAF_CHANNELS[3]
+    x, y = OPENPOSE18.paf_channels[3]
     np.testing.assert_allclose(maps[[x, y], 20, 25], [0.5, 0.5])
     np.testing.assert_allclose(maps[[x, y], 20, 22], [1.0, 0.0])
 

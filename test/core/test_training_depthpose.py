@@ -20,7 +20,7 @@ from orpose_core.models import ModelConfig, PoseMaps, StageMaps, build_model
 from orpose_core.reports.depthpose_report import PUBLISHED, Row, table, write_report
 from orpose_core.reports.model_card import write_card
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
-from orpose_core.skeleton import BODY24, OPENPOSE18, OPENPOSE18_PAF_CHANNELS
+from orpose_core.skeleton import BODY24, OPENPOSE18
 from orpose_core.training.augment.depth import AugmentConfig, augmented, mirrored, zoomed
 from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses
 from orpose_core.training.depthpose.recipe import DepthPoseRecipe, DepthPoseTask, gflops
@@ -37,7 +37,7 @@ from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.types import Poses
 
 RECIPES = Path(__file__).resolve().parents[2] / "training"
-CHANNELS = torch.tensor(OPENPOSE18_PAF_CHANNELS)
+CHANNELS = torch.tensor(OPENPOSE18.paf_channels)
 NO_CHANGE = AugmentConfig(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
 SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)
 MINIATURE = [
@@ -288,7 +288,7 @@ def test_train_resume_export_card_and_report(tmp_path: Path) -> None:
     assert train("depthpose", ["--resume", str(out), "--engine.steps", "3"]) == 0
     results = json.loads((out / "results.json").read_text())
     assert (results["steps"], results["images"], results["row"]) == (3, 6, "DepthPose_64x48")
-    assert results["scores"]["frames"] == 2 and 0 <= results["scores"]["pck_average"] <= 100
+    assert results["scores"]["frames"] == 12 and 0 <= results["scores"]["pck_average"] <= 100
     assert results["processes"] == 1 and "earlier" not in results
     counts = FrameCounts.from_values(results["per_frame"])
     assert counts.average_pct()[0] == pytest.approx(results["scores"]["pck_average"])

@@ -415,7 +415,7 @@ def test_report_and_card_from_scored_runs(recording: Path, tmp_path: Path) -> No
     out = tmp_path / "results.md"
     assert main(["report", "student", *map(str, tmp_path.iterdir()), "--out", str(out)]) == 0
     text = out.read_text()
-    assert "| ORPose_all | 12x |" in text and "<sub>49.5</sub>" in text and "1 frames of" in text
+    assert "| ORPose_all | 12x |" in text and "<sub>49.5</sub>" in text and "12 frames of" in text
     assert "Not run: Teacher, ORPose_fixed_1x" in text and "2 images (1 steps of 2)" in text
     card = write_card(str(runs[1] / "weights.safetensors"), None, None, runs[1] / "scores").read_text()
     assert "| 12x |" in card and load_checkpoint(runs[1] / "weights.safetensors").sha256 in card

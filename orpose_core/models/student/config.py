@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+from orpose_core.models.config import from_known_values
 
 Trunk = Literal["resnet50", "resnet18"]
 Norm = Literal["frozen_batch", "batch"]
@@ -127,12 +129,7 @@ class StudentConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> StudentConfig:
         """Build a config from parsed JSON or YAML; ValueError names a key that it does not know."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"StudentConfig: unknown {unknown}; it has {sorted(known)}")
-        frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**frozen)
+        return from_known_values(cls, values)
 
 
 SMALL_STUDENT = StudentConfig(

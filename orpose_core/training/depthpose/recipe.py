@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from orpose_core.checkpoints.files import find_weights, read_header
 from orpose_core.checkpoints.stage_files import earlier_of
-from orpose_core.models import ModelConfig, build_model
-from orpose_core.skeleton import OPENPOSE18_PAF_CHANNELS
+from orpose_core.models import MapConfig, ModelConfig, NetworkConfig, build_model, network_of
+from orpose_core.models.builder import map_config_of
+from orpose_core.skeleton import by_name
 from orpose_core.training.depthpose.batch_norm import add_batch_norms, keep_answers, without_batch_norms
 from orpose_core.training.depthpose.initialisation import InitConfig, initialise
 from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses
@@ -42,7 +43,7 @@ class DepthPoseRecipe:
 
     Attributes:
         row: of Table 1, "" = none; runs with the same row can be told apart by their folders.
-        model: the network.
+        model: the network, one that answers with maps; its channels follow its skeleton.
         data: what it is trained on.
         loss: the weights of L_P and L_HR.
         optim: the optimiser.
@@ -55,7 +56,7 @@ class DepthPoseRecipe:
     """
 
     row: str = ""
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: MapConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -65,12 +66,14 @@ class DepthPoseRecipe:
     batch_norm: bool = False
 
     def __post_init__(self) -> None:
-        model = self.model
-        if model.architecture == "super_resolution" and not self.loss.hr_weight:
+        object.__setattr__(self, "model", self.model.with_skeleton(by_name(self.model.skeleton)))
+        network = network_of(self.model)
+        if network.answer == "image" and not self.loss.hr_weight:
             raise ValueError("loss.hr_weight: a super-resolution network is trained by L_HR alone, got 0")
-        if model.architecture == "sr_rtpose" and self.init.super_resolution is None:
+        if network.sr_image == "frozen" and self.init.super_resolution is None:
             raise ValueError(
-                "init.super_resolution: SR+RTPose needs a super-resolution network that was trained alone"
+                f"init.super_resolution: {network.architecture} needs a super-resolution network that was "
+                "trained alone"
             )
         if self.data.target.keypoint_sigma_cells != self.validation.decoder.target_sigma_cells:
             raise ValueError(
@@ -78,13 +81,36 @@ class DepthPoseRecipe:
                 f"{self.data.target.keypoint_sigma_cells}, got {self.validation.decoder.target_sigma_cells}"
             )
 
+    @property
+    def network_config(self) -> MapConfig:
+        """Config of the network that is built: without an SR image where L_HR does not train it."""
+        untrained = network_of(self.model).sr_image == "trained" and not self.loss.hr_weight
+        if untrained and isinstance(self.model, ModelConfig):
+            return replace(self.model, sr_image=False)
+        return self.model
+
+    @classmethod
+    def for_network(cls, architecture: str) -> type[DepthPoseRecipe]:
+        """Return this class with the config of a network as its ``model``, for the command line.
+
+        Raises:
+            ValueError: no network of this name, or one that does not answer with maps.
+        """
+        config = map_config_of(architecture)
+        model = field(default_factory=lambda: config(architecture=architecture))
+        names = {"__module__": cls.__module__, "__doc__": cls.__doc__}
+        return make_dataclass(
+            cls.__name__, [("model", config, model)], bases=(cls,), frozen=True, namespace=names
+        )
+
 
 class DepthPoseTask:
     """The losses of Sect. 2.1 and the validation of Sect. 3."""
 
     def __init__(self, recipe: DepthPoseRecipe, half: bool) -> None:
         self.recipe, self.half = recipe, half
-        self.channels = torch.tensor(OPENPOSE18_PAF_CHANNELS)
+        self.network = network_of(recipe.model)
+        self.channels = torch.tensor(by_name(recipe.model.skeleton).paf_channels)
         self.benchmark: Benchmark | None = None
 
     def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -95,31 +121,22 @@ class DepthPoseTask:
         if maps.stages and config.pose_weight:
             pose = pose_losses(maps, batch, self.channels.to(batch["image"].device), config)
             parts["pose"] = config.pose_weight * pose
-        trains_sr = self.recipe.model.architecture in ("depthpose", "super_resolution")
-        if config.hr_weight and trains_sr and maps.sr_image is not None:
+        if config.hr_weight and self.network.sr_image == "trained" and maps.sr_image is not None:
             parts["high_resolution"] = config.hr_weight * hr_loss(maps.sr_image, batch["high_resolution"])
         return parts
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return the scores on the fixed frames of the validation split; the SR network alone has none."""
         config = self.recipe.validation
-        if self.recipe.model.architecture == "super_resolution" or not config.frames:
+        if self.network.answer == "image" or not config.frames:
             return {}
         if self.benchmark is None:
             self.benchmark = benchmark_of(config, self.recipe.model, config.frames)
-        return validate(model, self.benchmark, config, self.half)
-
-
-def without_unused_parts(recipe: DepthPoseRecipe) -> ModelConfig:
-    """Return the network's config, without C16 where L_HR does not train it."""
-    values = asdict(recipe.model)
-    if recipe.model.architecture == "depthpose" and not recipe.loss.hr_weight:
-        values["sr_image"] = False
-    return ModelConfig(**values)
+        return validate(model, self.recipe.model, self.benchmark, config, self.half)
 
 
 def _build(recipe: DepthPoseRecipe) -> nn.Module:
-    model = build_model(without_unused_parts(recipe), seed=recipe.engine.seed)
+    model = build_model(recipe.network_config, seed=recipe.engine.seed)
     initialise(model, recipe.init, recipe.engine.seed)
     return add_batch_norms(model) if recipe.batch_norm else model
 
@@ -136,10 +153,11 @@ def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Pr
 def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
     model = without_batch_norms(model)
     frames = recipe.validation.final_frames
-    if not frames or recipe.model.architecture == "super_resolution":
+    if not frames or network_of(recipe.model).answer == "image":
         return {}
     benchmark = benchmark_of(recipe.validation, recipe.model, frames)
-    return {"frames": len(benchmark.truth), **validate_per_frame(model, benchmark, recipe.validation, half)}
+    scores = validate_per_frame(model, recipe.model, benchmark, recipe.validation, half)
+    return {"frames": len(benchmark.truth), **scores}
 
 
 def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], path: Path) -> None:
@@ -164,7 +182,7 @@ DEPTHPOSE = TrainedKind("depthpose", _build, _trainer, _score, _write, _facts)
 """DepthPose and the baselines of its Table 1, as `orpose train depthpose` trains them."""
 
 
-def gflops(config: ModelConfig) -> float:
+def gflops(config: NetworkConfig) -> float:
     """Return the cost of one forward pass of one image without the SR image, in GFLOPs (1 MAC = 2 FLOPs)."""
     with torch.device("meta"):
         model = build_model(config).eval()

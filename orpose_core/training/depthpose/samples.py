@@ -12,8 +12,8 @@ import numpy as np
 
 from orpose_core.data.targets import TargetConfig, render_targets
 from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_depth, normalise_depth
-from orpose_core.models import ModelConfig
-from orpose_core.skeleton import OPENPOSE18
+from orpose_core.models import MapConfig
+from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
 from orpose_core.training.augment.depth import AugmentConfig, augmented
 from orpose_core.training.domain_streams import check_domains
 from orpose_core.types import FloatArray, Poses, Visibility
@@ -39,7 +39,8 @@ class DataConfig:
             several does not care how the gateway shrinks.
         seed: of the simulation and of all random changes.
         augment: the random changes.
-        min_visible_joints: people with fewer visible joints of the 18 are masked: neither shown nor punished.
+        min_visible_joints: people with fewer visible joints of the network's are masked: neither shown nor
+            punished.
         folder: for ``"folder"``: where ``file_name`` of the label file starts; 16-bit depth PNGs,
             millimetres.
         labels: for ``"folder"``: a COCO-style label file, by hand or from a detector on color (Sect. 2.2).
@@ -97,13 +98,14 @@ class LabelledFrame:
 class SampleMaker:
     """Turns frames into samples for one network.
 
-    A sample has ``image`` float32 (1, h, w) in [0, 1], ``paf_maps`` (38, h', w'), ``keypoint_maps`` (19, h',
-    w'), ``mask`` (1, h', w'), 0 where people have no labels, and ``high_resolution`` float32 (1, H, W) in
-    [0, 1].
+    A sample has ``image`` float32 (1, h, w) in [0, 1], ``paf_maps`` (2 l, h', w') of l limbs,
+    ``keypoint_maps`` (n + 1, h', w') of n joints, ``mask`` (1, h', w'), 0 where people have no labels, and
+    ``high_resolution`` float32 (1, H, W) in [0, 1].
     """
 
-    def __init__(self, data: DataConfig, model: ModelConfig) -> None:
+    def __init__(self, data: DataConfig, model: MapConfig) -> None:
         self.data, self.model = data, model
+        self.skeleton = by_name(model.skeleton)
 
     def __call__(self, frame: LabelledFrame, rng: np.random.Generator) -> Sample:
         """Return the sample of a frame, changed at random by ``rng``."""
@@ -112,7 +114,8 @@ class SampleMaker:
         poses, boxes = everyone.select(~ignored), everyone.boxes_px[ignored]
         method = self.data.shrink_methods[int(rng.integers(len(self.data.shrink_methods)))]
         height, width = depth_m.shape
-        targets = render_targets(poses, (height, width), self.model.map_hw, self.data.target, boxes)
+        map_hw, skeleton = self.model.map_hw, self.skeleton
+        targets = render_targets(poses, (height, width), map_hw, self.data.target, boxes, skeleton)
         sample = {
             "image": network_input(depth_m, self.model, method),
             "paf_maps": targets.paf_maps,
@@ -189,7 +192,7 @@ def cropped(
     return window
 
 
-def network_input(depth_m: FloatArray, model: ModelConfig, method: str) -> FloatArray:
+def network_input(depth_m: FloatArray, model: MapConfig, method: str) -> FloatArray:
     """Return what the network sees of a frame, float32 (1, h, w) in [0, 1], 0 = no return.
 
     Args:
@@ -202,7 +205,7 @@ def network_input(depth_m: FloatArray, model: ModelConfig, method: str) -> Float
     return (normalise_depth(depth_m, model.depth_range_m) / np.float32(255))[None]
 
 
-def _high_resolution(depth_m: FloatArray, model: ModelConfig) -> FloatArray:
+def _high_resolution(depth_m: FloatArray, model: MapConfig) -> FloatArray:
     """Return the true image of L_HR: the frame, no larger than the super-resolved image."""
     height, width = (min(a, b) for a, b in zip(depth_m.shape, model.sr_hw, strict=True))
     if (height, width) != depth_m.shape:
@@ -227,9 +230,9 @@ def _with_ignored(frame: LabelledFrame) -> tuple[Poses, np.ndarray]:
     return everyone, np.arange(m + k) >= m
 
 
-def trusted(poses: Poses, min_visible: int) -> np.ndarray:
-    """Return bool (m,): whether enough of a person's 18 joints is seen for the person to be asked for."""
-    visibility = poses.converted(OPENPOSE18).visibility
+def trusted(poses: Poses, min_visible: int, skeleton: Skeleton = OPENPOSE18) -> np.ndarray:
+    """Return bool (m,): whether enough of a person's joints is seen for the person to be asked for."""
+    visibility = poses.converted(skeleton).visibility
     if visibility is None:
         return np.ones(len(poses), bool)
-    return (visibility == Visibility.VISIBLE).sum(axis=1) >= min_visible
+    return (visibility == Visibility.VISIBLE).sum(axis=1) >= min(min_visible, len(skeleton))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from orpose_core.models import ModelConfig
+from orpose_core.models import MapConfig
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.samples import DataConfig, LabelledFrame, Sample, SampleMaker, trusted
 from orpose_core.training.domain_streams import DomainStreams
@@ -24,7 +24,7 @@ class SimulatedSamples(Dataset[Sample]):
         model: the network that is trained.
     """
 
-    def __init__(self, data: DataConfig, model: ModelConfig) -> None:
+    def __init__(self, data: DataConfig, model: MapConfig) -> None:
         self.data, self.make = data, SampleMaker(data, model)
         self.streams = DomainStreams(
             data.domains, data.domain_shares, data.render_hw, "depth", data.seed, data.crowd
@@ -35,7 +35,7 @@ class SimulatedSamples(Dataset[Sample]):
         simulated = self.streams.frame(index, rng)
         assert simulated.frame.depth_m is not None
         poses = simulated.poses
-        sure = trusted(poses, self.data.min_visible_joints)
+        sure = trusted(poses, self.data.min_visible_joints, self.make.skeleton)
         return LabelledFrame(simulated.frame.depth_m, poses.select(sure), poses.boxes_px[~sure])
 
     def __getitem__(self, index: int) -> Sample:
@@ -54,7 +54,7 @@ class FolderSamples(Dataset[Sample]):
         ValueError: if the label file is not what was expected, or no image has anybody to train on.
     """
 
-    def __init__(self, data: DataConfig, model: ModelConfig) -> None:
+    def __init__(self, data: DataConfig, model: MapConfig) -> None:
         assert data.folder is not None and data.labels is not None
         self.data, self.make = data, SampleMaker(data, model)
         self.labels = LabelFile(
@@ -96,6 +96,6 @@ def _resized(frame: LabelledFrame, size_hw: tuple[int, int]) -> LabelledFrame:
     return LabelledFrame(depth_m, frame.poses.resized(resize), ignored_px)
 
 
-def samples(data: DataConfig, model: ModelConfig) -> Dataset[Sample]:
+def samples(data: DataConfig, model: MapConfig) -> Dataset[Sample]:
     """Return the data set that ``data`` describes."""
     return (SimulatedSamples if data.source == "simulation" else FolderSamples)(data, model)

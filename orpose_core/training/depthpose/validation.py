@@ -6,22 +6,26 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
-from orpose_core.decoding.flip import merged, with_mirror
-from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
-from orpose_core.evaluation.datasets import as_mvor_annotates
+from orpose_core.checkpoints.files import Checkpoint
+from orpose_core.decoding.paf import PafDecoderConfig
+from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
+from orpose_core.image_ops import ColorMethod, DepthMethod, low_resolution_frame
 from orpose_core.metrics.pck import PARTS
 from orpose_core.metrics.pck_interval import frame_counts
-from orpose_core.models import ModelConfig, StageMaps
+from orpose_core.models import NetworkConfig
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
-from orpose_core.training.depthpose.samples import network_input
-from orpose_core.types import Poses
+from orpose_core.types import Poses, Resize, RgbdFrame
+
+_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class ValidationConfig:
         split: name of the simulated benchmark.
         frames: how many of its frames, in whole rooms, are used during training; 0 = no validation.
         final_frames: how many at the end of the run.
-        shrink_method: how the 640x480 frames become low-resolution (the paper: bicubic).
+        shrink_method: how the 640x480 depth images become low-resolution (the paper: bicubic).
+        color_method: the same for color.
         flip_test: whether the mirrored image is averaged in.
         decoder: the decoder's settings.
     """
@@ -41,6 +46,7 @@ class ValidationConfig:
     frames: int = 100
     final_frames: int = 400
     shrink_method: str = "median"
+    color_method: ColorMethod = "bilinear"
     flip_test: bool = True
     decoder: PafDecoderConfig = field(default_factory=PafDecoderConfig)
 
@@ -56,55 +62,56 @@ class Benchmark:
     """Frames of a split as one network sees them, and their true people.
 
     Attributes:
-        images: float32 (n, 1, h, w) in [0, 1].
+        frames: n of them, depth at the network's input size.
         truth: n of them, in px of the 640x480 image, with poses for those to whom MVOR's annotators give one.
         source_hw: size of that image.
         indices: of the frames in the split.
+        rooms: int64 (n,), the room that each frame shows.
     """
 
-    images: Tensor
+    frames: tuple[RgbdFrame, ...]
     truth: tuple[Poses, ...]
     source_hw: tuple[int, int]
     indices: tuple[int, ...]
+    rooms: NDArray[np.int64]
 
 
-def benchmark_of(config: ValidationConfig, model: ModelConfig, frames: int) -> Benchmark:
+def benchmark_of(config: ValidationConfig, model: NetworkConfig, frames: int) -> Benchmark:
     """Simulate rooms of the split that have ``frames`` frames together; always the same ones."""
-    stream = split_config(config.split, modality="depth")
-    indices = tuple(int(i) for i in SPLITS[config.split].subset(frames))
-    images, truth = [], []
-    for index in indices:
+    split, stream = SPLITS[config.split], split_config(config.split, modality=model.modality)
+    indices = split.subset(frames)
+    methods = cast(DepthMethod, config.shrink_method), config.color_method
+    small, truth = [], []
+    for index in indices.tolist():
         simulated = simulate_frame(stream, index)
-        assert simulated.frame.depth_m is not None
-        images.append(network_input(simulated.frame.depth_m, model, config.shrink_method))
+        small.append(low_resolution_frame(simulated.frame, model.input_hw, *methods))
         truth.append(as_mvor_annotates(simulated.poses, simulated.roles))
-    return Benchmark(torch.from_numpy(np.stack(images)), tuple(truth), stream.size_hw, indices)
-
-
-def maps_of(model: nn.Module, images: Tensor, flip_test: bool, half: bool) -> StageMaps:
-    """Return the last stage's maps of images (B, 1, h, w), flip test included, float32 on the CPU."""
-    device = next(model.parameters()).device
-    batch = with_mirror(images) if flip_test else images
-    batch = batch.to(device, memory_format=torch.channels_last)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        stage = model(batch).stages[-1]
-    keypoint_maps, paf_maps = stage.keypoint_maps.float().cpu(), stage.paf_maps.float().cpu()
-    if flip_test:
-        keypoint_maps, paf_maps = merged(keypoint_maps, paf_maps)
-    return StageMaps(paf_maps.contiguous(), keypoint_maps.contiguous())
+    return Benchmark(
+        tuple(small), tuple(truth), stream.size_hw, tuple(indices.tolist()), split.rooms_of(indices)
+    )
 
 
 def detect(
-    model: nn.Module, images: Tensor, source_hw: tuple[int, int], config: ValidationConfig, half: bool
+    model: nn.Module, model_config: NetworkConfig, benchmark: Benchmark, config: ValidationConfig, half: bool
 ) -> list[Poses]:
-    """Return the people found in each image, in px of an image of ``source_hw``."""
-    found = []
-    for image in images.split(1):
-        maps = maps_of(model, image, config.flip_test, half)
-        found.append(
-            decode_paf(maps.keypoint_maps[0].numpy(), maps.paf_maps[0].numpy(), source_hw, config.decoder)
-        )
-    return found
+    """Return the people found in each frame, in px of an image of ``benchmark.source_hw``.
+
+    Args:
+        model: in evaluation mode; it stays on its device.
+        model_config: of it.
+        benchmark: the frames.
+        config: flip test and decoder.
+        half: bf16 where the device computes in it.
+    """
+    device = next(model.parameters()).device
+    settings = EstimatorConfig(str(device), config.flip_test, half, decoder=config.decoder, metric_3d=False)
+    checkpoint = Checkpoint(model, model_config, "training", "", "", True, {})
+    estimator = PoseEstimator(checkpoint, settings)
+    found: list[Poses] = []
+    for start in range(0, len(benchmark.frames), _BATCH):
+        found += estimator.estimate(benchmark.frames[start : start + _BATCH])
+    to_source = Resize(model_config.input_hw, benchmark.source_hw)
+    return [poses.resized(to_source) for poses in found]
 
 
 def scores_of(truth: Sequence[Poses], found: Sequence[Poses]) -> dict[str, float]:
@@ -119,23 +126,22 @@ def scores_of(truth: Sequence[Poses], found: Sequence[Poses]) -> dict[str, float
 
 
 def validate(
-    model: nn.Module, benchmark: Benchmark, config: ValidationConfig, half: bool
+    model: nn.Module, model_config: NetworkConfig, benchmark: Benchmark, config: ValidationConfig, half: bool
 ) -> dict[str, float]:
     """Return the scores of a model in evaluation mode."""
-    found = detect(model, benchmark.images, benchmark.source_hw, config, half)
-    return scores_of(benchmark.truth, found)
+    return scores_of(benchmark.truth, detect(model, model_config, benchmark, config, half))
 
 
 def validate_per_frame(
-    model: nn.Module, benchmark: Benchmark, config: ValidationConfig, half: bool
+    model: nn.Module, model_config: NetworkConfig, benchmark: Benchmark, config: ValidationConfig, half: bool
 ) -> dict[str, Any]:
-    """Return the same, and under ``per_frame`` what PCK counted in each frame."""
-    found = detect(model, benchmark.images, benchmark.source_hw, config, half)
-    counts = frame_counts(benchmark.truth, found, BENCHMARK.pck)
+    """Return the same, and under ``per_frame`` what PCK counted in each frame, and which room it shows."""
+    found = detect(model, model_config, benchmark, config, half)
+    counts = frame_counts(benchmark.truth, found, BENCHMARK.pck, benchmark.rooms)
     return {**scores_of(benchmark.truth, found), "per_frame": counts.values()}
 
 
-def milliseconds(model: nn.Module, config: ModelConfig, half: bool, repeats: int = 10) -> float:
+def milliseconds(model: nn.Module, config: NetworkConfig, half: bool, repeats: int = 10) -> float:
     """Return the median time of one image's forward pass, warmed up, with PyTorch's present threads."""
     image = torch.rand(1, config.in_channels, *config.input_hw).contiguous(memory_format=torch.channels_last)
     device = next(model.parameters()).device

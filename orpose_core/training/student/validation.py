@@ -8,8 +8,8 @@ from typing import Any
 
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
-from orpose_core.evaluation.datasets import SyntheticSet
-from orpose_core.image_ops import low_resolution_frame
+from orpose_core.evaluation.evaluation_sets import SyntheticSet
+from orpose_core.evaluation.run import shrunk
 from orpose_core.models.student.network import Student
 from orpose_core.simulation import SPLITS
 from orpose_core.types import Resize, RgbdFrame
@@ -84,12 +84,7 @@ def validate_student(
         found = []
         for start in range(0, len(benchmark.frames), config.batch):
             sources = benchmark.frames[start : start + config.batch]
-            small = [
-                s
-                if scale == 1
-                else low_resolution_frame(s, (int(s.size_hw[0] / scale), int(s.size_hw[1] / scale)))
-                for s in sources
-            ]
+            small = shrunk(sources, scale)
             found += [
                 poses.resized(Resize(frame.size_hw, source.size_hw))
                 for poses, source, frame in zip(estimator.estimate(small), sources, small, strict=True)

@@ -1,0 +1,165 @@
+"""Frames to poses: the one way that nodes, labeller, evaluator, validation, benchmark and demo all go.
+
+A frame is brought to the network's low resolution, whatever its size; a frame that already has it passes
+unchanged. Poses come back in px of the frame that was given; metric 3D is read from the low-resolution depth.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
+from orpose_core.estimators.config import EstimatorConfig, ModelInfo
+from orpose_core.estimators.readers import reader_of
+from orpose_core.image_ops import low_resolution_depth
+from orpose_core.types import FloatArray, Poses, RgbdFrame
+
+logger = logging.getLogger(__name__)
+
+
+class Prepared(NamedTuple):
+    """What a network sees of a batch of frames.
+
+    Attributes:
+        images: float32 (B, C, h, w) in [0, 1].
+        depths_m: of each frame the low-resolution depth float32 (h, w) that its image was made of, or None.
+    """
+
+    images: Tensor
+    depths_m: tuple[FloatArray | None, ...]
+
+
+class PoseEstimator:
+    """A model ready to estimate.
+
+    Attributes:
+        info: what estimates.
+        config: may be replaced between calls; device and precision stay as they were at the start.
+
+    Args:
+        checkpoint: the network.
+        config: how to use it; None = the defaults.
+
+    Raises:
+        ValueError: the device is not there, or the network is none that gives poses.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig | None = None) -> None:
+        self.config = config or EstimatorConfig()
+        self._reader = reader_of(checkpoint, self.config)
+        self.info = ModelInfo(
+            checkpoint.name,
+            checkpoint.sha256,
+            checkpoint.licence,
+            self._reader.backend,
+            str(self._reader.device),
+            checkpoint.config.modality,
+            checkpoint.config.input_hw,
+            self._reader.skeleton,
+            checkpoint.trained,
+            checkpoint.config.architecture,
+            sum(p.numel() for p in checkpoint.model.parameters()),
+            self._reader.lifts,
+            self._reader.enlarges,
+        )
+
+    def estimate(self, frames: Sequence[RgbdFrame]) -> list[Poses]:
+        """Find the people in frames, all in one batch.
+
+        Args:
+            frames: of any sizes, at least the network's input; low-resolution ones pass unchanged.
+
+        Returns:
+            For each frame its people in px of that frame, best first; with ``xyz_cam_m``, ``sigma_m``,
+            ``xyz_root_m`` and ``source_3d`` where the frame has depth and intrinsics.
+
+        Raises:
+            ValueError: a frame lacks what the model reads, or is smaller than its input.
+        """
+        if not frames:
+            return []
+        seen = self.prepare(frames)
+        found = self.decode(self.run(seen.images), frames)
+        return [self.place(*each) for each in zip(found, frames, seen.depths_m, strict=True)]
+
+    def prepare(self, frames: Sequence[RgbdFrame]) -> Prepared:
+        """Return what the network sees of the frames; the first step of :meth:`estimate`."""
+        for frame in frames:
+            self._check(frame)
+        seen = [self._reader.see(frame, self.config) for frame in frames]
+        images = torch.from_numpy(np.stack([one.image for one in seen]))
+        return Prepared(images, tuple(one.depth_m for one in seen))
+
+    def run(self, images: Tensor) -> object:
+        """Run the network, flip test included; the second step."""
+        threads = self.config.threads
+        # OpenMP counts threads per calling thread, so whoever calls must set them.
+        if threads is not None and torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        return self._reader.run(images, self.config)
+
+    def decode(self, answer: object, frames: Sequence[RgbdFrame]) -> list[Poses]:
+        """Turn the network's answer into poses in px of the frames; the third step."""
+        return self._reader.decode(answer, [frame.size_hw for frame in frames], self.config)
+
+    def place(self, poses: Poses, frame: RgbdFrame, small_m: FloatArray | None = None) -> Poses:
+        """Add metric 3D where the frame has depth and intrinsics; the last step.
+
+        Args:
+            poses: in px of the frame.
+            frame: as it was given.
+            small_m: float32 (h, w), its low-resolution depth where :meth:`prepare` made one; None = the frame
+                is shrunk now.
+        """
+        if not self.config.metric_3d or frame.depth_m is None or frame.intrinsics is None:
+            return poses
+        if small_m is None:
+            (height, width), (h, w) = frame.size_hw, self.info.input_hw
+            small_hw = min(h, height), min(w, width)
+            small_m = low_resolution_depth(frame.depth_m, small_hw, self.config.depth_method)
+        return self._reader.place(poses, small_m, frame.intrinsics, self.config)
+
+    def warm_up(self, batch: int = 1, times: int = 2) -> None:
+        """Estimate on empty frames, so that the first real one does not pay for memory and compilation."""
+        shape = self.info.input_hw
+        depth_m = np.full(shape, np.nan, np.float32) if self.info.modality == "depth" else None
+        rgb = np.zeros((*shape, 3), np.uint8) if self.info.modality == "color" else None
+        for _ in range(times):
+            self.estimate([RgbdFrame(rgb, depth_m, None)] * batch)
+
+    def _check(self, frame: RgbdFrame) -> None:
+        wanted, name = self.info.modality, self.info.name
+        got = frame.depth_m if wanted == "depth" else frame.rgb
+        where = f" of {frame.frame_id!r}" if frame.frame_id else ""
+        if got is None:
+            other = "color" if wanted == "depth" else "depth"
+            raise ValueError(f"{name} reads {wanted}, but the frame{where} has {other} alone")
+        (height, width), (h, w) = frame.size_hw, self.info.input_hw
+        if not self.info.enlarges and (height < h or width < w):
+            raise ValueError(
+                f"{name} reads images of at least {w}x{h}, but the frame{where} is {width}x{height}"
+            )
+
+
+def load_estimator(name_or_path: str | Path, config: EstimatorConfig | None = None) -> PoseEstimator:
+    """Load weights and make them ready.
+
+    Args:
+        name_or_path: a file, the name of shipped weights, or ``"untrained:depthpose_64x48"``.
+        config: None = the defaults.
+
+    Raises:
+        ValueError: no such weights, a damaged or foreign file, or a device that is not there.
+    """
+    checkpoint = load_checkpoint(name_or_path)
+    estimator = PoseEstimator(checkpoint, config)
+    if not checkpoint.trained:
+        logger.warning("%s is not trained: its poses mean nothing", checkpoint.name)
+    return estimator

@@ -1,0 +1,203 @@
+"""What differs between kinds of answers: the tensor that enters a network, and how its answer becomes poses.
+
+The table of networks says what kind of answer each gives (:data:`orpose_core.models.builder.NETWORKS`); a new
+network with an answer of a known kind needs nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from orpose_core.checkpoints.files import Checkpoint
+from orpose_core.decoding.flip import merged, with_mirror
+from orpose_core.decoding.paf import decode_paf
+from orpose_core.decoding.roi import decode_roi
+from orpose_core.estimators.config import EstimatorConfig
+from orpose_core.geometry import anchor_at_root, metric_3d
+from orpose_core.image_ops import (
+    low_resolution_color,
+    low_resolution_depth,
+    normalise_depth,
+    seen_at_low_resolution,
+)
+from orpose_core.models import MapConfig, network_of
+from orpose_core.models.inference import MapPredictor, bf16_is_fast, choose_device
+from orpose_core.models.student.network import Student, StudentOutput
+from orpose_core.skeleton import Skeleton, by_name
+from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame
+
+
+class Seen(NamedTuple):
+    """What a network sees of a frame.
+
+    Attributes:
+        image: float32 (C, h, w) in [0, 1].
+        depth_m: float32 (h, w), the low-resolution depth that ``image`` was made of, or None where it was
+            made of color.
+    """
+
+    image: FloatArray
+    depth_m: FloatArray | None
+
+
+class AnswerReader(Protocol):
+    """Runs a network and reads its answer.
+
+    Attributes:
+        lifts: see :class:`~orpose_core.estimators.config.ModelInfo`.
+        enlarges: likewise.
+        backend: likewise.
+        device: where it runs.
+        skeleton: joint set of the poses.
+    """
+
+    lifts: ClassVar[bool]
+    enlarges: ClassVar[bool]
+    backend: str
+    device: torch.device
+    skeleton: Skeleton
+
+    def see(self, frame: RgbdFrame, config: EstimatorConfig) -> Seen:
+        """Return what the network sees of a frame that has its modality."""
+
+    def run(self, images: Tensor, config: EstimatorConfig) -> object:
+        """Run the network on float32 (B, C, h, w)."""
+
+    def decode(
+        self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
+    ) -> list[Poses]:
+        """Return the poses of each image, in px of images of these sizes."""
+
+    def place(
+        self, poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: EstimatorConfig
+    ) -> Poses:
+        """Add metric 3D from low-resolution depth; ``intrinsics`` are of the image the poses are in."""
+
+
+class MapReader:
+    """Keypoint maps and part affinity fields, at any resolution: DepthPose, RTPose, SR+RTPose."""
+
+    lifts: ClassVar[bool] = False
+    enlarges: ClassVar[bool] = False
+
+    def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig) -> None:
+        if not isinstance(checkpoint.config, MapConfig):
+            raise ValueError(f"{checkpoint.name}: expected the config of a network with maps")
+        self._config: MapConfig = checkpoint.config
+        self.skeleton = by_name(self._config.skeleton)
+        if self._config != self._config.with_skeleton(self.skeleton):
+            raise ValueError(
+                f"{checkpoint.name}: expected {2 * len(self.skeleton.edges)} PAF and "
+                f"{len(self.skeleton) + 1} keypoint channels for skeleton {self.skeleton.name}, "
+                f"got {self._config.paf_channels} and {self._config.keypoint_channels}"
+            )
+        self._predictor = MapPredictor(checkpoint.model, config.device, config.half_precision)
+        self.backend, self.device = self._predictor.backend, self._predictor.device
+
+    def see(self, frame: RgbdFrame, config: EstimatorConfig) -> Seen:
+        """Shrink what the network reads to its input."""
+        size_hw = self._config.input_hw
+        if self._config.modality == "depth":
+            assert frame.depth_m is not None  # the estimator saw to it
+            small_m = low_resolution_depth(frame.depth_m, size_hw, config.depth_method)
+            image = (normalise_depth(small_m, self._config.depth_range_m) / np.float32(255))[None]
+            return Seen(image, small_m)
+        assert frame.rgb is not None
+        small = low_resolution_color(frame.rgb, size_hw, config.color_method)
+        return Seen(np.moveaxis(small, -1, 0).astype(np.float32) / np.float32(255), None)
+
+    def run(self, images: Tensor, config: EstimatorConfig) -> object:
+        """Return keypoint maps and part affinity fields; with the flip test means of image and mirror."""
+        if not config.flip_test:
+            paf_maps, keypoint_maps = self._predictor(images)
+            return keypoint_maps, paf_maps
+        paf_maps, keypoint_maps = self._predictor(with_mirror(images))
+        return merged(keypoint_maps, paf_maps, self.skeleton)
+
+    def decode(
+        self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
+    ) -> list[Poses]:
+        """Assemble people from the maps of each image."""
+        assert isinstance(answer, tuple)
+        keypoint_maps, paf_maps = (np.ascontiguousarray(maps.numpy(), np.float32) for maps in answer)
+        return [
+            decode_paf(keypoint_maps[i], paf_maps[i], size_hw, config.decoder, self.skeleton)
+            for i, size_hw in enumerate(sizes_hw)
+        ]
+
+    def place(
+        self, poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: EstimatorConfig
+    ) -> Poses:
+        """Look each joint up in depth."""
+        return metric_3d(poses, depth_m, intrinsics, config.lookup)
+
+
+class PeopleReader:
+    """Boxes with keypoint maps and lifters: the student of ORPose, color brought to the size it learnt on.
+
+    Half precision is that of the keypoint head alone. Which of two boxes alike is kept is a choice that any
+    rounding can turn over, and with it a whole person's keypoints, so boxes are found in float32.
+    """
+
+    lifts: ClassVar[bool] = True
+    enlarges: ClassVar[bool] = True
+
+    def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig) -> None:
+        assert isinstance(checkpoint.model, Student)
+        self.device = choose_device(config.device)
+        self._bf16 = config.half_precision and bf16_is_fast(self.device)
+        self._model = checkpoint.model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.skeleton = by_name(config.roi_decoder.skeleton)
+        precision = "float32, keypoint head bf16" if self._bf16 else "float32"
+        self.backend = f"torch {torch.__version__.split('+')[0]} {self.device} {precision}"
+
+    def see(self, frame: RgbdFrame, config: EstimatorConfig) -> Seen:
+        """Return the image at the network's size, with no more in it than its low resolution holds."""
+        assert frame.rgb is not None
+        low_hw, full_hw = self._model.config.input_hw, self._model.config.full_hw
+        seen = seen_at_low_resolution(frame.rgb, low_hw, full_hw, config.color_method)
+        return Seen(np.moveaxis(seen, -1, 0).astype(np.float32) / np.float32(255), None)
+
+    @torch.inference_mode()
+    def run(self, images: Tensor, config: EstimatorConfig) -> object:
+        """Return boxes and maps, see :class:`~orpose_core.models.student.network.StudentOutput`."""
+        images = images.to(self.device, memory_format=torch.channels_last)
+        forward = self._model.forward_with_mirror if config.flip_test else self._model.forward
+        head_dtype = torch.bfloat16 if self._bf16 else None
+        return forward(images, config.roi_decoder.min_person_score, head_dtype)
+
+    def decode(
+        self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
+    ) -> list[Poses]:
+        """Read the joints of each box, and lift them."""
+        assert isinstance(answer, StudentOutput)
+        return decode_roi(self._model, answer, sizes_hw, config.roi_decoder, config.flip_test)
+
+    def place(
+        self, poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: EstimatorConfig
+    ) -> Poses:
+        """Anchor lifted people at the depth of their torso."""
+        return anchor_at_root(poses, depth_m, intrinsics, config.lookup)
+
+
+READERS: dict[str, Callable[[Checkpoint, EstimatorConfig], AnswerReader]] = {
+    "maps": MapReader,
+    "people": PeopleReader,
+}
+"""By the kind of answer that the table of networks names."""
+
+
+def reader_of(checkpoint: Checkpoint, config: EstimatorConfig) -> AnswerReader:
+    """Return the reader of a network's answer; ValueError if it gives no poses."""
+    network = network_of(checkpoint.config)
+    if network.answer not in READERS:
+        raise ValueError(
+            f"{checkpoint.name}: expected a network that gives poses, got {network.architecture}, which "
+            f"gives {network.answer}"
+        )
+    return READERS[network.answer](checkpoint, config)
