@@ -87,7 +87,7 @@ def test_command_line_overrides_the_file_and_unknown_keys_are_errors(tmp_path: P
     broken.write_text("model:\n  widht: 0.5\n")
     with pytest.raises(ValueError, match="widht"):
         parse("x", DepthPoseRecipe, ["--config", str(broken)])
-    with pytest.raises(ValueError, match=r"SR\+RTPose needs"):
+    with pytest.raises(ValueError, match="sr_rtpose needs"):
         parse("x", DepthPoseRecipe, ["--model.architecture", "sr_rtpose"])
     with pytest.raises(ValueError, match=r"is it a training run|is missing"):
         parse("x", DepthPoseRecipe, ["--resume", str(tmp_path)])

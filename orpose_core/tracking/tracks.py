@@ -1,0 +1,120 @@
+"""What is remembered of a person, and how like it a person of the next frame is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.tracking.config import TrackerConfig
+from orpose_core.tracking.smoothing import OneEuro
+from orpose_core.types import FloatArray, Poses
+
+
+@dataclass
+class Motion:
+    """Where a person's joints were, (n, d) in px or m with NaN = absent, and how the whole person moves."""
+
+    joints: FloatArray
+    velocity: FloatArray
+
+    def predicted(self, dt_s: float, config: TrackerConfig) -> FloatArray:
+        """Return the joints after ``dt_s``: the velocity dies away, so that a lost track does not run off."""
+        tau = config.velocity_time_s
+        return self.joints + self.velocity * np.float32(tau * (1 - math.exp(-dt_s / tau)))
+
+    def update(self, joints: FloatArray, dt_s: float, config: TrackerConfig) -> None:
+        """Take the newly seen joints; by the median, one wrong joint cannot move the person."""
+        there = ~np.isnan(joints + self.joints).any(axis=-1)
+        if dt_s > 0 and there.any():
+            measured = np.median(joints[there] - self.joints[there], axis=0) / dt_s
+            share = 1 - math.exp(-dt_s / config.velocity_time_s)
+            self.velocity = (self.velocity + share * (measured - self.velocity)).astype(np.float32)
+        if not np.isnan(joints).all():
+            self.joints = joints
+
+
+@dataclass(eq=False)
+class Track:
+    """One person over time."""
+
+    track_id: int
+    last_ns: int
+    image: Motion
+    space: Motion | None
+    box: FloatArray
+    hits: int = 1
+    filters: dict[str, OneEuro] = field(default_factory=dict)
+
+    def gap_s(self, stamp_ns: int) -> float:
+        """Return how long the person has not been seen."""
+        return (stamp_ns - self.last_ns) * 1e-9
+
+
+def body_sizes(boxes_px: FloatArray) -> NDArray[np.float64]:
+    """Return the body size, px, of each box (m, 4): the square root of its area, at least one px."""
+    sides = np.nan_to_num(boxes_px[:, 2:] - boxes_px[:, :2]).astype(np.float64)
+    return np.sqrt(np.maximum(sides.clip(min=0).prod(axis=1), 1.0))
+
+
+def similarity_of(
+    tracks: list[Track], poses: Poses, stamp_ns: int, config: TrackerConfig
+) -> NDArray[np.float64]:
+    """Return float64 (t, m) in [0, 1]: the mean of those of OKS, IoU and 3D closeness that can be told."""
+    dt_s = np.array([t.gap_s(stamp_ns) for t in tracks])
+    boxes = np.stack([t.box for t in tracks])
+    sizes = body_sizes(boxes)
+    xy = np.stack([t.image.predicted(d, config) for t, d in zip(tracks, dt_s, strict=True)])
+    shift = np.stack(
+        [t.image.predicted(d, config) - t.image.joints for t, d in zip(tracks, dt_s, strict=True)]
+    )
+    moved = boxes + np.tile(np.nan_to_num(_first_known(shift)), 2)
+    spread = np.hypot(
+        2 * np.asarray(poses.skeleton.sigmas)[None] + config.slack, config.motion_per_s * dt_s[:, None]
+    )
+    parts = [_closeness(xy, poses.xy_px, spread * sizes[:, None]), _iou(moved, poses.boxes_px)]
+    if poses.xyz_cam_m is not None:
+        unknown = np.full((len(poses.skeleton), 3), np.nan, np.float32)
+        xyz = np.stack(
+            [
+                unknown if t.space is None else t.space.predicted(d, config)
+                for t, d in zip(tracks, dt_s, strict=True)
+            ]
+        )
+        spread_m = np.hypot(config.slack_m, config.motion_m_per_s * dt_s)[:, None]
+        parts.append(_closeness(xyz, poses.xyz_cam_m, np.broadcast_to(spread_m, xyz.shape[:2])))
+    stacked = np.stack(parts)
+    known = ~np.isnan(stacked)
+    return np.where(known, stacked, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def _first_known(shift: FloatArray) -> FloatArray:
+    """Return (t, d), the shift of each track; all its joints that are there move alike."""
+    there = ~np.isnan(shift).any(axis=-1)
+    return shift[np.arange(len(shift)), there.argmax(axis=1)]
+
+
+def _closeness(predicted: FloatArray, seen: FloatArray, spread: NDArray) -> NDArray[np.float64]:
+    """Return (t, m): the mean Gaussian of the joint distances, over joints that both have; NaN = none shared.
+
+    Args:
+        predicted: float (t, n, d), NaN = absent.
+        seen: float (m, n, d), NaN = absent.
+        spread: float (t, n), standard deviation of the distance, in the same unit.
+    """
+    squared = ((predicted[:, None] - seen[None]) ** 2).sum(axis=-1, dtype=np.float64)
+    shared = ~np.isnan(squared)
+    value = np.where(shared, np.exp(-np.where(shared, squared, 0) / (2 * spread[:, None] ** 2)), 0)
+    count = shared.sum(axis=-1)
+    return np.where(count > 0, value.sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def _iou(a: FloatArray, b: FloatArray) -> NDArray[np.float64]:
+    """Return (t, m), the intersection over union of xyxy boxes; NaN where a box is unknown or empty."""
+    a, b = a[:, None].astype(np.float64), b[None].astype(np.float64)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    common = sides.clip(min=0).prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - common
+    return np.where(union > 0, common / np.where(union > 0, union, 1), np.nan)
