@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 import safetensors.torch
 import torch
 
-from orpose_core.checkpoints import files as module
 from orpose_core.checkpoints.files import (
     load_checkpoint,
     save_checkpoint,
@@ -230,7 +230,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(saved, monkeypatch):
     def fail(_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(saved, tiny(seed=9))
     assert saved.read_bytes() == before
