@@ -22,6 +22,7 @@ FLOORS = (
     ("estimation",),
     ("teacher",),
     ("evaluation",),
+    ("fusion",),
     ("estimators",),
     ("simulation",),
     ("data",),

@@ -1,0 +1,1 @@
+"""Several cameras' skeletons to one per person in the room."""

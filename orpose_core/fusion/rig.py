@@ -1,0 +1,77 @@
+"""The cameras of a room: where each hangs and how it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.types import Intrinsics, Poses
+
+Float64Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RoomCamera:
+    """A calibrated camera.
+
+    Attributes:
+        name: of the camera; its topics' namespace.
+        intrinsics: of the images in whose px its skeletons are given.
+        room_from_camera: float64 (4, 4), rigid, metres, from the optical frame to the room (z up, floor 0).
+        frame_id: of its optical frame.
+    """
+
+    name: str
+    intrinsics: Intrinsics
+    room_from_camera: Float64Array
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.room_from_camera, np.float64)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise ValueError(
+                f"RoomCamera {self.name}: expected a finite 4x4 room_from_camera, got {matrix.shape}"
+            )
+        rotation = matrix[:3, :3]
+        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
+            raise ValueError(f"RoomCamera {self.name}: the rotation of room_from_camera is not one")
+        object.__setattr__(self, "room_from_camera", matrix)
+
+    @property
+    def camera_from_room(self) -> Float64Array:
+        """The inverse of ``room_from_camera``, float64 (4, 4)."""
+        out = np.eye(4)
+        out[:3, :3] = self.room_from_camera[:3, :3].T
+        out[:3, 3] = -out[:3, :3] @ self.room_from_camera[:3, 3]
+        return out
+
+    @property
+    def projection(self) -> Float64Array:
+        """float64 (3, 4), from homogeneous points of the room to px times depth."""
+        i = self.intrinsics
+        return np.array([[i.fx, 0, i.cx], [0, i.fy, i.cy], [0, 0, 1.0]]) @ self.camera_from_room[:3]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one camera saw of the room.
+
+    Attributes:
+        camera: which.
+        poses: the people in its image; px of ``camera.intrinsics``.
+        stamp_ns: time of the exposure.
+    """
+
+    camera: RoomCamera
+    poses: Poses
+    stamp_ns: int = 0
+
+
+def check_rig(cameras: Sequence[RoomCamera]) -> None:
+    """Raise ValueError unless there are cameras and their names differ."""
+    names = [camera.name for camera in cameras]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"expected one or more cameras with names that differ, got {names}")
