@@ -8,8 +8,7 @@ from typing import Any
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.files import write_text
-from orpose_core.models import ModelConfig
-from orpose_core.models.student.config import StudentConfig
+from orpose_core.models import MapConfig, ModelConfig, network_of
 from orpose_core.reports.stage_card import (
     domain_words,
     earlier_words,
@@ -20,6 +19,7 @@ from orpose_core.reports.stage_card import (
     stage_card,
 )
 from orpose_core.reports.student_card import student_card
+from orpose_core.skeleton import by_name
 from orpose_core.training.depthpose.recipe import gflops
 
 LIMITS = """\
@@ -44,12 +44,12 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
     Raises:
         ValueError: if the file does not say how it was trained.
     """
-    if "training" not in checkpoint.metadata or not isinstance(checkpoint.config, ModelConfig):
+    if "training" not in checkpoint.metadata or not isinstance(checkpoint.config, MapConfig):
         raise ValueError(f"{checkpoint.name}: this file does not say how it was trained")
     facts = json.loads(checkpoint.metadata["training"])
     config = checkpoint.config
     parameters = sum(p.numel() for p in checkpoint.model.parameters()) / 1e6
-    sr_width = config.width if config.sr_width is None else config.sr_width
+    skeleton = by_name(config.skeleton)
     height, width = config.input_hw
     lines = [
         f"# {checkpoint.name}",
@@ -57,11 +57,12 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         "<!-- written by `orpose report card`; do not edit -->",
         "",
         f"2D poses of everyone in a {width}x{height} {config.modality} image: {config.architecture}, "
-        f"{parameters:.2f} M parameters, {gflops(config):.1f} GFLOPs per image (1 MAC = 2 FLOPs); the pose "
-        f"part has {config.width:g} times the paper's width, the super-resolution part {sr_width:g} times.",
+        f"{parameters:.2f} M parameters, {gflops(config):.1f} GFLOPs per image (1 MAC = 2 FLOPs)"
+        f"{_width_words(config)}.",
         "",
-        f"Input: depth clipped to {config.depth_range_m:g} m, divided by it; no return = 0. Output: 38 part "
-        "affinity and 19 keypoint maps (OpenPose's 18 joints and the background).",
+        f"Input: depth clipped to {config.depth_range_m:g} m, divided by it; no return = 0. Output: "
+        f"{config.paf_channels} part affinity and {config.keypoint_channels} keypoint maps "
+        f"(the {len(skeleton)} joints of {skeleton.name} and the background).",
         "",
         f"sha256 `{checkpoint.sha256}`, licence {checkpoint.licence}.",
         "",
@@ -78,6 +79,17 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         LIMITS.rstrip(),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _width_words(config: MapConfig) -> str:
+    """Return how wide a network of the paper is; nothing of other networks."""
+    if not isinstance(config, ModelConfig):
+        return ""
+    sr_width = config.width if config.sr_width is None else config.sr_width
+    return (
+        f"; the pose part has {config.width:g} times the paper's width, the super-resolution part "
+        f"{sr_width:g} times"
+    )
 
 
 def _scores(scores: dict[str, Any], split: str) -> list[str]:
@@ -123,7 +135,7 @@ def write_card(
         write_text(path, stage_card(name_or_path))
         return path
     checkpoint = load_checkpoint(name_or_path)
-    if isinstance(checkpoint.config, StudentConfig):
+    if network_of(checkpoint.config).answer == "people":
         write_text(path, student_card(checkpoint, scores))
         return path
     found = None if real is None else json.loads(real.read_text())

@@ -125,6 +125,9 @@ def test_a_toy_network_learns_a_toy_skeleton_and_is_scored_on_a_toy_data_set(tmp
     assert main(["train", "depthpose", "--resume", str(run), "--engine.steps", "31"]) == 0
 
     weights = run / "weights.safetensors"
+    assert main(["report", "card", str(weights)]) == 0
+    card = weights.with_suffix(".md").read_text()
+    assert "toynet" in card and "10 part affinity and 6 keypoint maps (the 5 joints of toy5" in card
     config = load_checkpoint(weights).config
     assert isinstance(config, ToyConfig) and config == ToyConfig(
         channels=12, input_hw=(24, 32)
