@@ -41,9 +41,10 @@ def replacing(path: str | os.PathLike, *, durable: bool = False) -> Iterator[Pat
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
-            error.filename, error.filename2 = str(path), None
-        raise
+        reason = _os_error(error)
+        if reason is None or reason.filename not in (None, temporary, str(temporary)):
+            raise
+        raise OSError(reason.errno, reason.strerror or str(reason), str(path)) from error
 
 
 def write_bytes(path: str | os.PathLike, content: bytes, *, durable: bool = False) -> None:
@@ -72,6 +73,13 @@ def remove_temporaries(folder: str | os.PathLike, *, recursive: bool = False) ->
 def is_temporary(path: Path) -> bool:
     """Whether a path is that of a temporary file of :func:`replacing`."""
     return path.name.startswith(".") and bool(_TEMPORARY.search(path.name))
+
+
+def _os_error(error: BaseException | None) -> OSError | None:
+    """Return the OSError that an error is or, as torch's writers hide it, that it came of."""
+    while error is not None and not (isinstance(error, OSError) and error.errno):
+        error = error.__context__
+    return error
 
 
 def _temporary_beside(path: Path) -> Path:

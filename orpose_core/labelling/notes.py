@@ -54,14 +54,17 @@ class SessionNotes:
             self.never_came += gap.missing
             self._add(gap.before_ns, (_GAPS, (camera, *gap)))
 
-    def taken(self, until_ns: int | None = None) -> dict[str, list[list[Any]]]:
-        """Return and forget the notes that the journal does not have yet, of moments up to ``until_ns``."""
-        due = [n for n in self._new if until_ns is None or n[0] <= until_ns]
-        self._new = [n for n in self._new if n not in due]
+    def due(self, until_ns: int | None = None) -> dict[str, list[list[Any]]]:
+        """Return the notes that the journal does not have yet, of moments up to ``until_ns``."""
         found: dict[str, list[list[Any]]] = {}
-        for _, (kind, values) in sorted(due, key=lambda note: note[0]):
-            found.setdefault(kind, []).append(list(values))
+        for stamp_ns, (kind, values) in sorted(self._new, key=lambda note: note[0]):
+            if until_ns is None or stamp_ns <= until_ns:
+                found.setdefault(kind, []).append(list(values))
         return found
+
+    def written(self, until_ns: int | None = None) -> None:
+        """Take note that the journal has what is due."""
+        self._new = [n for n in self._new if until_ns is not None and n[0] > until_ns]
 
     def recall(self, entry: dict[str, Any]) -> None:
         """Take the notes of an entry of the journal."""

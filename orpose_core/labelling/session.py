@@ -202,6 +202,7 @@ class LabelSession:
         """Label a batch; if that fails, each frame alone: one must not spoil the others."""
         try:
             entries = self._labeller.entries(batch)
+            self._write_down(entries, until_ns=max(frame.frame.stamp_ns for frame in batch))
         except OSError:  # a full disk: nothing is done, the frames may come again
             self._known.difference_update(frame.name for frame in batch)
             raise
@@ -213,15 +214,14 @@ class LabelSession:
             self._known.discard(batch[0].name)
             why = f"not labelled: {type(error).__name__}: {error}"[:_MOST_WORDS]
             self._notes.skips.add(batch[0].camera, why, batch[0].frame.stamp_ns)
-            return
-        self._write_down(entries, until_ns=max(frame.frame.stamp_ns for frame in batch))
 
     def _write_down(self, entries: list[dict[str, Any]], until_ns: int | None = None) -> None:
         """Add a line to the journal, with the notes that are not of later moments."""
-        notes = self._notes.taken(until_ns)
+        notes = self._notes.due(until_ns)
         if entries or notes:
             self._written = None
             self._journal.add({"recording": 0, "frames": entries} | notes)
+            self._notes.written(until_ns)
         self.frames += len(entries)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -186,3 +187,43 @@ def test_gaps_in_stamps() -> None:
     # The clock jumps back, as where a bag begins again, and a message is a little late.
     assert gaps([*map(stamp, range(30)), *map(stamp, range(30))]) == []
     assert gaps([stamp(k) for k in (*range(10), 11, 10, 12, 13)]) == [Gap(stamp(9), stamp(11), 1)]
+
+
+def test_a_session_whose_journal_is_damaged_lets_the_folder_go(teacher: Teacher, tmp_path: Path) -> None:
+    one = session(tmp_path, teacher)
+    list(one.run([color(0), depth(0)]))
+    one.close()
+    journal = tmp_path / "journal.jsonl"
+    whole = journal.read_text()
+    journal.write_text(whole + "{\n")
+    with pytest.raises(ValueError, match=r"journal\.jsonl: line \d is damaged") as held:
+        session(tmp_path, teacher)
+    journal.write_text(whole)
+    session(tmp_path, teacher).close()
+    assert held.value.__traceback__ is not None  # keeps the refused session alive, and not its lock
+
+
+def test_frames_that_a_full_disk_kept_out_may_come_again(teacher: Teacher, tmp_path: Path) -> None:
+    events = [event for k in range(6) for event in (color(k), depth(k))]
+    whole = session(tmp_path / "whole", teacher)
+    list(whole.run(events))
+    whole.write()
+    whole.close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most_bytes in (60, (tmp_path / "whole" / "journal.jsonl").stat().st_size - 10):
+        one = session(tmp_path / "full", teacher) if most_bytes > 60 else session(tmp_path / "none", teacher)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                list(one.run(events))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        list(one.run(events))
+        assert one.frames == 6
+        one.write()
+        one.close()
+    for name in ("full", "none"):
+        assert images(tmp_path / name) == images(tmp_path / "whole")
+        assert {f.name for f in (tmp_path / name).rglob("*")} == {
+            f.name for f in (tmp_path / "whole").rglob("*")
+        }

@@ -26,7 +26,7 @@ from orpose_core.simulation.writers import dataset as simulated
 from orpose_core.simulation.writers import statistics as simulated_statistics
 from orpose_core.simulation.writers.bags import quaternion_of, write_bag
 from orpose_core.simulation.writers.dataset import image_id, truth_record, write_dataset
-from orpose_core.simulation.writers.pictures import contact_sheet
+from orpose_core.simulation.writers.pictures import frame_with_truth
 from orpose_core.skeleton import COCO17, MVOR10
 from orpose_core.types import Intrinsics
 
@@ -266,13 +266,11 @@ def test_comparison_prints_every_line_of_both(sample):
     assert "+0.00" in text
 
 
-def test_contact_sheet_shows_all_frames():
-    frames = [simulate_frame(replace(CONFIG, modality=m), 0) for m in ("rgbd",)] * 5
-    sheet = contact_sheet(frames, columns=3, width_px=80)
-    assert sheet.shape == (2 * 2 * 60, 3 * 80, 3)
-    assert sheet.std() > 20
-    with pytest.raises(ValueError, match="at least one"):
-        contact_sheet([])
+def test_a_contact_sheet_shows_color_above_depth():
+    cell = frame_with_truth(simulate_frame(replace(CONFIG, modality="rgbd"), 0), width_px=80)
+    assert cell.shape == (2 * 60, 80, 3) and cell.std() > 20
+    depth = frame_with_truth(simulate_frame(replace(CONFIG, modality="depth"), 0), width_px=80)
+    np.testing.assert_array_equal(depth, cell[60:])
 
 
 def run(*arguments) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,10 @@ def write_bag(
                     progress(count)
         _name_files(partial, path.name)
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, sqlite3.Error):  # not an OSError, even where the disk is full
+            raise OSError(f"{path}: could not be written: {error}") from error
         raise
     return path
 

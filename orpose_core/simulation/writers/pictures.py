@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,20 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.files import write_picture
+from orpose_core.render import contact_sheet, depth_picture
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
-from orpose_core.types import FloatArray, Picture, Poses, Visibility
+from orpose_core.types import Picture, Poses, Visibility
 
 _LEFT, _RIGHT, _MIDDLE = (255, 160, 40), (60, 190, 255), (120, 240, 120)  # red first
 _OCCLUDED = (230, 60, 60)
-
-
-def depth_picture(depth_m: FloatArray, far_m: float = 6.0) -> Picture:
-    """Return a depth image as color, uint8 (H, W, 3): near is bright, no return is black."""
-    share = np.clip(1.15 - np.nan_to_num(depth_m, nan=far_m) / far_m, 0.0, 1.0)
-    picture = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1].copy()
-    picture[~np.isfinite(depth_m)] = 0
-    return picture
+_FAR_M = 6.0  # depth that is darkest
 
 
 def draw_truth(picture: Picture, poses: Poses) -> Picture:
@@ -52,22 +45,6 @@ def _side(joint: str) -> tuple[int, int, int]:
     return _LEFT if joint.startswith("left") else (_RIGHT if joint.startswith("right") else _MIDDLE)
 
 
-def contact_sheet(frames: Sequence[SimulatedFrame], columns: int = 4, width_px: int = 320) -> Picture:
-    """Return a sheet, uint8 (H, W, 3), red first: per frame its color above its depth with the ground truth.
-
-    Args:
-        frames: at least one; those without color show their depth alone.
-        columns: frames per row.
-        width_px: of one picture.
-    """
-    if not frames:
-        raise ValueError("contact_sheet: expected at least one frame, got none")
-    cells = [_cell(frame, width_px) for frame in frames]
-    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
-    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
-    return np.vstack(rows)
-
-
 def write_contact_sheet(config: StreamConfig, frames: int, path: str | os.PathLike) -> int:
     """Write a sheet of up to 12 frames, spread over a recording; return how many it shows.
 
@@ -77,18 +54,18 @@ def write_contact_sheet(config: StreamConfig, frames: int, path: str | os.PathLi
     if Path(path).suffix.lower() not in (".png", ".jpg"):
         raise ValueError(f"{path}: expected a contact sheet named .png or .jpg")
     count = min(12, frames)
-    write_picture(
-        Path(path), contact_sheet([simulate_frame(config, i * frames // count) for i in range(count)])
-    )
+    shown = (simulate_frame(config, i * frames // count) for i in range(count))
+    write_picture(path, contact_sheet([frame_with_truth(frame) for frame in shown], columns=4))
     return count
 
 
-def _cell(simulated: SimulatedFrame, width_px: int) -> Picture:
+def frame_with_truth(simulated: SimulatedFrame, width_px: int = 320) -> Picture:
+    """Return a frame's color above its depth with the ground truth, or that of the two that it has."""
     height, width = simulated.frame.size_hw
     size = (width_px, round(width_px * height / width))
     pictures = []
     if simulated.frame.rgb is not None:
         pictures.append(simulated.frame.rgb)
     if simulated.frame.depth_m is not None:
-        pictures.append(draw_truth(depth_picture(simulated.frame.depth_m), simulated.poses))
+        pictures.append(draw_truth(depth_picture(simulated.frame.depth_m, _FAR_M), simulated.poses))
     return np.vstack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]).astype(np.uint8)

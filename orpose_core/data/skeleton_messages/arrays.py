@@ -1,133 +1,19 @@
-"""Poses to skeleton messages and back, over any set of message classes: rclpy's or those of ``rosbags``.
-
-Missing is NaN in a message, never 0. Every number that enters a message is made a plain Python one first: the
-classes of rclpy do not check, and a NumPy scalar would arrive as garbage.
-"""
+"""``Skeleton2DArray`` and ``Skeleton3DArray``: the people of a frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.resources import resource_folders
-from orpose_core.skeleton import SKELETONS, Skeleton, by_name
+from orpose_core.data.skeleton_messages.message_types import MessageTypes
+from orpose_core.skeleton import Skeleton, by_name
 from orpose_core.types import FloatArray, Poses, Source3D, Visibility
 
-PACKAGE = "orpose_ros"
-MESSAGES = (
-    "Keypoint2D", "Keypoint3D", "Skeleton2D", "Skeleton2DArray", "Skeleton3D", "Skeleton3DArray",
-    "SkeletonInfo", "PoseModelInfo",
-)  # fmt: skip
 VISIBILITY_UNKNOWN = 255  # Keypoint2D.VISIBILITY_UNKNOWN
 UNTRACKED = -1  # Skeleton2D.UNTRACKED
-
-
-class ModelDescription(Protocol):
-    """What a ``PoseModelInfo`` tells; :class:`orpose_core.estimators.ModelInfo` has it all."""
-
-    @property
-    def name(self) -> str:
-        """Of the weights."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the weights file."""
-
-    @property
-    def licence(self) -> str:
-        """Of the weights."""
-
-    @property
-    def backend(self) -> str:
-        """What computes."""
-
-    @property
-    def device(self) -> str:
-        """Really used."""
-
-    @property
-    def modality(self) -> str:
-        """What enters the network: depth or color."""
-
-    @property
-    def input_hw(self) -> tuple[int, int]:
-        """(height, width) of the image that enters the network."""
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """Joint set of the poses."""
-
-    @property
-    def trained(self) -> bool:
-        """False = the poses mean nothing."""
-
-
-@dataclass(frozen=True)
-class MessageTypes:
-    """The message classes to build with.
-
-    Attributes:
-        lookup: returns the class of a message by its full name, ``std_msgs/msg/Header``.
-        numbers: makes the value of a number-array field from a list and a NumPy dtype.
-    """
-
-    lookup: Callable[[str], Any]
-    numbers: Callable[[list, type], Any]
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in MESSAGES:
-            raise AttributeError(name)
-        return self.lookup(f"{PACKAGE}/msg/{name}")
-
-    def header(self, stamp_ns: int, frame_id: str) -> Any:
-        """Return a ``std_msgs/Header``."""
-        stamp = self.lookup("builtin_interfaces/msg/Time")(
-            sec=int(stamp_ns // 1_000_000_000), nanosec=int(stamp_ns % 1_000_000_000)
-        )
-        return self.lookup("std_msgs/msg/Header")(stamp=stamp, frame_id=str(frame_id))
-
-    def point(self, xyz: Sequence[float]) -> Any:
-        """Return a ``geometry_msgs/Point`` of three Python floats."""
-        return self.lookup("geometry_msgs/msg/Point")(x=xyz[0], y=xyz[1], z=xyz[2])
-
-
-def rosbags_types(typestore: Any) -> MessageTypes:
-    """Return the classes of a ``rosbags`` typestore, ours registered in it."""
-    register_messages(typestore)
-    return MessageTypes(lambda name: typestore.types[name], lambda values, dtype: np.asarray(values, dtype))
-
-
-def message_definitions() -> dict[str, str]:
-    """Return the text of our message files by full name, from the checkout or the installation.
-
-    Raises:
-        ValueError: the installation lacks them.
-    """
-    return dict(_read_definitions())
-
-
-def register_messages(typestore: Any) -> None:
-    """Add our messages to a ``rosbags`` typestore, so that bags with skeletons can be written and read."""
-    from rosbags.typesys import get_types_from_msg
-
-    types: dict = {}
-    for name, text in message_definitions().items():
-        if name not in typestore.types:
-            types.update(get_types_from_msg(text, name))
-    typestore.register(types)
-
-
-@lru_cache(maxsize=1)
-def _read_definitions() -> tuple[tuple[str, str], ...]:
-    for folder in resource_folders("msg"):
-        if all((folder / f"{name}.msg").is_file() for name in MESSAGES):
-            return tuple((f"{PACKAGE}/msg/{name}", (folder / f"{name}.msg").read_text()) for name in MESSAGES)
-    raise ValueError(f"the message files of {PACKAGE} are missing from this installation; install it again")
 
 
 def to_skeletons_2d(
@@ -228,57 +114,6 @@ def to_skeletons_3d(
         skeleton_model=poses.skeleton.name,
         kind=int(kind.KIND_ROOT_RELATIVE if relative else kind.KIND_METRIC),
         skeletons=skeletons,
-    )
-
-
-def to_skeleton_info(skeleton: Skeleton, types: MessageTypes) -> Any:
-    """Return the ``SkeletonInfo`` of a joint set."""
-    return types.SkeletonInfo(
-        skeleton_model=skeleton.name,
-        joints=list(skeleton.joints),
-        edges=types.numbers([i for edge in skeleton.edges for i in edge], np.uint16),
-        flip_pairs=types.numbers([i for pair in skeleton.flip_pairs for i in pair], np.uint16),
-        sigmas=types.numbers([float(s) for s in skeleton.sigmas], np.float32),
-    )
-
-
-def to_model_info(model: ModelDescription, types: MessageTypes, *, max_pixels: int) -> Any:
-    """Return the ``PoseModelInfo`` of a model; the name of one without training begins with "untrained".
-
-    Args:
-        model: what computes.
-        types: message classes.
-        max_pixels: the node's limit, px of width times height; 0 = none.
-    """
-    name = model.name
-    if not model.trained and not name.startswith("untrained"):
-        name = f"untrained:{name}"
-    return types.PoseModelInfo(
-        name=name,
-        sha256=model.sha256,
-        licence=model.licence,
-        backend=model.backend,
-        device=model.device,
-        modality=model.modality,
-        skeleton_model=model.skeleton.name,
-        input_width=int(model.input_hw[1]),
-        input_height=int(model.input_hw[0]),
-        max_pixels=int(max_pixels),
-        trained=bool(model.trained),
-    )
-
-
-def from_skeleton_info(message: Any) -> Skeleton:
-    """Return the joint set that a ``SkeletonInfo`` describes; one of ours where it is the same."""
-    known = SKELETONS.get(message.skeleton_model)
-    if known is not None and list(known.joints) == list(message.joints):
-        return known
-    edges = [int(i) for i in message.edges]
-    return Skeleton(
-        message.skeleton_model,
-        tuple(message.joints),
-        tuple(zip(edges[::2], edges[1::2], strict=True)),
-        tuple(float(s) for s in message.sigmas),
     )
 
 
