@@ -95,10 +95,10 @@ def test_simulate(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_manifest_that_could_not_be_written_does_not_lock_the_folder(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["simulate", "--out", str(tmp_path / "out"), "--frames", "1", "--size", "80x60", "--workers", "1"]
-    assert "simulation.json" in refused(capfd, 250, words)
+    assert "simulation.json" in refused(capsys, 50, words)
     assert main(words) == 0
 
 
