@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 _FORMATS = ("coco", "mcap", "sqlite3")
 
+_DOMAINS = (
+    "or, general, everyday, anywhere, or a part of anywhere: near, above, facing, arms, bent, draped, lying, "
+    "empty (default: %(default)s)"
+)
+
 _EXAMPLE = """\
 orpose simulate --frames 500 --out synthetic --contact-sheet sheet.png
 orpose simulate --frames 300 --cameras 3 --format mcap --out bag"""
@@ -100,10 +105,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         _EXAMPLE,
         usage="(--frames N | --split NAME) [--out DIR] [options]",
     )
-    parser.add_argument(
-        "--domain", default="or", choices=("or", "general", "everyday"), help="default: %(default)s"
-    )
-    parser.add_argument("--split", metavar="NAME", help="a benchmark split such as or-val-v1 instead")
+    parser.add_argument("--domain", default="or", metavar="NAME", help=_DOMAINS)
+    parser.add_argument("--split", metavar="NAME", help="a split such as or-val-v1 or near-val-v1 instead")
     parser.add_argument("--frames", type=int, metavar="N", help="images of all cameras together")
     parser.add_argument("--seed", type=int, default=0, help="0 to 2^32 - 1 (default: %(default)s)")
     parser.add_argument("--out", metavar="DIR", help="where the recording is written")

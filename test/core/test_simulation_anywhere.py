@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from orpose_core.cli import main
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
 from orpose_core.simulation.arithmetic import angle_of
 from orpose_core.simulation.dice import Dice
@@ -19,7 +21,7 @@ from orpose_core.simulation.rooms import lookalikes
 from orpose_core.simulation.rooms.parts import PARTS
 from orpose_core.simulation.rooms.rooms import Room
 from orpose_core.simulation.sensing.solids import Solids
-from orpose_core.simulation.stream import scene_of
+from orpose_core.simulation.stream import DOMAINS, scene_of
 from orpose_core.skeleton import BODY24
 
 pytestmark = pytest.mark.timeout(900)  # the first run compiles for a minute of processor time
@@ -246,3 +248,10 @@ def test_same_seed_same_frame_in_any_order():
         np.testing.assert_array_equal(again.frame.depth_m, forwards[i].frame.depth_m)
         np.testing.assert_array_equal(again.frame.rgb, forwards[i].frame.rgb)
         np.testing.assert_array_equal(again.poses.xy_px, forwards[i].poses.xy_px)
+
+
+def test_the_command_line_names_every_domain(capsys):
+    with pytest.raises(SystemExit):
+        main(["simulate", "--help"])
+    words = set(re.split(r"[\s,:]+", capsys.readouterr().out))
+    assert set(DOMAINS) <= words

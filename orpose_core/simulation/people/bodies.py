@@ -7,9 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from orpose_core.simulation.people import kinematics as k
-from orpose_core.simulation.people.faces import add_face
 from orpose_core.simulation.people.garments import add_garments, add_jacket
-from orpose_core.simulation.people.heads import add_head
+from orpose_core.simulation.people.heads import add_face, add_head
 from orpose_core.simulation.people.held import add_held
 from orpose_core.simulation.people.limbs import add_arms, add_legs, add_shoes
 from orpose_core.simulation.people.outfits import Person

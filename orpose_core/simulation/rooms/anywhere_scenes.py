@@ -278,7 +278,7 @@ def anywhere_scene(seed: int, sequence: int, part_name: str | None = None, crowd
     _clutter(room, dice, camera, (3 + dice.below(6)) if not actors else dice.below(4), goals)
     _openings(room, dice)
     if not closed:
-        free = [(float(eye[0]), float(eye[1]), 0.8)]
+        free = [(float(eye[0]), float(eye[1]), 1.0)]
         if dice.chance(0.7):
             free += [(0.5 * (eye[0] + p.x), 0.5 * (eye[1] + p.y), 0.5) for p in places]
         furnish(room, dice, dice.below(14), free)

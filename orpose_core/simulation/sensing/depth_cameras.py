@@ -263,7 +263,7 @@ def measure(
                 a, b = 2.0 * u / width - 1.0, 2.0 * v / height - 1.0
                 loss = _loss(z, cosine, surfaces[i, 0], surfaces[i, 1], 0.75 * (a * a + b * b), t)
             if loss > 0.06:
-                loss += 0.5 * (lattice_value(i, 7, seed + 3) - 0.5)  # a whole surface is lost, or none of it
+                loss *= 0.4 + 1.2 * lattice_value(i, 7, seed + 3)  # whole surfaces are lost, or none of them
                 if loss > 1.2:
                     continue
                 field = 0.72 * smooth_noise(u * per_hole, v * per_hole, seed + 4)
