@@ -13,10 +13,16 @@ _SCALES = (1, 8, 10, 12)
 
 _EXAMPLE = """\
 orpose evaluate --gt camma_mvor_2018.json --dt results.json --metric pck
-orpose evaluate --dataset or-val-v1 --model depthpose_64x48 --scale 10 --plot plots"""
+orpose evaluate --dataset or-val-v1 --model depthpose_64x48 --scale 10 --plot plots
+orpose evaluate --dataset mvor-fusion --gt camma_mvor_2018.json --dt results.json"""
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.dataset == "mvor-fusion":
+        from orpose_core.evaluation.fusion_report import score_mvor_fusion
+
+        print(score_mvor_fusion(args.gt, args.dt, args.root, args.limit, args.json))
+        return 0
     from orpose_core.evaluation.scoring import protocol_of, score_files, score_model
 
     if args.dataset is None:
@@ -76,7 +82,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--gt", metavar="FILE", help="annotations (MVOR, MVOR+ or COCO JSON)")
     parser.add_argument("--dt", metavar="FILE", help="detections (COCO results JSON)")
     parser.add_argument(
-        "--dataset", metavar="NAME", help="mvor, mvor+, coco, folder, or a benchmark split such as or-val-v1"
+        "--dataset",
+        metavar="NAME",
+        help="mvor, mvor+, coco, folder, a benchmark split such as or-val-v1, or mvor-fusion (--dt: what "
+        "was detected in its three cameras, fused and scored in the room)",
     )
     parser.add_argument("--root", metavar="DIR", help="folder of the data set's images")
     parser.add_argument(

@@ -48,7 +48,7 @@ class FusionConfig:
     ray_range_m: float = 1.0
     depth_range_m: float = 3.0
     joint_weight: float = 4.0
-    min_gain: float = 0.0
+    min_gain: float = 1.0
     flip_nats: float = 2.0
     max_residual: float = 6.0
     iterations_alone: int = 4

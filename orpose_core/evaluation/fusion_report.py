@@ -1,0 +1,73 @@
+"""`orpose evaluate --dataset mvor-fusion`: scores of fused skeletons as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orpose_core.evaluation.mvor_fusion import PARTS, evaluate_mvor_fusion
+from orpose_core.files import write_json
+
+_ANNOTATIONS = ("annotations/camma_mvor_2018.json", "camma_mvor_2018.json")
+_GROUPS = {
+    "two_or_three": "two views or three", "three": "three views", "two": "two views", "one": "one view",
+}  # fmt: skip
+
+
+def score_mvor_fusion(
+    gt: str | None, dt: str | None, root: str | None, limit: int | None = None, json_path: str | None = None
+) -> str:
+    """Fuse a results file on MVOR's three cameras and score it; return the tables."""
+    if not dt:
+        raise ValueError("expected --dt FILE, the 2D detections to fuse, with --dataset mvor-fusion")
+    if not gt:
+        candidates = [Path(root) / name for name in _ANNOTATIONS] if root else []
+        gt = next((str(path) for path in candidates if path.is_file()), None)
+    if not gt:
+        raise ValueError("expected --gt FILE, MVOR's annotations, or --root DIR, the folder that has them")
+    scores = evaluate_mvor_fusion(gt, dt, limit=limit)
+    if json_path:
+        write_json(json_path, {"gt": gt, "dt": dt, **scores})
+    return mvor_fusion_report(scores)
+
+
+def mvor_fusion_report(scores: Mapping[str, Any]) -> str:
+    """Return the tables of :func:`~orpose_core.evaluation.mvor_fusion.evaluate_mvor_fusion`."""
+    found = scores["found_by_views"]
+    several = found["2"] + found["3"]
+    head = (
+        f"{scores['frames']} frames of three cameras, {scores['people']} people with a 3D pose\n"
+        f"found by two views or three: {several} (three: {found['3']}); by one view: {found['1']}; "
+        f"people where nobody was annotated: {scores['false_people']}"
+    )
+    columns = (*(part.capitalize() for part in PARTS), "Mean", "Median", "Joints")
+    blocks = [head]
+    for key, title in (
+        ("room", "Error in the room, cm, hips fitted on day 1, days 2 to 4"),
+        ("room_joints_of_two_views", "The same, joints that two cameras saw alone"),
+        ("root_relative", "Relative to the mean of the hips, cm"),
+    ):
+        rows = []
+        for group, name in _GROUPS.items():
+            if key == "room_joints_of_two_views" and group == "one":
+                continue
+            values = scores["errors"][group][key]
+            label = f"{name} ({values['people']})"
+            rows.append((label, [*(values[part] for part in PARTS), values["mean"], values["median"],
+                                 values["joints"]]))  # fmt: skip
+        blocks.append(_rows(title, columns, rows))
+    covered = [f"{name} {scores['errors'][group]['coverage_pct']:.0f} %" for group, name in _GROUPS.items()]
+    blocks.append(f"coordinates within one sigma (68 % is right): {', '.join(covered)}")
+    return "\n\n".join(blocks)
+
+
+def _rows(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]]) -> str:
+    width = max(len(name) for name, _ in rows) + 1
+    lines = [title, " " * width + "".join(f"{column:>10}" for column in columns)]
+    for name, values in rows:
+        numbers = "".join(
+            f"{'-' if v != v else f'{v:.0f}' if isinstance(v, int) else f'{v:.1f}':>10}" for v in values
+        )
+        lines.append(f"{name:{width}}{numbers}")
+    return "\n".join(lines)

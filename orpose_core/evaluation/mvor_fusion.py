@@ -1,0 +1,246 @@
+"""Fused skeletons of MVOR's three cameras against its true 3D poses.
+
+The 2D detections of a results file are fused as they are; nothing else of the recording is used. A true
+person is found where a fused one has at least three of the eight joints and their median distance is below
+40 cm; pairs are taken nearest first. COCO's hips are not MVOR's: their offset in the body's axes (forward,
+left, up by the torso, in torso lengths) is fitted on day 1, and all errors are of the other days.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.data.coco_results import read_results, result_poses
+from orpose_core.files import read_json
+from orpose_core.fusion.config import FusionConfig
+from orpose_core.fusion.fuse import fuse
+from orpose_core.fusion.people import RoomPeople
+from orpose_core.fusion.rig import RoomCamera, View
+from orpose_core.fusion.rig_files import MVOR_FLOOR_M, mvor_rig
+from orpose_core.skeleton import MVOR10, convert_joints
+
+Float64Array = NDArray[np.float64]
+
+PARTS = ("shoulder", "hip", "elbow", "wrist")
+JOINTS = tuple(f"{side}_{part}" for part in PARTS for side in ("left", "right"))
+"""The eight joints that are compared."""
+_ROWS = [MVOR10.index(joint) for joint in JOINTS]
+_FOUND_M = 0.4
+_LEAST_JOINTS = 3
+_HIPS = [JOINTS.index("left_hip"), JOINTS.index("right_hip")]
+_INSIDE = 0.6  # share of a fused person's joints inside a box of an annotated person
+
+
+@dataclass
+class _Pairs:
+    """Every true person who was found, one row each; lists that become arrays."""
+
+    day: list[int] = field(default_factory=list)
+    views: list[int] = field(default_factory=list)
+    fused_m: list[Float64Array] = field(default_factory=list)
+    true_m: list[Float64Array] = field(default_factory=list)
+    variance_m2: list[Float64Array] = field(default_factory=list)
+    joint_views: list[NDArray[np.int64]] = field(default_factory=list)
+
+
+def evaluate_mvor_fusion(
+    gt: str | os.PathLike, dt: str | os.PathLike, config: FusionConfig | None = None, limit: int | None = None
+) -> dict[str, Any]:
+    """Fuse the detections of every multi-view frame and score them.
+
+    Args:
+        gt: MVOR's annotation file.
+        dt: detections, COCO results of MVOR's images.
+        config: settings of the fusion.
+        limit: the first so many frames; None = all.
+
+    Returns:
+        Counts, and errors in cm; see :func:`orpose_core.evaluation.tables.fusion_report`.
+    """
+    content = read_json(gt)
+    rig = mvor_rig(content, str(gt))
+    truth, boxes = _truth_of(content, str(gt)), _boxes_of(content)
+    frames = [[int(i["id"]) for i in frame["images"]] for frame in content["multiview_images"]][:limit]
+    image_ids = np.unique(np.array(frames, np.int64))
+    detections = dict(
+        zip(image_ids.tolist(), result_poses(read_results(dt), image_ids, str(dt)), strict=True)
+    )
+    pairs, false, people = _Pairs(), 0, 0
+    for frame in frames:
+        views = [View(camera, detections[i]) for camera, i in zip(rig, frame, strict=True)]
+        fused, there = fuse(views, config), truth.get(tuple(frame), [])
+        people += len(there)
+        strangers = _match(fused, there, frame[0] // 10**10, pairs)
+        false += sum(not _in_a_box(fused, s, rig, frame, boxes) for s in strangers)
+    return {"frames": len(frames), "people": people, "false_people": false, **_scores(pairs)}
+
+
+def _truth_of(content: dict[str, Any], path: str) -> dict[tuple[int, ...], list[Float64Array]]:
+    """Return the true joints of each multi-view frame, float64 (8, 3), room frame, floor 0, NaN = missing."""
+    try:
+        room_from_cam1 = np.array(content["cameras_info"]["camParams"]["firstCamToRoomRef"]).reshape(4, 4)
+        found: dict[tuple[int, ...], list[Float64Array]] = defaultdict(list)
+        for annotation in content["annotations3D"]:
+            points = np.array(annotation["keypoints3D"], np.float64).reshape(12, 4)[_ROWS, :3]
+            points[(points == 0).all(axis=1)] = np.nan
+            room = (points @ room_from_cam1[:3, :3].T + room_from_cam1[:3, 3]) / 1000
+            found[tuple(int(i) for i in annotation["image_ids"].split("_"))].append(
+                room + np.array([0.0, 0.0, MVOR_FLOOR_M])
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected MVOR's annotations3D and cameras_info, got {error!r}") from error
+    return found
+
+
+def _boxes_of(content: dict[str, Any]) -> dict[int, list[Float64Array]]:
+    """Return the boxes of everybody annotated, with or without a pose, x1 y1 x2 y2 in px, by image."""
+    boxes: dict[int, list[Float64Array]] = defaultdict(list)
+    for annotation in content["annotations"]:
+        x, y, w, h = annotation["bbox"]
+        boxes[annotation["image_id"]].append(np.array([x - 0.1 * w, y - 0.1 * h, x + 1.1 * w, y + 1.1 * h]))
+    return boxes
+
+
+def _match(fused: RoomPeople, truth: list[Float64Array], day: int, pairs: _Pairs) -> list[int]:
+    """Add everybody found to ``pairs``; return the fused people who are nobody of the truth."""
+    known = fused.scores
+    xyz, _ = convert_joints(fused.xyz_room_m, known, fused.skeleton, MVOR10)
+    own = [fused.skeleton.index(joint) for joint in JOINTS]
+    candidates = []
+    for t, person in enumerate(truth):
+        errors = np.linalg.norm(xyz[:, _ROWS] - person, axis=-1)
+        for p, error in enumerate(errors):
+            there = error[np.isfinite(error)]
+            if len(there) >= _LEAST_JOINTS and np.median(there) < _FOUND_M:
+                candidates.append((float(np.median(there)), t, p))
+    taken: set[int] = set()
+    matched: set[int] = set()
+    for _, t, p in sorted(candidates):
+        if t in taken or p in matched:
+            continue
+        taken.add(t)
+        matched.add(p)
+        pairs.day.append(day)
+        pairs.views.append(int(fused.seen_by[p].sum()))
+        pairs.fused_m.append(xyz[p, _ROWS])
+        pairs.true_m.append(truth[t])
+        pairs.variance_m2.append(np.diagonal(fused.covariance_m2[p, own], axis1=1, axis2=2))
+        pairs.joint_views.append(fused.views[p, own])
+    return [p for p in range(len(fused)) if p not in matched]
+
+
+def _in_a_box(
+    fused: RoomPeople,
+    person: int,
+    rig: list[RoomCamera],
+    frame: list[int],
+    boxes: dict[int, list[Float64Array]],
+) -> bool:
+    """Return whether somebody was annotated, in an image that saw this person, where the person is."""
+    xyz = fused.xyz_room_m[person]
+    xyz = xyz[np.isfinite(xyz).all(axis=1)]
+    for v in np.flatnonzero(fused.seen_by[person]):
+        q = np.c_[xyz, np.ones(len(xyz))] @ rig[v].projection.T
+        xy = q[:, :2] / q[:, 2:]
+        for box in boxes.get(frame[v], []):
+            if ((xy > box[:2]) & (xy < box[2:])).all(axis=1).mean() >= _INSIDE:
+                return True
+    return False
+
+
+def body_axes(xyz: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return the axes forward, left, up of bodies, (m, 3, 3), rows, and the torsos' lengths, (m,) m.
+
+    Up is from the hips to the shoulders, left from the right shoulder to the left one.
+
+    Args:
+        xyz: float64 (m, 8, 3), :data:`JOINTS`.
+    """
+    up = (xyz[:, 0] + xyz[:, 1] - xyz[:, 2] - xyz[:, 3]) / 2
+    length = np.linalg.norm(up, axis=1)
+    up = up / length[:, None]
+    left = xyz[:, 0] - xyz[:, 1]
+    left = left - (left * up).sum(axis=1, keepdims=True) * up
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    return np.stack([np.cross(left, up), left, up], axis=1), length
+
+
+def fit_hips(fused: Float64Array, true: Float64Array) -> Float64Array:
+    """Return the offset of the left hip, (3,) forward, left, up in torso lengths; the right is its mirror."""
+    axes, length = body_axes(fused)
+    offsets = []
+    for hip, sign in zip(_HIPS, (1.0, -1.0), strict=True):
+        local = np.einsum("mij,mj->mi", axes, true[:, hip] - fused[:, hip]) / length[:, None]
+        offsets.append(local * [1.0, sign, 1.0])
+    return np.nanmedian(np.concatenate(offsets), axis=0) if len(fused) else np.zeros(3)
+
+
+def move_hips(fused: Float64Array, offset: Float64Array) -> Float64Array:
+    """Return the joints with the hips where MVOR has them; people without shoulders and hips keep theirs."""
+    axes, length = body_axes(fused)
+    moved = fused.copy()
+    for hip, sign in zip(_HIPS, (1.0, -1.0), strict=True):
+        move = np.einsum("mji,j->mi", axes, offset * [1.0, sign, 1.0]) * length[:, None]
+        moved[:, hip] += np.nan_to_num(move)
+    return moved
+
+
+def _scores(pairs: _Pairs) -> dict[str, Any]:
+    day, views = np.array(pairs.day, np.int64), np.array(pairs.views, np.int64)
+    shape = (len(day), len(JOINTS), 3)
+    fused, true = (np.array(v, np.float64).reshape(shape) for v in (pairs.fused_m, pairs.true_m))
+    sigma = np.sqrt(np.array(pairs.variance_m2, np.float64).reshape(shape))
+    joint_views = np.array(pairs.joint_views, np.int64).reshape(shape[:2])
+    first = (day == 1) & (views >= 2)
+    offset = fit_hips(fused[first], true[first])
+    fused = move_hips(fused, offset)
+    later = day > 1
+    groups = {
+        "two_or_three": views >= 2, "three": views == 3, "two": views == 2, "one": views == 1,
+    }  # fmt: skip
+    out: dict[str, Any] = {
+        "found_by_views": {str(v): int((views == v).sum()) for v in (1, 2, 3)},
+        "hip_offset_torso": [float(v) for v in offset],
+        "errors": {},
+    }
+    for name, rows in groups.items():
+        chosen = rows & later
+        several = np.where((joint_views[chosen] >= 2)[..., None], fused[chosen], np.nan)
+        out["errors"][name] = {
+            "room": _errors(fused[chosen], true[chosen]),
+            "room_joints_of_two_views": _errors(several, true[chosen]),
+            "root_relative": _errors(_relative(fused[chosen]), _relative(true[chosen])),
+            "coverage_pct": _coverage(fused[chosen] - true[chosen], sigma[chosen]),
+        }
+    return out
+
+
+def _relative(xyz: Float64Array) -> Float64Array:
+    return xyz - xyz[:, _HIPS].mean(axis=1, keepdims=True)
+
+
+def _errors(fused: Float64Array, true: Float64Array) -> dict[str, float | int]:
+    """Return the mean error of each part and of all, and the median, cm; and how many joints were there."""
+    error = 100 * np.linalg.norm(fused - true, axis=-1)
+    parts = [error[:, 2 * i : 2 * i + 2] for i in range(len(PARTS))]
+    means = [float(part[np.isfinite(part)].mean()) if np.isfinite(part).any() else np.nan for part in parts]
+    known = error[np.isfinite(error)]
+    return {
+        "people": len(fused),
+        "joints": len(known),
+        **dict(zip(PARTS, means, strict=True)),
+        "mean": float(np.mean(means)),
+        "median": float(np.median(known)) if len(known) else np.nan,
+    }
+
+
+def _coverage(off: Float64Array, sigma: Float64Array) -> float:
+    """Return how many of the coordinates lie within one standard deviation, %; 68 is right."""
+    known = np.isfinite(off) & np.isfinite(sigma)
+    return float(100 * (np.abs(off) < sigma)[known].mean()) if known.any() else np.nan
