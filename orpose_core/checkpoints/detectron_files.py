@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
-from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from orpose_core.checkpoints.files import fill_model
-from orpose_core.checkpoints.published import read_state_dict
+from orpose_core.checkpoints.torch_files import read_state_dict
+from orpose_core.checkpoints.unpickling import RefusedPickleError, load_arrays
 from orpose_core.models.cascade.config import CASCADES
 from orpose_core.models.cascade.rcnn import CascadeRcnn
 
@@ -22,9 +20,6 @@ BESIDE_PARAMETERS = re.compile(r"pixel_(mean|std)|proposal_generator\.anchor_gen
 """What detectron2 0.2 and older stored beside the parameters; our configs have these numbers."""
 
 _PIXELS = ("pixel_mean", "pixel_std")
-_KINDS = "biuf"
-"""numpy's letters for truth values and numbers."""
-
 _CHUNK = 1 << 24
 
 
@@ -43,21 +38,17 @@ def read_detectron_file(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: no such file")
     try:
         with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="latin1").load()
-    except _RefusedError as error:
+            content = load_arrays(file, encoding="latin1")
+    except RefusedPickleError as error:
         raise ValueError(f"{path}: refused: expected a pickle of arrays alone, got {error}") from None
-    except (
-        pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError,
-        MemoryError, OverflowError,
-    ) as error:  # fmt: skip
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path}: not a readable pickle, damaged or cut short ({reason})") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not a readable pickle, {error}") from None
     arrays = content.get("model") if isinstance(content, dict) else None
     if not isinstance(arrays, dict) or not arrays:
         got = sorted(map(str, content))[:3] if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: expected a file of detectron2's zoo, with arrays under 'model', got {got}")
     for key, value in arrays.items():
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in _KINDS:
+        if not isinstance(value, np.ndarray):
             raise ValueError(f"{path}: {key}: expected an array of numbers, got {type(value).__name__}")
     return {str(key): _tensor(value) for key, value in arrays.items()}
 
@@ -95,52 +86,6 @@ def load_cascade(name: str, path: str | Path) -> tuple[CascadeRcnn, str]:
         tensors |= {k: torch.full(shapes[k], float(k.endswith("running_var"))) for k in statistics}
     fill_model(model, tensors, str(path))
     return model.eval(), sha256
-
-
-class _RefusedError(Exception):
-    """The pickle asks for something else than arrays."""
-
-
-_RECONSTRUCT = np.zeros(1).__reduce__()[0]
-_FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
-
-
-def _empty_array(kind: Any, shape: Any, _typecode: Any) -> Any:
-    if kind is not np.ndarray or shape != (0,):
-        raise _RefusedError(f"an array of kind {kind!r}")
-    return _RECONSTRUCT(np.ndarray, (0,), b"b")  # type: ignore[operator]
-
-
-def _number_type(code: Any, *_: Any) -> np.dtype:
-    kind = np.dtype(code, False, True)  # type: ignore[call-overload]  # a copy, which the pickle completes
-    if kind.kind not in _KINDS:
-        raise _RefusedError(f"an array of {kind}")
-    return kind
-
-
-def _bytes(text: Any, encoding: Any) -> bytes:
-    if not isinstance(text, str) or encoding != "latin1":
-        raise _RefusedError(f"_codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): _number_type,
-    ("_codecs", "encode"): _bytes,  # how Python 3 wrote bytes for Python 2
-    ("collections", "OrderedDict"): OrderedDict,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _empty_array for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _FROM_BUFFER for core in ("core", "_core")},
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Gives numpy's arrays of numbers and plain containers; the table above is all that it knows."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise _RefusedError(f"{module}.{name}")
-        return _ALLOWED[module, name]
 
 
 def _tensor(array: np.ndarray) -> Tensor:

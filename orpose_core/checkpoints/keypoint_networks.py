@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from orpose_core.checkpoints.files import SUFFIX, fill_model, find_weights, weights_names
-from orpose_core.checkpoints.published import read_state_dict
 from orpose_core.checkpoints.stage_files import read_stage, save_stage
+from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.models.hrnet import HRNet, HRNetConfig
 from orpose_core.models.simple_baselines import SimpleBaselines, SimpleBaselinesConfig
 

@@ -11,15 +11,15 @@ Two kinds are known by their keys:
 
 from __future__ import annotations
 
-import pickle
 import re
-import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from orpose_core.checkpoints.convert_orpose_color import convert_student
 from orpose_core.checkpoints.files import fill_model, save_checkpoint
+from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.models import ModelConfig, build_model, config_named
 from orpose_core.models.depthpose import DepthPose, SrRtPose
 from orpose_core.models.rtpose import PoseEstimation, RTPose
@@ -51,8 +51,6 @@ def convert_checkpoint(
     """
     tensors = read_state_dict(source)
     if any(key.startswith("roi_heads.") for key in tensors):
-        from orpose_core.checkpoints.convert_orpose_color import convert_student
-
         return convert_student(tensors, source, target, name, h36_statistics)
     config = config_named(name)
     if not isinstance(config, ModelConfig):
@@ -78,41 +76,6 @@ def convert_checkpoint(
         made = "initial values from RTPose, to be trained"
     save_checkpoint(target, model, {**metadata, **sha_note})
     return f"{target}: {made}"
-
-
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a ``.pth`` file without running any code in it.
-
-    A state dict below a key ``best_state_dict``, ``state_dict`` or ``model`` is taken out of there, and
-    ``module.`` (DataParallel) is removed from the names.
-
-    Raises:
-        ValueError: names the file and says whether it is damaged, holds code, or holds something else.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{path}: refused: expected a file of tensors alone, got other Python objects or a damaged file "
-            f"({reason})"
-        ) from None
-    except (RuntimeError, EOFError, zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path}: not a readable PyTorch file, damaged or cut short ({reason})") from None
-    for key in ("best_state_dict", "state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if (
-        not isinstance(content, dict)
-        or not all(isinstance(v, Tensor) for v in content.values())
-        or not content
-    ):
-        raise ValueError(f"{path}: expected a state dict (names to tensors), got {type(content).__name__}")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
 
 
 def depthpose_key(key: str, source: str | Path) -> str:

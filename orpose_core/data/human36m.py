@@ -1,13 +1,12 @@
 """Human3.6M's bodies from the file that the field passes around: VideoPose3D's ``data_3d_h36m.npz``.
 
 It holds one pickled mapping, ``positions_3d``: subject to action to float32 (frames, 32, 3), metres, z up. A
-pickle may hold code, so only the few names that NumPy needs to rebuild arrays are let through.
+pickle may hold code; this one is read as arrays alone.
 """
 
 from __future__ import annotations
 
 import io
-import pickle
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
+from orpose_core.checkpoints.unpickling import load_arrays
 from orpose_core.skeleton import H36M17
 from orpose_core.types import FloatArray
 
@@ -24,20 +24,6 @@ TRAINING_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 
 _JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Rows of H36M17 among the 32 that the recordings have (Martinez et al., data_utils.py)."""
-
-_ALLOWED = {
-    (module, name)
-    for root in ("numpy.core", "numpy._core")
-    for module, name in ((f"{root}.multiarray", "_reconstruct"), (f"{root}.multiarray", "scalar"),
-                         (f"{root}.numeric", "_frombuffer"))
-} | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}  # fmt: skip
-
-
-class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
 
 
 def read_human36m(path: str | Path, subjects: Sequence[str] = TRAINING_SUBJECTS) -> list[FloatArray]:
@@ -59,7 +45,7 @@ def read_human36m(path: str | Path, subjects: Sequence[str] = TRAINING_SUBJECTS)
     try:
         with zipfile.ZipFile(path) as archive:
             positions = _mapping(archive.read("positions_3d.npy"))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise ValueError(
             f"{path}: expected an npz file with positions_3d (subject to action to arrays), got: {error}"
         ) from None
@@ -81,8 +67,7 @@ def _mapping(content: bytes) -> dict[str, dict[str, Any]]:
     shape, _, dtype = read(file)
     if shape != () or not dtype.hasobject:
         raise ValueError(f"positions_3d is an array of {dtype}, shape {shape}")
-    mapping = _ArraysOnly(file).load()
-    mapping = mapping.item() if isinstance(mapping, np.ndarray) else mapping
+    mapping = load_arrays(file)
     if not isinstance(mapping, dict) or not all(isinstance(v, dict) for v in mapping.values()):
         raise ValueError("positions_3d is no mapping of mappings")
     return mapping

@@ -22,8 +22,8 @@ from torchvision.ops import box_iou, nms
 
 from orpose_core.checkpoints.detectron_files import load_cascade
 from orpose_core.checkpoints.files import fill_model
-from orpose_core.checkpoints.published import read_state_dict
 from orpose_core.checkpoints.small_detectors import SMALL_DETECTORS, load_small_detector, small_detector_file
+from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.models.cascade.config import CASCADE_URLS, CASCADES
 from orpose_core.models.cascade.rcnn import CascadeRcnn
 from orpose_core.teacher.stages import PersonBoxes, StageInfo

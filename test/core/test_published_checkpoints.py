@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from orpose_core.checkpoints.files import load_checkpoint
-from orpose_core.checkpoints.published import convert_checkpoint, initialise_from_rtpose, read_state_dict
+from orpose_core.checkpoints.published import convert_checkpoint, initialise_from_rtpose
+from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.cli import main
 from orpose_core.models import ModelConfig, build_model
 
