@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from orpose_core.checkpoints.detectron_files import BESIDE_PARAMETERS
-from orpose_core.checkpoints.files import fill_model, save_checkpoint
+from orpose_core.checkpoints.files import save_checkpoint
+from orpose_core.checkpoints.filling import fill_model
 from orpose_core.models import config_named
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.models.student.network import Student

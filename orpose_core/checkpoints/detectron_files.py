@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orpose_core.checkpoints.files import fill_model
+from orpose_core.checkpoints.filling import fill_model
 from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.checkpoints.unpickling import RefusedPickleError, load_arrays
 from orpose_core.models.cascade.config import CASCADES

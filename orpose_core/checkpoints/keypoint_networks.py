@@ -14,21 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from orpose_core.checkpoints.files import SUFFIX, fill_model, find_weights, weights_names
-from orpose_core.checkpoints.stage_files import read_stage, save_stage
+from orpose_core.checkpoints.filling import fill_model, filled
 from orpose_core.checkpoints.torch_files import read_state_dict
-from orpose_core.models.hrnet import HRNet, HRNetConfig
-from orpose_core.models.simple_baselines import SimpleBaselines, SimpleBaselinesConfig
-
-KeypointConfig = HRNetConfig | SimpleBaselinesConfig
+from orpose_core.checkpoints.weights_file import (
+    SUFFIX,
+    find_weights,
+    read_weights,
+    weights_names,
+    write_weights,
+)
+from orpose_core.models.hrnet import HRNetConfig
+from orpose_core.models.keypoint_networks import KeypointConfig, build_keypoint_network
+from orpose_core.models.simple_baselines import SimpleBaselinesConfig
 
 _HRNET = re.compile(r"pose_hrnet_w(?P<width>\d+)_(?P<h>\d+)x(?P<w>\d+)")
 _RESNET = re.compile(r"pose_resnet_?(?P<layers>\d+)(?P<caffe>_caffe)?_(?P<h>\d+)x(?P<w>\d+)")
 _EXAMPLES = "pose_hrnet_w32_256x192, pose_hrnet_w48_384x288, pose_resnet_152_384x288"
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,6 @@ class KeypointNetwork:
     sha256: str
     trained: bool
 
-    @property
-    def channels(self) -> str:
-        """``"rgb"`` or ``"bgr"``, the order in which it wants colors.
-
-        HRNet's releases were trained with COLOR_RGB. Simple Baselines never converts what OpenCV reads, yet
-        takes off ImageNet's values in their red-first order.
-        """
-        return "rgb" if isinstance(self.config, HRNetConfig) else "bgr"
-
-    def standardised(self, crops: Tensor) -> Tensor:
-        """Return float32 (B, 3, H, W) as the network wants it, of uint8 (B, H, W, 3), red first."""
-        x = crops.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        if self.channels == "bgr":
-            x = x.flip(1)
-        mean, std = x.new_tensor(IMAGENET_MEAN), x.new_tensor(IMAGENET_STD)
-        return (x - mean[:, None, None]) / std[:, None, None]
-
 
 def keypoint_config(name: str) -> KeypointConfig:
     """Return the network that a published file of this name holds; ValueError if the name does not tell."""
@@ -76,11 +62,6 @@ def keypoint_config(name: str) -> KeypointConfig:
         size = int(resnet["h"]), int(resnet["w"])
         return SimpleBaselinesConfig(int(resnet["layers"]), size, caffe=resnet["caffe"] is not None)
     raise ValueError(f"{name}: expected the name of a keypoint network, such as {_EXAMPLES}")
-
-
-def build_keypoint_network(config: KeypointConfig) -> HRNet | SimpleBaselines:
-    """Return the network of a config, its weights random."""
-    return HRNet(config) if isinstance(config, HRNetConfig) else SimpleBaselines(config)
 
 
 def load_keypoint_network(path: str | Path, config: KeypointConfig | None = None) -> KeypointNetwork:
@@ -121,22 +102,17 @@ def _weights_file(path: str | Path) -> Path:
 
 def _trained_here(path: Path) -> KeypointNetwork:
     """Load a file of :func:`save_keypoint_network`."""
-    stage = read_stage(path, "keypoints")
-    config = _config_of(stage.config, path)
-    with torch.device("meta"):
-        model = build_keypoint_network(config)
-    fill_model(model, stage.tensors, str(path))
-    return KeypointNetwork(model.eval(), config, path.stem, stage.sha256, trained=True)
+    file = read_weights(path, "keypoints")
+    config = file.built(_config_of)
+    model = filled(file, lambda: build_keypoint_network(config))
+    return KeypointNetwork(model, config, path.stem, file.sha256, file.trained)
 
 
-def _config_of(values: Mapping[str, Any], path: Path) -> KeypointConfig:
+def _config_of(values: Mapping[str, Any]) -> KeypointConfig:
     """Return the config that a file's header holds."""
     rest = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "network"}
     kinds: dict[str, Any] = {kind.__name__: kind for kind in (HRNetConfig, SimpleBaselinesConfig)}
-    try:
-        return kinds[values["network"]](**rest)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: its header holds no config of a keypoint network: {error!r}") from None
+    return kinds[values["network"]](**rest)
 
 
 def save_keypoint_network(
@@ -156,7 +132,7 @@ def save_keypoint_network(
         half: store float16.
     """
     values = {"network": type(config).__name__, **asdict(config)}
-    return save_stage(path, model, "keypoints", values, metadata, half)
+    return write_weights(path, "keypoints", model, values, metadata, half)
 
 
 def random_keypoint_network(config: KeypointConfig, seed: int = 0) -> KeypointNetwork:

@@ -33,7 +33,7 @@ _EXAMPLE = "orpose label monday.mcap --out labels --keypoints pose_hrnet_w48_384
 def _run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from orpose_core.checkpoints.files import UNTRAINED
+    from orpose_core.checkpoints.weights_file import UNTRAINED
     from orpose_core.labelling.labelling import label_recordings
     from orpose_core.teacher.loading import teacher_of
     from orpose_core.training.engine.distributed import processes

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from orpose_core.checkpoints.files import SUFFIX, find_weights, read_header
+from orpose_core.checkpoints.history import training_facts
 from orpose_core.checkpoints.keypoint_networks import load_keypoint_network
 from orpose_core.checkpoints.small_detectors import load_small_detector
-from orpose_core.checkpoints.stage_files import read_stage
+from orpose_core.checkpoints.weights_file import SUFFIX, WeightsFile, find_weights, read_header, read_weights
 from orpose_core.teacher.lifting import read_lifting_model
 
 _LIMITS = {
@@ -45,20 +43,16 @@ _USE = {"detector": "--detector", "keypoints": "--keypoints", "lifter": "--lifte
 def is_stage_file(name_or_path: str) -> bool:
     """Return whether a file is one of the teacher's stages, by its header."""
     path = find_weights(name_or_path)
-    return path.suffix == SUFFIX and _format(path).startswith(("orpose-stage", "orpose-lifter"))
-
-
-def _format(path: Path) -> str:
-    return read_header(path).get("format", "")
+    return path.suffix == SUFFIX and read_header(path).kind in _PURPOSE
 
 
 def stage_card(name_or_path: str) -> str:
     """Return the card of a stage's file, Markdown; ValueError if it does not say how it was trained."""
     path = find_weights(name_or_path)
-    model, kind, header, sha256 = _read(path)
-    if "training" not in header:
+    file = read_weights(path)
+    facts, kind, model = training_facts(file), file.kind, _network(file)
+    if not facts:
         raise ValueError(f"{path}: this file does not say how it was trained")
-    facts = json.loads(header["training"])
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     lines = [
         f"# {path.stem}",
@@ -68,7 +62,7 @@ def stage_card(name_or_path: str) -> str:
         f"{_PURPOSE[kind]} {parameters:.2f} M parameters. "
         f"Use it by name: `orpose label {_USE[kind]} {path.stem}`.",
         "",
-        f"sha256 `{sha256}`, licence {header.get('licence', 'unknown')}.",
+        f"sha256 `{file.sha256}`, licence {file.licence}.",
         "",
         "## Training",
         "",
@@ -86,14 +80,12 @@ def stage_card(name_or_path: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> tuple[nn.Module, str, dict[str, str], str]:
-    if _format(path).startswith("orpose-lifter"):
-        model, header, sha256 = read_lifting_model(path)
-        return model, "lifter", header, sha256
-    stage = read_stage(path)
-    if stage.kind == "detector":
-        return load_small_detector(path)[0], "detector", stage.metadata, stage.sha256
-    return load_keypoint_network(path).model, "keypoints", stage.metadata, stage.sha256
+def _network(file: WeightsFile) -> nn.Module:
+    if file.kind == "lifter":
+        return read_lifting_model(file.path)[0]
+    if file.kind == "detector":
+        return load_small_detector(file.path)[0]
+    return load_keypoint_network(file.path).model
 
 
 def earlier_words(facts: dict[str, Any]) -> str:

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
-from orpose_core.checkpoints.files import SUFFIX, find_weights, read_header
+from orpose_core.checkpoints.history import training_facts
 from orpose_core.checkpoints.keypoint_networks import load_keypoint_network
 from orpose_core.checkpoints.small_detectors import small_detector_file
+from orpose_core.checkpoints.weights_file import SUFFIX, find_weights, read_header
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.metrics.calibration import reliability
@@ -63,8 +64,7 @@ def trained_domains(files: TeacherFiles) -> dict[str, list[str]]:
         if path is None:
             continue
         file = find_weights(path) if path.suffix in ("", SUFFIX) else path
-        header = read_header(file) if file.suffix == SUFFIX else {}
-        facts = json.loads(header.get("training", "{}"))
+        facts = training_facts(read_header(file)) if file.suffix == SUFFIX else {}
         trainings = [facts, *facts.get("earlier", [])]
         seen = dict.fromkeys(domain for training in trainings for domain in training.get("domains") or ())
         if seen:

@@ -21,11 +21,12 @@ from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.ops import box_iou, nms
 
 from orpose_core.checkpoints.detectron_files import load_cascade
-from orpose_core.checkpoints.files import fill_model
-from orpose_core.checkpoints.small_detectors import SMALL_DETECTORS, load_small_detector, small_detector_file
+from orpose_core.checkpoints.filling import fill_model
+from orpose_core.checkpoints.small_detectors import load_small_detector, small_detector_file
 from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.models.cascade.config import CASCADE_URLS, CASCADES
 from orpose_core.models.cascade.rcnn import CascadeRcnn
+from orpose_core.models.small_detectors import SMALL_DETECTORS
 from orpose_core.teacher.stages import PersonBoxes, StageInfo
 from orpose_core.types import Picture
 

@@ -18,6 +18,7 @@ from orpose_core.decoding.top_down import (
     mean_maps,
     unmirrored_maps,
 )
+from orpose_core.models.keypoint_networks import standardised_crops
 from orpose_core.teacher.stages import PersonBoxes, StageInfo
 from orpose_core.types import FloatArray, Picture, Poses
 
@@ -99,7 +100,7 @@ class TopDownKeypoints:
         maps = [np.zeros((0, self._network.config.joints, height // 4, width // 4), np.float32)]
         for start in range(0, len(inputs), self.config.batch):
             crop = torch.from_numpy(inputs[start : start + self.config.batch]).to(self._device)
-            x = self._network.standardised(crop)
+            x = standardised_crops(crop, self._network.config)
             both = self._model(torch.cat([x, x.flip(-1)]) if self.config.flip else x).float().cpu().numpy()
             if self.config.flip:
                 plain, mirrored = both[: len(x)], both[len(x) :]

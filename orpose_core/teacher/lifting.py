@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from orpose_core.checkpoints.files import (
-    fill_model,
+from orpose_core.checkpoints.filling import filled
+from orpose_core.checkpoints.weights_file import (
+    WeightsFile,
     find_weights,
-    read_safetensors,
-    storable,
+    read_weights,
     weights_names,
-    write_safetensors,
+    write_weights,
 )
 from orpose_core.decoding.roi import LIFTER_INPUT, LIFTER_OUTPUT
 from orpose_core.models.lifter import Lifter, LiftingStatistics
@@ -25,7 +25,7 @@ from orpose_core.skeleton import H36M17
 from orpose_core.teacher.stages import StageInfo
 from orpose_core.types import FloatArray, Poses
 
-_FORMAT = "orpose-lifter-1"
+_MOST_STAGES, _LARGEST_WIDTH = 64, 16_384  # far beyond any use; a false config must not ask for more
 _INPUT = [H36M17.index(j) for j in LIFTER_INPUT]
 _OUTPUT = [H36M17.index(j) for j in LIFTER_OUTPUT]
 
@@ -118,30 +118,28 @@ def save_lifting_model(
         metadata: strings for the header: licence, training; ``"trained"`` is "yes" unless it says "no".
         half: store float16.
     """
-    header = {"trained": "yes", **(metadata or {}), "format": _FORMAT}
-    header["config"] = json.dumps(model.settings, sort_keys=True)
-    return write_safetensors(Path(path), storable(Path(path), model, half), header)
+    return write_weights(path, "lifter", model, model.settings, metadata, half)
 
 
-def read_lifting_model(path: str | Path) -> tuple[LiftingModel, dict[str, str], str]:
-    """Read the network of a file, its header and the file's sha256; ValueError names what is wrong."""
+def read_lifting_model(path: str | Path) -> tuple[LiftingModel, WeightsFile]:
+    """Read the network of a file, and the file; ValueError names what is wrong."""
     path = Path(path)
     if not path.is_file() and str(path) in weights_names():
         path = find_weights(path)
     if not path.is_file():
         raise ValueError(f"{path}: no lifter there; nothing is downloaded")
-    tensors, header, sha256 = read_safetensors(path)
-    if header.get("format") != _FORMAT:
-        raise ValueError(f"{path}: expected a lifter (format {_FORMAT}), got format {header.get('format')!r}")
-    try:
-        values = json.loads(header["config"])
-        height, width = values["image_hw"]
-        with torch.device("meta"):
-            model = LiftingModel(int(values["width"]), int(values["stages"]), (height, width))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: its header holds no config of a lifter: {error!r}") from None
-    fill_model(model, tensors, str(path))
-    return model.eval(), header, sha256
+    file = read_weights(path, "lifter")
+    build = file.built(_builder)
+    return filled(file, build), file
+
+
+def _builder(config: Mapping[str, Any]) -> Callable[[], LiftingModel]:
+    """Return what builds the network of a config; ValueError if it is none."""
+    height, width = config["image_hw"]
+    neurons, stages = int(config["width"]), int(config["stages"])
+    if not (1 <= neurons <= _LARGEST_WIDTH and 0 <= stages <= _MOST_STAGES and min(height, width) > 0):
+        raise ValueError(f"a network of {neurons} neurons in {stages} stages for {width}x{height} px")
+    return lambda: LiftingModel(neurons, stages, (int(height), int(width)))
 
 
 def load_lifter(path: str | Path) -> ResidualLifter:
@@ -150,8 +148,8 @@ def load_lifter(path: str | Path) -> ResidualLifter:
     Raises:
         ValueError: names the file and what is wrong with it.
     """
-    model, header, sha256 = read_lifting_model(path)
-    return ResidualLifter(model, Path(path).stem, sha256, header.get("trained") == "yes")
+    model, file = read_lifting_model(path)
+    return ResidualLifter(model, file.path.stem, file.sha256, file.trained)
 
 
 def random_lifter(

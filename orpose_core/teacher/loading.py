@@ -7,12 +7,12 @@ from typing import Literal
 
 import torch
 
-from orpose_core.checkpoints.files import UNTRAINED
 from orpose_core.checkpoints.keypoint_networks import (
     keypoint_config,
     load_keypoint_network,
     random_keypoint_network,
 )
+from orpose_core.checkpoints.weights_file import UNTRAINED
 from orpose_core.decoding.top_down import TopDownConfig
 from orpose_core.teacher.detector import DetectorConfig, load_detector, random_detector
 from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints

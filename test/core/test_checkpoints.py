@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import torch
 from orpose_core.checkpoints.files import (
     load_checkpoint,
     save_checkpoint,
-    weights_names,
 )
+from orpose_core.checkpoints.keypoint_networks import load_keypoint_network
+from orpose_core.checkpoints.small_detectors import load_small_detector
+from orpose_core.checkpoints.weights_file import read_header, read_weights, weights_names
 from orpose_core.models import (
     SMALL_STUDENT,
     DepthPose,
@@ -26,6 +29,9 @@ from orpose_core.models import (
     build_model,
     config_named,
 )
+from orpose_core.teacher.lifting import load_lifter
+
+REPOSITORY = Path(__file__).parents[2]
 
 TINY = {"width": 0.1, "sr_width": 0.1, "input_hw": (12, 16), "full_hw": (48, 64)}
 
@@ -164,7 +170,16 @@ FIRST = "super_resolution.c1.0.weight"
 @pytest.mark.parametrize(
     ("change_header", "change_tensors", "sentence"),
     [
-        (lambda h: h.pop("format"), None, "expected a checkpoint written by orpose"),
+        (lambda h: h.pop("format"), None, r"expected a pose network \(format orpose-2\), got format None"),
+        (lambda h: h.update(format="orpose-9"), None, "got format 'orpose-9'"),
+        (lambda h: h.pop("kind"), None, "expected a pose network, got weights of kind None"),
+        (lambda h: h.update(kind="poem"), None, "expected a pose network, got weights of kind 'poem'"),
+        (lambda h: h.update(kind="lifter"), None, "expected a pose network, got a lifter"),
+        (lambda h: h.update(config="[" * 100_000), None, "its header holds no config"),
+        (set_config(input_hw=None), None, "its header holds no config"),
+        (set_config(refinement_stages=1e400), None, "its header holds no config"),
+        (None, lambda t: t.update({FIRST: t[FIRST].to(torch.int32)}), f"{FIRST} of torch.int32 instead of"),
+        (None, lambda t: t.update({FIRST: t[FIRST].to(torch.float8_e5m2)}), "of torch.float8_e5m2 instead"),
         (lambda h: h.update(config="{"), None, "its header holds no config"),
         (lambda h: h.update(config="[]"), None, "its header holds no config"),
         (lambda h: h.pop("config"), None, "its header holds no config"),
@@ -203,6 +218,82 @@ def test_a_damaged_file_is_refused_with_a_sentence(saved, damage):
     saved.write_bytes(damage(saved.read_bytes()))
     with pytest.raises(ValueError, match="not a readable safetensors file"):
         load_checkpoint(saved)
+
+
+ODD = (
+    None, -1, 0, 2**63, 10**30, 1e400, "", "x", [], {}, [[]], [-1], [0, 0], True,
+    "F64", "BF16", "I64", "U8", "F8_E4M3", "BOOL", "C64", "F4", "[" * 5000,
+)  # fmt: skip
+
+
+def _mutated(value, rng):
+    """JSON with one value somewhere in it replaced by another."""
+    if isinstance(value, str) and value.startswith("{"):
+        return json.dumps(_mutated(json.loads(value), rng))
+    if isinstance(value, (dict, list)) and value and rng.random() < 0.85:
+        key = rng.choice(list(value)) if isinstance(value, dict) else rng.randrange(len(value))
+        value[key] = _mutated(value[key], rng)
+        return value
+    return rng.choice(ODD)
+
+
+def test_whatever_a_header_says_ends_in_a_sentence_or_a_network(saved):
+    whole = saved.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    rng = random.Random(3)
+    for n in range(300):
+        if n % 3:
+            header = _mutated(json.loads(whole[8:end]), rng)
+            if n % 3 == 1 and isinstance(header, dict):
+                header = json.loads(whole[8:end])
+                header["__metadata__"] = _mutated(header["__metadata__"], rng)
+            text = json.dumps(header).encode()
+            damaged = len(text).to_bytes(8, "little") + text + whole[end:]
+        else:
+            damaged = bytearray(whole)
+            damaged[rng.randrange(end)] ^= 1 << rng.randrange(8)
+        saved.write_bytes(damaged)
+        try:
+            load_checkpoint(saved)
+        except ValueError as error:
+            assert str(saved) in str(error) and "\n" not in str(error)
+
+
+EARLIER = [
+    ("orpose-1", "network", None),
+    ("orpose-stage-1", "detector", "detector"),
+    ("orpose-stage-1", "keypoints", "keypoints"),
+    ("orpose-lifter-1", "lifter", None),
+]
+
+
+@pytest.mark.parametrize(("stored", "kind", "stored_kind"), EARLIER)
+def test_files_of_earlier_versions_are_read(saved, stored, kind, stored_kind):
+    def change(header):
+        header["format"] = stored
+        del header["kind"]
+        header.update({} if stored_kind is None else {"kind": stored_kind})
+
+    rewritten(saved, change)
+    assert read_weights(saved, kind).kind == kind
+    other = "lifter" if kind != "lifter" else "network"
+    with pytest.raises(ValueError, match=r"expected a .*, got a"):
+        read_weights(saved, other)
+
+
+LOADERS = {
+    "network": load_checkpoint,
+    "detector": load_small_detector,
+    "keypoints": load_keypoint_network,
+    "lifter": load_lifter,
+}
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "weights").glob("*.safetensors")), ids=lambda p: p.stem)
+def test_every_shipped_file_loads(path):
+    header = read_header(path)
+    LOADERS[header.kind](path)
+    assert header.licence == "Apache-2.0" and header.trained
 
 
 def test_a_pth_file_is_not_opened_but_told_how_to_convert(tmp_path):

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from orpose_core.checkpoints.keypoint_networks import (
-    build_keypoint_network,
     keypoint_config,
     load_keypoint_network,
     random_keypoint_network,
 )
 from orpose_core.models.hrnet import HRNetConfig
+from orpose_core.models.keypoint_networks import build_keypoint_network, standardised_crops
 from orpose_core.models.simple_baselines import SimpleBaselinesConfig
 
 DATA = Path(__file__).parent / "data"
@@ -126,7 +126,7 @@ def test_colors_enter_in_the_order_of_each_release() -> None:
     red = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
     red[..., 0] = 255
     for config, bright in ((TINY, 0), (SimpleBaselinesConfig(50, (32, 32)), 2)):
-        x = random_keypoint_network(config).standardised(red)
+        x = standardised_crops(red, config)
         mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         expected = [((1.0 if c == bright else 0.0) - mean[c]) / std[c] for c in range(3)]
         assert x[0, :, 5, 5].tolist() == pytest.approx(expected, abs=1e-6)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from orpose_core.checkpoints.keypoint_networks import build_keypoint_network, load_keypoint_network
-from orpose_core.checkpoints.small_detectors import fcos_small
-from orpose_core.checkpoints.stage_files import read_stage
+from orpose_core.checkpoints.keypoint_networks import load_keypoint_network
+from orpose_core.checkpoints.weights_file import read_weights
 from orpose_core.commands.recipes import parse, train
 from orpose_core.decoding.top_down import crops_of, peaks_of
 from orpose_core.metrics.calibration import reliability
+from orpose_core.models.keypoint_networks import build_keypoint_network
+from orpose_core.models.small_detectors import fcos_small
 from orpose_core.reports.model_card import write_card
 from orpose_core.reports.stage_card import stage_card
 from orpose_core.reports.teacher_evaluation import (
@@ -190,14 +191,14 @@ def test_resume_is_exact_and_the_export_is_a_stage(tmp_path: Path, kind: str) ->
     if kind == "detector":
         detector = load_detector("fcos_small", exported)
         assert detector.info.trained and len(detector.detect([image])) == 1
-        with pytest.raises(ValueError, match=r"tiny\.safetensors: expected a keypoints stage"):
+        with pytest.raises(ValueError, match=r"tiny\.safetensors: expected a keypoint network"):
             load_keypoint_network(exported)
         with pytest.raises(ValueError, match=r"tiny\.safetensors: expected a detector of kind"):
             load_detector("fasterrcnn_resnet50_fpn", exported)
         return
     network = load_keypoint_network(exported)
     assert network.trained and network.config.input_hw == (64, 32) and network.config.layers == 10
-    with pytest.raises(ValueError, match=r"tiny\.safetensors: expected a detector stage"):
+    with pytest.raises(ValueError, match=r"tiny\.safetensors: expected a person detector"):
         load_detector("fcos_small", exported)
 
 
@@ -208,8 +209,8 @@ def test_bad_stage_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"cut\.safetensors: not a readable safetensors file"):
             load()
     save_lifter(tmp_path / "lifter.safetensors", random_lifter(width=8))
-    with pytest.raises(ValueError, match=r"expected a detector stage .* got format 'orpose-lifter-1'"):
-        read_stage(tmp_path / "lifter.safetensors", "detector")
+    with pytest.raises(ValueError, match=r"expected a person detector, .* got a lifter"):
+        read_weights(tmp_path / "lifter.safetensors", "detector")
     with pytest.raises(ValueError, match="fcos_small: expected a file of weights"):
         load_detector("fcos_small")
     with pytest.raises(ValueError, match=r"network: expected one of \['fcos_small'\], got 'yolo'"):

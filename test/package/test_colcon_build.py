@@ -28,7 +28,7 @@ assert deserialize_message(serialize_message(array), Skeleton2DArray) == array
 install = os.environ["INSTALL"]
 for module in (sys.modules["orpose_ros.msg"], orpose_ros.pose_node, orpose_core.types):
     assert module.__file__.startswith(install), module.__file__
-from orpose_core.checkpoints.files import find_weights
+from orpose_core.checkpoints.weights_file import find_weights
 from orpose_core.data.skeleton_messages import message_definitions
 from orpose_core.resources import find_recipe, resource_folders
 for file in (find_weights("depthpose_64x48"), find_recipe("depthpose_64x48_small")):

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from orpose_core.checkpoints.files import find_weights, read_header
-from orpose_core.checkpoints.stage_files import earlier_of
+from orpose_core.checkpoints.history import earlier_trainings
 from orpose_core.models import MapConfig, ModelConfig, NetworkConfig, build_model, network_of
 from orpose_core.models.builder import map_config_of
 from orpose_core.skeleton import by_name
@@ -166,7 +165,6 @@ def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], 
 
 def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
     simulated = recipe.data.source == "simulation"
-    start = recipe.init.weights
     return {
         "row": recipe.row,
         "split": recipe.validation.split,
@@ -174,7 +172,7 @@ def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
         "window_hw": recipe.data.crop_hw,
         "data": "the synthetic room" if simulated else "recordings",
         "domains": list(recipe.data.domains) if simulated else [],
-        **(earlier_of(read_header(find_weights(start))) if start else {}),
+        **earlier_trainings(recipe.init.weights),
     }
 
 

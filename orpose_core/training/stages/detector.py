@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from orpose_core.checkpoints.small_detectors import SMALL_DETECTORS, load_small_detector
-from orpose_core.checkpoints.stage_files import earlier_training, save_stage
+from orpose_core.checkpoints.history import earlier_trainings
+from orpose_core.checkpoints.small_detectors import load_small_detector, save_small_detector
 from orpose_core.metrics.coco_ap import ap_of_poses
+from orpose_core.models.small_detectors import SMALL_DETECTORS
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.detector import PERSON, DetectorConfig, TorchvisionDetector
@@ -232,8 +233,7 @@ def _score(recipe: DetectorRecipe, model: nn.Module, half: bool) -> dict[str, An
 
 
 def _write(model: nn.Module, recipe: DetectorRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    config = {"network": recipe.network, "num_classes": 2}
-    save_stage(path, model, "detector", config, header_of(facts), half=True)
+    save_small_detector(path, model, recipe.network, header_of(facts), half=True)
 
 
 def _facts(recipe: DetectorRecipe) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _facts(recipe: DetectorRecipe) -> dict[str, Any]:
         "domains": [recipe.data.domain],
         "views": recipe.data.views,
         "split": recipe.validation.split,
-        **earlier_training(recipe.init),
+        **earlier_trainings(recipe.init),
     }
 
 

@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from orpose_core.checkpoints.history import earlier_trainings
 from orpose_core.checkpoints.keypoint_networks import (
-    KeypointConfig,
     KeypointNetwork,
-    build_keypoint_network,
     load_keypoint_network,
     save_keypoint_network,
 )
-from orpose_core.checkpoints.stage_files import earlier_training
 from orpose_core.decoding.top_down import TopDownConfig, crops_of
 from orpose_core.metrics.coco_ap import ap_of_poses
 from orpose_core.metrics.pck import PckConfig, pck_of_poses
 from orpose_core.models.hrnet import HRNetConfig
+from orpose_core.models.keypoint_networks import KeypointConfig, build_keypoint_network, standardised_crops
 from orpose_core.models.simple_baselines import SimpleBaselinesConfig
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.skeleton import COCO17
@@ -221,7 +220,7 @@ class KeypointTask:
 
     def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss of the releases, times 1000, so that it can be read."""
-        images = KeypointNetwork(model, self.config, "", "", trained=False).standardised(batch["crops"])
+        images = standardised_crops(batch["crops"], self.config)
         images = images.contiguous(memory_format=torch.channels_last)
         maps = model(images).float()
         target = gaussian_maps(
@@ -288,7 +287,7 @@ def _facts(recipe: KeypointsRecipe) -> dict[str, Any]:
         "domains": [recipe.data.domain],
         "crops": recipe.data.crops,
         "split": recipe.validation.split,
-        **earlier_training(recipe.init),
+        **earlier_trainings(recipe.init),
     }
 
 

@@ -94,7 +94,8 @@ def original(name: str, hrnet: Path, baselines: Path) -> nn.Module:
 
 @torch.inference_mode()
 def main(hrnet: Path, baselines: Path) -> None:
-    from orpose_core.checkpoints.keypoint_networks import build_keypoint_network, keypoint_config
+    from orpose_core.checkpoints.keypoint_networks import keypoint_config
+    from orpose_core.models.keypoint_networks import build_keypoint_network
 
     record = {}
     for name in NAMES:
