@@ -142,9 +142,9 @@ def _track_gain(
         w = (p[1, 0] * x0 + p[1, 1] * x1 + p[1, 2] * x2 + p[1, 3]) / depth - xy[1]
         square = (u * u + w * w) * (depth / found.focal[v]) ** 2
         variance = (alone.ray_sigma[d, source] * depth) ** 2 + spread_m[j] ** 2
-        # Student's t in two dimensions, against a stranger anywhere within the range.
+        # Student's t in two dimensions, against somebody new, who could come anywhere.
         density = (1 + square / variance / _NU) ** (-0.5 * (_NU + 2)) / (2 * math.pi * variance)
-        gain += math.log(max(density * limits.ray_range_m**2, 1e-3))
+        gain += math.log(max(density * limits.depth_range_m**2, 1e-3))
     return gain * min(1.0, limits.joint_weight / count) if count >= 2 else -10.0
 
 

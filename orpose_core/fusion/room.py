@@ -1,0 +1,146 @@
+"""A room with cameras that have no common clock edge: whose skeletons are fused together, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orpose_core.fusion.config import FusionConfig
+from orpose_core.fusion.people import RoomPeople
+from orpose_core.fusion.rig import RoomCamera, View, check_rig
+from orpose_core.fusion.room_tracker import RoomTracker, RoomTrackerConfig
+from orpose_core.skeleton import Skeleton
+from orpose_core.types import Poses
+
+
+@dataclass(frozen=True)
+class TimingConfig:
+    """Which views belong to a moment.
+
+    Attributes:
+        max_age_s: a view older than this, beside the newest, is not used any more.
+        wait_s: a moment waits so long for the cameras that are late.
+        live_s: a camera that has been silent for longer is not waited for.
+    """
+
+    max_age_s: float = 0.12
+    wait_s: float = 0.10
+    live_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"TimingConfig.{name}: expected a positive number, got {value}")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everybody at one moment.
+
+    Attributes:
+        people: in the room.
+        stamp_ns: the newest view's.
+        cameras: names of the cameras whose views were used.
+    """
+
+    people: RoomPeople
+    stamp_ns: int
+    cameras: tuple[str, ...]
+
+
+class Room:
+    """Collects what the cameras see and gives moments.
+
+    ``add`` every camera's skeletons as they come, then ``fuse`` while :meth:`ready` says so. A camera that
+    dies or lags costs accuracy: it is waited for for ``wait_s``, and not at all once it has been silent for
+    ``live_s``.
+    """
+
+    def __init__(
+        self,
+        rig: Sequence[RoomCamera],
+        skeleton: Skeleton,
+        fusion: FusionConfig | None = None,
+        tracker: RoomTrackerConfig | None = None,
+        timing: TimingConfig | None = None,
+    ) -> None:
+        check_rig(rig)
+        self.cameras = {camera.name: camera for camera in rig}
+        self.timing = timing or TimingConfig()
+        self.tracker = RoomTracker(skeleton, fusion, tracker)
+        self._newest: dict[str, View] = {}
+        self._used_ns: dict[str, int] = {}
+        self._moment_ns: int | None = None
+        self._waiting_ns: int | None = None  # stamp of the first view since the last moment
+
+    def add(self, camera: str, poses: Poses, stamp_ns: int) -> bool:
+        """Take what a camera saw; return whether it is of use.
+
+        Of no use is what is not newer than what the same camera has said, or older than the last moment by
+        more than ``max_age_s``. A stamp more than a second before the last moment is a clock that was set
+        back (a bag that starts again): everything is forgotten.
+
+        Raises:
+            ValueError: there is no such camera.
+        """
+        if camera not in self.cameras:
+            raise ValueError(f"expected one of the cameras {sorted(self.cameras)}, got {camera!r}")
+        if self._moment_ns is not None:
+            late_s = (self._moment_ns - stamp_ns) * 1e-9
+            if late_s > 1.0 and (camera not in self._used_ns or stamp_ns < self._used_ns[camera]):
+                self.reset()
+            elif late_s > self.timing.max_age_s:
+                return False
+        if camera in self._newest and stamp_ns <= self._newest[camera].stamp_ns:
+            return False
+        self._newest[camera] = View(self.cameras[camera], poses, stamp_ns)
+        self._waiting_ns = stamp_ns if self._waiting_ns is None else min(self._waiting_ns, stamp_ns)
+        return True
+
+    def reset(self) -> None:
+        """Forget everybody and everything seen."""
+        self._newest, self._used_ns, self._moment_ns, self._waiting_ns = {}, {}, None, None
+        self.tracker.reset()
+
+    def ready(self) -> bool:
+        """Return whether a moment is complete: nobody who is live is missing, or they were waited for."""
+        fresh = self._fresh()
+        if not fresh or self._waiting_ns is None:
+            return False
+        newest_ns = max(view.stamp_ns for view in self._newest.values())
+        live = {
+            name
+            for name, view in self._newest.items()
+            if (newest_ns - view.stamp_ns) * 1e-9 <= self.timing.live_s
+        }
+        return live <= set(fresh) or (newest_ns - self._waiting_ns) * 1e-9 >= self.timing.wait_s
+
+    def pending(self) -> bool:
+        """Return whether anything was seen that has not been fused."""
+        return bool(self._fresh())
+
+    def fuse(self) -> Moment:
+        """Fuse what is there.
+
+        Raises:
+            ValueError: nothing new is there.
+        """
+        fresh = self._fresh()
+        if not fresh:
+            raise ValueError("expected views that were not fused before, got none")
+        newest_ns = max(view.stamp_ns for view in fresh.values())
+        if self._moment_ns is not None:
+            newest_ns = max(newest_ns, self._moment_ns)
+        views = [
+            view
+            for view in self._newest.values()
+            if abs(newest_ns - view.stamp_ns) * 1e-9 <= self.timing.max_age_s
+        ]
+        for name, view in fresh.items():
+            self._used_ns[name] = view.stamp_ns
+        self._moment_ns, self._waiting_ns = newest_ns, None
+        people = self.tracker.update(views, newest_ns)
+        return Moment(people, newest_ns, tuple(view.camera.name for view in views))
+
+    def _fresh(self) -> dict[str, View]:
+        return {name: view for name, view in self._newest.items() if view.stamp_ns != self._used_ns.get(name)}

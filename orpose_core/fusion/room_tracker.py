@@ -1,0 +1,212 @@
+"""One id per person in the room: what cameras see is fused at its own times and carried on in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.fusion.config import FusionConfig
+from orpose_core.fusion.fuse import Expected, fuse
+from orpose_core.fusion.kalman import correct, predict
+from orpose_core.fusion.people import RoomPeople
+from orpose_core.fusion.rig import View
+from orpose_core.skeleton import Skeleton
+from orpose_core.types import Source3D
+
+Float64Array = NDArray[np.float64]
+
+_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "neck", "pelvis", "thorax", "spine")
+
+
+@dataclass(frozen=True)
+class RoomTrackerConfig:
+    """How people are followed in the room.
+
+    Attributes:
+        acceleration: density of the white acceleration of a joint, m/s^2 per root Hz: more follows faster,
+            less is calmer.
+        speed_m_s: deviation of the velocity of somebody new.
+        steady_share: this share of a measurement's deviation is the same for a while (a camera's calibration,
+            a person's size), so that no number of measurements makes a joint surer than it.
+        slack_m: added to a joint's deviation where detections are assigned.
+        confirm_hits: somebody seen by one camera is published from so many moments on.
+        confirm_hits_several: somebody seen by several.
+        tentative_gap_s: somebody unconfirmed who is not seen for longer is forgotten.
+        max_gap_s: so is anybody not seen for longer; ids are never given again.
+        same_person_m: two people followed whose trunks are nearer than this for a second are one.
+    """
+
+    acceleration: float = 2.0
+    speed_m_s: float = 0.7
+    steady_share: float = 0.7
+    slack_m: float = 0.06
+    confirm_hits: int = 3
+    confirm_hits_several: int = 2
+    tentative_gap_s: float = 0.4
+    max_gap_s: float = 2.0
+    same_person_m: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not (value >= 0 if name == "steady_share" else value > 0):
+                raise ValueError(f"RoomTrackerConfig.{name}: expected a positive number, got {value}")
+
+
+@dataclass(eq=False)
+class _Track:
+    track_id: int
+    mean: Float64Array
+    covariance: Float64Array
+    steady: Float64Array  # (n, 3, 3), what no number of measurements takes away
+    seen_ns: int
+    joint_seen_ns: NDArray[np.int64]
+    scores: Float64Array
+    person_score: float
+    views: NDArray[np.int64]
+    seen_by: NDArray[np.bool_]
+    credit: float = 0.0  # 1 = confirmed
+    together_s: float = 0.0  # how long somebody older has stood in the same place
+
+
+class RoomTracker:
+    """Follows everybody in the room."""
+
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        fusion: FusionConfig | None = None,
+        config: RoomTrackerConfig | None = None,
+    ) -> None:
+        self.skeleton = skeleton
+        self.fusion = fusion or FusionConfig()
+        self.config = config or RoomTrackerConfig()
+        self._tracks: list[_Track] = []
+        self._now_ns: int | None = None
+        self._next_id = 1
+        trunk = [skeleton.index(joint) for joint in _TRUNK if joint in skeleton.joints]
+        self._trunk = np.array(trunk or range(len(skeleton)), np.int64)
+
+    def reset(self) -> None:
+        """Forget everybody; ids go on."""
+        self._tracks, self._now_ns = [], None
+
+    def update(self, views: Sequence[View], stamp_ns: int) -> RoomPeople:
+        """Take what cameras saw and return everybody confirmed, where they are at ``stamp_ns``.
+
+        Somebody no camera sees is carried on, PREDICTED, until ``max_gap_s`` is over. A stamp before the last
+        one (a bag that starts again) forgets everybody first.
+
+        Args:
+            views: at most one of each camera, with their own stamps.
+            stamp_ns: the moment.
+        """
+        if self._now_ns is not None and stamp_ns < self._now_ns:
+            self.reset()
+        dt_s = 0.0 if self._now_ns is None else (stamp_ns - self._now_ns) * 1e-9
+        self._now_ns = stamp_ns
+        self._tracks = [t for t in self._tracks if (stamp_ns - t.seen_ns) * 1e-9 <= self._patience_s(t)]
+        for track in self._tracks:
+            predict(track.mean, track.covariance, dt_s, self.config.acceleration)
+        seen = fuse(views, self.fusion, self.skeleton, stamp_ns, self._expected())
+        for row in range(len(seen)):
+            self._take(seen, row, stamp_ns, len(views))
+        self._merge(dt_s)
+        return self._published(stamp_ns, len(views))
+
+    def _patience_s(self, track: _Track) -> float:
+        return self.config.max_gap_s if track.credit >= 1 else self.config.tentative_gap_s
+
+    def _expected(self) -> Expected:
+        if not self._tracks:
+            return Expected.nobody(len(self.skeleton))
+        means = np.stack([t.mean for t in self._tracks])
+        covariances = np.stack([t.covariance[:, :3, :3] + t.steady for t in self._tracks])
+        variance = np.trace(covariances, axis1=2, axis2=3) / 3
+        velocity = means[:, self._trunk, 3:]
+        known = np.asarray(np.isfinite(velocity).all(axis=-1))
+        count = np.maximum(known.sum(axis=1), 1)[:, None]
+        mean_velocity = np.where(known[..., None], velocity, 0.0).sum(axis=1) / count
+        spread = np.sqrt(np.nan_to_num(variance) + self.config.slack_m**2)
+        return Expected(np.ascontiguousarray(means[..., :3]), spread, mean_velocity)
+
+    def _take(self, seen: RoomPeople, row: int, stamp_ns: int, views: int) -> None:
+        """Enter one fused person into its track; somebody new begins one."""
+        assert seen.track_ids is not None
+        if not (seen.scores[row] > 0).any():
+            return
+        n = len(self.skeleton)
+        number = int(seen.track_ids[row])
+        if number >= 0:
+            track = self._tracks[number]
+        else:
+            track = _Track(
+                self._next_id, np.full((n, 6), np.nan), np.zeros((n, 6, 6)), np.zeros((n, 3, 3)), stamp_ns,
+                np.zeros(n, np.int64), np.zeros(n), 0.0, np.zeros(n, np.int64), np.zeros(views, bool),
+            )  # fmt: skip
+            self._next_id += 1
+            self._tracks.append(track)
+        there = seen.scores[row] > 0
+        correct(track.mean, track.covariance, seen.xyz_room_m[row], seen.covariance_m2[row],
+                self.config.speed_m_s)  # fmt: skip
+        track.steady[there] = self.config.steady_share**2 * seen.covariance_m2[row][there]
+        track.joint_seen_ns[there], track.seen_ns = stamp_ns, stamp_ns
+        track.scores[there], track.person_score = seen.scores[row][there], float(seen.person_scores[row])
+        track.views, track.seen_by = seen.views[row], seen.seen_by[row]
+        several = seen.seen_by[row].sum() > 1
+        hits = self.config.confirm_hits_several if several else self.config.confirm_hits
+        track.credit += 1 / hits + 1e-9
+
+    def _merge(self, dt_s: float) -> None:
+        """Forget whoever has stood in the place of somebody followed for longer, for a second."""
+        for younger in list(self._tracks):
+            near = any(
+                older.track_id < younger.track_id and self._apart(older, younger) < self.config.same_person_m
+                for older in self._tracks
+            )
+            younger.together_s = younger.together_s + dt_s if near else 0.0
+            if younger.together_s >= 1.0:
+                self._tracks.remove(younger)
+
+    def _apart(self, a: _Track, b: _Track) -> float:
+        apart = np.linalg.norm(a.mean[self._trunk, :3] - b.mean[self._trunk, :3], axis=1)
+        known = apart[np.isfinite(apart)]
+        return float(np.median(known)) if len(known) else np.inf
+
+    def _published(self, stamp_ns: int, views: int) -> RoomPeople:
+        tracks = sorted((t for t in self._tracks if t.credit >= 1), key=lambda t: t.track_id)
+        m, n = len(tracks), len(self.skeleton)
+        xyz, covariance = np.full((m, n, 3), np.nan), np.full((m, n, 3, 3), np.nan)
+        scores, source = np.zeros((m, n)), np.zeros((m, n), np.uint8)
+        count, seen_by = np.zeros((m, n), np.int64), np.zeros((m, views), bool)
+        for i, track in enumerate(tracks):
+            whole = track.covariance[:, :3, :3] + track.steady
+            sigma = np.sqrt(np.trace(whole, axis1=1, axis2=2) / 3)
+            recent = (stamp_ns - track.joint_seen_ns) * 1e-9 <= self.config.max_gap_s
+            known = np.isfinite(track.mean[:, 0]) & recent & (sigma <= self.fusion.max_sigma_m)
+            xyz[i, known], covariance[i, known] = track.mean[known, :3], whole[known]
+            now = known & (track.joint_seen_ns == stamp_ns)
+            scores[i, known] = track.scores[known]
+            source[i, known] = Source3D.PREDICTED
+            source[i, now] = Source3D.FUSED
+            if track.seen_ns == stamp_ns:
+                count[i], seen_by[i] = np.where(now, track.views, 0), track.seen_by
+        ids = np.array([t.track_id for t in tracks], np.int64).reshape(m)
+        person_scores = np.array([t.person_score for t in tracks], np.float64).reshape(m)
+        people = RoomPeople(
+            self.skeleton, xyz, covariance, scores, person_scores, source, count, seen_by, ids
+        )
+        return _with_joints(people)
+
+
+def _with_joints(people: RoomPeople) -> RoomPeople:
+    """Return the people of whom a joint is known."""
+    rows = np.asarray((people.scores > 0).any(axis=1))
+    if rows.all():
+        return people
+    chosen = {
+        name: value[rows] for name, value in vars(people).items() if name != "skeleton" and value is not None
+    }
+    return replace(people, **chosen)

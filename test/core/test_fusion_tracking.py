@@ -1,0 +1,129 @@
+"""People followed in the room: one id each, whatever cameras do."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orpose_core.fusion.room import Room, TimingConfig
+from orpose_core.fusion.room_tracker import RoomTracker, RoomTrackerConfig
+from orpose_core.skeleton import COCO17
+from orpose_core.types import Poses, Source3D
+
+_SPEC = importlib.util.spec_from_file_location("fusion_rooms", Path(__file__).with_name("fusion_rooms.py"))
+rooms = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(rooms)
+S = 1_000_000_000
+
+
+def _follow(rig, rate_hz, seconds, delays_s, dead_from_s=None, people=3, seed=4):
+    """Run a room; return (time, moment) pairs and the truth at a time."""
+    room, rng = Room(rig, COCO17), np.random.default_rng(0)
+    events = []
+    for c, camera in enumerate(rig):
+        for k in range(int(seconds * rate_hz[c])):
+            time_s = k / rate_hz[c] + delays_s[c]
+            if not (dead_from_s is not None and c == 0 and time_s > dead_from_s):
+                events.append((time_s, c, camera))
+    moments = []
+    for time_s, _, camera in sorted(events, key=lambda e: e[:2]):
+        view = rooms.seen(camera, rooms.bodies(people, seed, time_s), rng)
+        room.add(camera.name, view.poses, int(time_s * S))
+        while room.ready():
+            moments.append(room.fuse())
+    return moments, lambda stamp_ns: rooms.bodies(people, seed, stamp_ns / S)
+
+
+def _identities(moments, truth_at):
+    """For each moment, the id of each true person, -1 = nobody near; and the errors."""
+    ids, errors = [], []
+    for moment in moments:
+        truth, xyz = truth_at(moment.stamp_ns), moment.people.xyz_room_m
+        row = []
+        for person in truth:
+            apart = np.linalg.norm(xyz - person, axis=-1)
+            median = np.array([np.median(a[np.isfinite(a)]) if np.isfinite(a).any() else 9.0 for a in apart])
+            near = int(np.argmin(median)) if len(median) else -1
+            found = near >= 0 and median[near] < 0.3
+            row.append(int(moment.people.track_ids[near]) if found else -1)
+            errors.append(median[near] if found else np.nan)
+        ids.append(row)
+    return np.array(ids), np.array(errors)
+
+
+@pytest.mark.timeout(900)
+def test_everybody_keeps_an_id_though_cameras_differ_in_rate_and_time():
+    moments, truth_at = _follow(rooms.cameras(3, 4), (12, 10, 7), 4.0, (0.0, 0.05, 0.09))
+    ids, errors = _identities(moments, truth_at)
+    later = ids[len(ids) // 4 :]
+    assert (later > 0).mean() > 0.9
+    for person in later.T:
+        assert len(set(person[person > 0].tolist())) == 1
+    assert np.nanmedian(errors) < 0.06
+    stamps = [m.stamp_ns for m in moments]
+    assert stamps == sorted(stamps)
+
+
+@pytest.mark.timeout(900)
+def test_a_camera_that_dies_costs_nobody():
+    moments, truth_at = _follow(rooms.cameras(3, 4), (10, 10, 10), 4.0, (0.0, 0.02, 0.04), dead_from_s=2.0)
+    ids, _ = _identities(moments, truth_at)
+    after = np.array([m.stamp_ns > 2.2 * S for m in moments])
+    assert after.sum() >= 10, "the others' moments go on"
+    for person in ids.T:
+        before = set(person[~after & (person > 0)].tolist())
+        assert len(before) <= 1 and set(person[after & (person > 0)].tolist()) <= before
+    assert "camera_1" not in moments[-1].cameras
+
+
+def test_somebody_hidden_is_carried_on_with_a_growing_sigma_and_then_forgotten():
+    rig, rng = rooms.cameras(2, 4), np.random.default_rng(0)
+    tracker = RoomTracker(COCO17, config=RoomTrackerConfig(max_gap_s=1.0))
+    truth = rooms.bodies(1, 4)
+    for k in range(5):
+        people = tracker.update([rooms.seen(c, truth, rng, stamp_ns=k * S // 10) for c in rig], k * S // 10)
+    assert len(people) == 1
+    seen = np.nanmedian(people.sigma_m)
+    hidden = tracker.update([], S)
+    known = hidden.scores > 0
+    assert len(hidden) == 1 and hidden.track_ids.tolist() == people.track_ids.tolist()
+    assert set(hidden.source_3d[known].tolist()) == {int(Source3D.PREDICTED)}
+    assert np.nanmedian(hidden.sigma_m) > seen
+    assert len(tracker.update([], 3 * S)) == 0
+
+
+def test_time_that_goes_back_starts_afresh_and_ids_are_not_given_twice():
+    rig, rng = rooms.cameras(2, 4), np.random.default_rng(0)
+    room, truth = Room(rig, COCO17), rooms.bodies(2, 4)
+    seen = []
+    for start_s in (100, 1):
+        for k in range(6):
+            for camera in rig:
+                stamp_ns = start_s * S + k * S // 10
+                room.add(camera.name, rooms.seen(camera, truth, rng).poses, stamp_ns)
+            while room.ready():
+                moment = room.fuse()
+        seen.append(set(moment.people.track_ids.tolist()))
+        assert moment.stamp_ns < (start_s + 1) * S
+    assert seen[0] and seen[1] and not seen[0] & seen[1]
+
+
+def test_a_late_camera_is_waited_for_and_no_longer():
+    rig = rooms.cameras(2)
+    room = Room(rig, COCO17, timing=TimingConfig(wait_s=0.1, live_s=0.5))
+    nobody = Poses.nobody(COCO17)
+    assert room.add("camera_1", nobody, S) and room.ready()
+    room.fuse()
+    assert room.add("camera_2", nobody, S + S // 100) and not room.add("camera_2", nobody, S)
+    assert not room.ready(), "camera_1 is live and has said nothing new"
+    assert room.add("camera_1", nobody, S + S // 50) and room.ready()
+    assert room.fuse().cameras == ("camera_1", "camera_2")
+    room.add("camera_1", nobody, S + S // 10)
+    assert not room.ready()
+    room.add("camera_1", nobody, S + 3 * S // 10)
+    assert room.pending()
+    with pytest.raises(ValueError, match="expected one of the cameras"):
+        room.add("camera_9", nobody, S)
