@@ -15,7 +15,7 @@ _FORMATS = ("coco", "mcap", "sqlite3")
 
 _DOMAINS = (
     "or, general, everyday, anywhere, or a part of anywhere: near, above, facing, arms, bent, draped, lying, "
-    "empty (default: %(default)s)"
+    "team, empty (default: %(default)s)"
 )
 
 _EXAMPLE = """\

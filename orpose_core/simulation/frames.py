@@ -174,7 +174,6 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
     k = camera.intrinsics.resized(config.size_hw)
     empty = _empty_room(room_key(config), config.size_hw, sequence, camera_number)
     view = look(solids, camera.camera_from_room, k, empty, scene.room.solids.count)
-    poses, roles, areas, people = ground_truth(scene, camera, k, solids, view, joints, config.min_area_px)
     true_depth = np.where(np.isfinite(view.depth_m), view.depth_m, np.nan).astype(np.float32)
     depth: FloatArray | None = true_depth
     rgb = None
@@ -186,6 +185,12 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
         depth = _depth_image(scene, scene.sensors[camera_number], solids, view, normals, k, (*key, 1))
     if config.modality != "depth":
         rgb = _color_image(config, scene, sequence, camera_number, solids, view, normals, k, (*key, 2))
+    returned = None
+    if depth is not None and config.modality == "depth" and scene.sensors[camera_number].family != "general":
+        returned = np.isfinite(depth)
+    poses, roles, areas, people = ground_truth(
+        scene, camera, k, solids, view, joints, config.min_area_px, returned
+    )
     frame = RgbdFrame(
         rgb,
         depth,

@@ -173,15 +173,23 @@ def ground_truth(
     view: View,
     joints: list[Float64Array],
     min_area_px: float,
+    returned: NDArray[np.bool_] | None = None,
 ) -> tuple[Poses, tuple[str, ...], NDArray[np.int64], NDArray[np.int16]]:
-    """Return poses, roles, areas and the map of people of one view."""
+    """Return poses, roles, areas and the map of people of one view.
+
+    ``returned``, bool (H, W), says which pixels the depth camera gives; with it, people of whom it gives
+    less than a tenth are left out.
+    """
     owners, parts = solids.owners[: solids.count], solids.parts[: solids.count]
+    owner_of = np.append(owners, -1)[view.solid]
     boxes, areas = seen_boxes(view.solid, owners, len(scene.people))
     least = min_area_px * (k.width / 640.0) * (k.height / 480.0)
     rows: list[int] = []
     xyz, xy, flags = [], [], []
     for i, person in enumerate(scene.people):
         if areas[i] < least:
+            continue
+        if returned is not None and np.count_nonzero(returned & (owner_of == i)) < 0.1 * areas[i]:
             continue
         xyz_cam = _in_camera(joints[i], camera.camera_from_room)
         xy_px = project(xyz_cam, k)
@@ -194,8 +202,7 @@ def ground_truth(
         flags.append(seen)
     lookup = np.full(len(scene.people) + 1, -1, np.int16)
     lookup[rows] = np.arange(len(rows), dtype=np.int16)
-    owner_of = np.append(owners, -1)
-    people = lookup[owner_of[view.solid]]
+    people = lookup[owner_of]
     roles = tuple(scene.people[i].role for i in rows)
     joints_count = len(BODY24)  # the shapes hold for nobody, too
     xyz_cam_m = np.array(xyz, np.float32).reshape(-1, joints_count, 3)

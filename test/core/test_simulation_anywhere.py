@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -255,3 +256,26 @@ def test_the_command_line_names_every_domain(capsys):
         main(["simulate", "--help"])
     words = set(re.split(r"[\s,:]+", capsys.readouterr().out))
     assert set(DOMAINS) <= words
+
+
+def test_people_of_whom_the_depth_camera_gives_nothing_are_left_out_of_depth_alone():
+    left_out = 0
+    for i in range(80):
+        config = StreamConfig("facing", (48, 64), "depth", seed=31)
+        depth, both = simulate_frame(config, i), simulate_frame(replace(config, modality="rgbd"), i)
+        assert set(depth.poses.track_ids) <= set(both.poses.track_ids)
+        left_out += len(both.poses) - len(depth.poses)
+        for m in range(len(depth.poses)):
+            shown = np.isfinite(depth.frame.depth_m) & (depth.people == m)
+            assert shown.sum() >= 0.1 * depth.areas_px[m]
+    assert 0 < left_out < 20
+
+
+def test_bytes_of_the_parts_are_pinned():
+    digest = hashlib.sha256()
+    for name in ("anywhere", *PARTS):
+        f = simulate_frame(StreamConfig(name, (96, 128), "rgbd", seed=2026), 3)
+        digest.update(np.round(np.nan_to_num(f.frame.depth_m) * 1000).astype("<u2").tobytes())
+        digest.update(np.round(f.poses.xyz_cam_m * np.float32(1000)).astype("<i4").tobytes())
+        digest.update(f.frame.rgb.tobytes())
+    assert digest.hexdigest() == "7f45f5f31d1b4969555c69914f97146484d913149c447491f4dafd8de532230d"

@@ -78,11 +78,11 @@ def _free_places(room: Room, dice: Dice, count: int) -> list[_Place]:
     return places
 
 
-def _table_places(room: Room, dice: Dice, count: int) -> list[_Place]:
+def _table_places(room: Room, dice: Dice, count: int, at_table: float) -> list[_Place]:
     """Draw places at the room's table and about it."""
     places = []
     for _ in range(count):
-        role = "table" if dice.chance(0.5) else "free"
+        role = "table" if dice.chance(at_table) else "free"
         found = or_place(dice, room, role)
         if found is None:
             continue
@@ -181,6 +181,15 @@ def _dressed(room: Room, people: list[Person], dice: Dice) -> tuple[int, ...]:
     return tuple(first)
 
 
+def _reach(camera: Camera, places: list[_Place]) -> tuple[float, float]:
+    """Return the least and the largest depth at which somebody's surface may be, metres."""
+    eye, away = camera.room_from_camera[:3, 3], []
+    for p in places:
+        dx, dy, dz = float(eye[0]) - p.x, float(eye[1]) - p.y, float(eye[2]) - p.focus_m
+        away.append(math.sqrt(dx * dx + dy * dy + dz * dz))
+    return min(away) - 0.25, max(away) + 0.5
+
+
 def _hang_cloth(room: Room, dice: Dice, place: _Place, camera: Camera) -> None:
     """Hang a cloth between somebody and the camera; the head shows above it."""
     eye = camera.room_from_camera[:3, 3]
@@ -230,13 +239,13 @@ def _setting(dice: Dice, part: Part, count: int) -> tuple[Room, list[_Place], li
         if in_bed:
             lying.append(lay_down(room, dice, part.arms))
         or_equipment.equip(room, dice)
-        return room, _table_places(room, dice, count), lying, True
+        return room, _table_places(room, dice, count, part.at_table), lying, True
     room = Room.empty()
     if in_bed:
         bed(room, dice, dice.between(-math.pi, math.pi))
         lying.append(lay_down(room, dice, part.arms))
         room.half_size_m = (2.5, 2.5)
-        return room, _table_places(room, dice, count), lying, False
+        return room, _table_places(room, dice, count, part.at_table), lying, False
     return room, _free_places(room, dice, count), lying, False
 
 
@@ -255,7 +264,9 @@ def anywhere_scene(seed: int, sequence: int, part_name: str | None = None, crowd
     part = PARTS[name]
     count = int(dice.pick(part.people))
     room, places, lying, closed = _setting(dice, part, count + crowd if part.people != {"0": 1.0} else 0)
-    goals = [_Place(a.x_m, a.y_m, a.surface_m + 0.1) for a in lying] + (places if not lying else [])
+    goals = (
+        [_Place(a.x_m, a.y_m, a.surface_m + 0.1) for a in lying] if part.bed == 1.0 or not places else places
+    )
     goals = goals or [_Place(dice.near(0.0, 0.5), dice.near(0.0, 0.5), dice.between(0.3, 1.5))]
     camera = _camera(dice, part, room, goals, closed)
     eye = camera.room_from_camera[:3, 3]
@@ -283,5 +294,5 @@ def anywhere_scene(seed: int, sequence: int, part_name: str | None = None, crowd
             free += [(0.5 * (eye[0] + p.x), 0.5 * (eye[1] + p.y), 0.5) for p in places]
         furnish(room, dice, dice.below(14), free)
     first = _dressed(room, people, dice)
-    sensors, exposures = (draw_depth_camera(dice),), (draw_exposure(dice),)
+    sensors, exposures = (draw_depth_camera(dice, *_reach(camera, goals)),), (draw_exposure(dice),)
     return Scene(room, (camera,), sensors, exposures, tuple(people), tuple(actors), first, dice.seed())

@@ -38,6 +38,7 @@ class Part:
         cloth: probability that cloth is held or hung before somebody.
         bed: probability that there is a bed or table with somebody who lies on it.
         operating_room: probability that the room is an operating room.
+        at_table: share of the people of an operating room or round a bed who stand at its side.
     """
 
     share: float
@@ -53,31 +54,32 @@ class Part:
     cloth: float = 0.05
     bed: float = 0.06
     operating_room: float = 0.35
+    at_table: float = 0.5
 
 
 PARTS: dict[str, Part] = {
     "near": Part(
-        0.14,
+        0.12,
         pitch_deg=((0.65, -10.0, 20.0), (0.25, 20.0, 50.0), (0.10, 50.0, 85.0)),
         distance_m=((0.6, 0.45, 0.9), (0.4, 0.9, 1.4)),
         off_center=1.0,
     ),
     "above": Part(
-        0.15,
+        0.14,
         pitch_deg=((0.35, 55.0, 80.0), (0.65, 80.0, 90.0)),
         distance_m=((0.3, 0.9, 1.6), (0.7, 1.6, 2.7)),
         off_center=0.95,
         operating_room=0.25,
     ),
     "facing": Part(
-        0.17,
+        0.15,
         pitch_deg=((0.75, -8.0, 18.0), (0.25, 18.0, 45.0)),
         distance_m=((0.55, 1.2, 2.4), (0.45, 2.4, 4.0)),
         postures={"stand": 0.85, "walk": 0.15},
         facing_deg=((0.5, -40.0, 40.0), (0.5, 140.0, 220.0)),
     ),
     "arms": Part(
-        0.16,
+        0.14,
         postures={"stand": 0.7, "walk": 0.06, "sit": 0.1, "lunge": 0.05, "balance": 0.09},
         arms={
             "raised": 0.24,
@@ -93,7 +95,7 @@ PARTS: dict[str, Part] = {
         },
     ),
     "bent": Part(
-        0.12,
+        0.11,
         postures={
             "bend": 0.36,
             "squat": 0.18,
@@ -113,6 +115,18 @@ PARTS: dict[str, Part] = {
         people={"0": 0.35, "1": 0.3, "2": 0.2, "3": 0.15},
         bed=1.0,
         operating_room=0.5,
+    ),
+    "team": Part(
+        0.08,
+        pitch_deg=((0.75, 22.0, 50.0), (0.25, 50.0, 80.0)),
+        distance_m=((0.35, 1.4, 2.3), (0.65, 2.3, 3.8)),
+        people={"2": 0.25, "3": 0.35, "4": 0.25, "5": 0.15},
+        postures={"stand": 0.8, "walk": 0.08, "sit": 0.04, "bend": 0.08},
+        covered=0.6,
+        cloth=0.04,
+        bed=0.5,
+        operating_room=1.0,
+        at_table=0.75,
     ),
     "empty": Part(0.10, people={"0": 1.0}, bed=0.0),
 }

@@ -75,8 +75,14 @@ def _active_stereo(t: NDArray[np.float64], dice: Dice) -> None:
     t[GRAZING], t[BLANK] = dice.between(0.0, 0.4), dice.between(0.0, 0.2) if dice.chance(0.5) else 0.0
 
 
-def draw_depth_camera(dice: Dice) -> Sensor:
-    """Draw a family and one of its cameras; some give 8 bits, steps of 10 to 30 mm up to a fixed range."""
+def draw_depth_camera(dice: Dice, nearest_m: float = 1.0, farthest_m: float = 2.0) -> Sensor:
+    """Draw a family and one of its cameras; some give 8 bits, steps of 10 to 30 mm up to a fixed range.
+
+    Args:
+        dice: of the sequence.
+        nearest_m: what is as far as this must lie within its range, 0.2 m at least.
+        farthest_m: so must what is as far as this, 7 m at most.
+    """
     t = np.zeros(TRAIT_COUNT)
     family = dice.pick(FAMILIES)
     if family == "structured_light":
@@ -85,8 +91,9 @@ def draw_depth_camera(dice: Dice) -> Sensor:
         _time_of_flight(t, dice)
     else:
         _active_stereo(t, dice)
+    t[NEAR_M], t[FAR_M] = min(t[NEAR_M], max(nearest_m, 0.2)), max(t[FAR_M], min(farthest_m, 7.0))
     if dice.chance(0.25):
-        t[STEP_M], t[STEPS] = dice.between(0.010, 0.030), 255.0
+        t[STEP_M], t[STEPS] = dice.between(max(0.010, min(farthest_m / 255.0, 0.029)), 0.030), 255.0
     if family == "structured_light" and dice.chance(0.7):  # registered to the color camera
         for row, most in ((LEFT, 24.0), (RIGHT, 34.0), (TOP, 30.0), (BOTTOM, 22.0)):
             t[row] = dice.between(0.0, most)
