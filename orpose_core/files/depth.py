@@ -38,13 +38,20 @@ def millimetres(depth_m: NDArray[np.floating]) -> NDArray[np.uint16]:
 
 
 def read_depth(path: str | os.PathLike) -> NDArray[np.float32]:
-    """Read a grey image of 16 bits in millimetres as float32 (H, W), metres, NaN = no return.
+    """Read a grey image of 16 bits in millimetres, or of floats in metres.
+
+    Returns:
+        float32 (H, W), metres, NaN = no return: 0, or for floats whatever is not positive and finite.
 
     Raises:
         ValueError: names the file and says what it is instead.
         OSError: the file cannot be read.
     """
     image = read_image(path, cv2.IMREAD_UNCHANGED)
+    if image.dtype in (np.float32, np.float64):
+        depth_m = (image if image.ndim == 2 else image[..., 0]).astype(np.float32)
+        depth_m[~((depth_m > 0) & (depth_m < np.inf))] = np.nan
+        return depth_m
     if image.dtype != np.uint16 or image.ndim != 2:
         raise ValueError(
             f"{path}: expected a depth image of one 16-bit channel (mm), "

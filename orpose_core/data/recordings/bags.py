@@ -10,18 +10,19 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orpose_core.data.recordings.bag_files import decompressed, open_readers
 from orpose_core.data.recordings.camera_streams import CameraStream, CameraTopics
-from orpose_core.data.recordings.damaged_mcap import RepairedMcap
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
 
 logger = logging.getLogger(__name__)
 
-BAG_SUFFIXES = (".mcap", ".db3", ".bag")
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+_LONGEST_TOLERANCE_S = 3600.0
 _TYPES = {"color": _IMAGE_TYPES, "depth": _IMAGE_TYPES, "camera_info": (_INFO_TYPE,)}
 
 # Words of a topic that say what kind of image it is, not which camera took it.
@@ -31,14 +32,6 @@ _KIND_WORDS = re.compile(
     r"|compressedDepth|camera_info)$"
 )
 _NOT_WANTED = re.compile(r"(^|[/_])(ir|infra\d*|infrared|disparity|mask|confidence|theora|zstd)([/_]|$)")
-
-
-def looks_like_bag(path: Path) -> bool:
-    """Whether a path is a bag file, or a folder with one in it."""
-    if path.is_dir():
-        names = [f.name for f in path.iterdir()]
-        return "metadata.yaml" in names or any(n.endswith((".mcap", ".db3")) for n in names)
-    return path.suffix in BAG_SUFFIXES
 
 
 def discover_cameras(
@@ -70,8 +63,7 @@ def discover_cameras(
         main = depth if modality == "depth" else color
         if main is None or (modality == "rgbd" and depth is None):
             continue
-        infos = found.get("camera_info", [])
-        info = max(infos, key=lambda t: (_common_words(t, main), -len(t)), default=None)
+        info = _nearest(found.get("camera_info", []), main)
         cameras.append(CameraTopics(name, None if modality == "depth" else color, depth, info))
     return tuple(cameras)
 
@@ -93,6 +85,16 @@ def _preference(topic: str | None) -> tuple[bool, bool, bool, int]:
     compressed = topic.endswith(("/compressed", "/compressedDepth"))
     registered = bool(re.search(r"registered|aligned|to_colou?r|to_rgb", topic))
     return (compressed, not registered, "rect" not in topic, len(topic))
+
+
+def _nearest(infos: Sequence[str], main: str) -> str | None:
+    """Return the camera_info topic whose name is most like that of an image."""
+    return max(sorted(infos), key=lambda t: (_common_words(t, main), -len(t)), default=None)
+
+
+def _described(camera: CameraTopics) -> str:
+    roles = {role: getattr(camera, role) for role in _TYPES}
+    return f"camera {camera.name}: " + ", ".join(f"{role} {topic}" for role, topic in roles.items() if topic)
 
 
 def _common_words(a: str, b: str) -> int:
@@ -130,13 +132,14 @@ class BagRecording:
         topics: dict[str, str] | None = None,
         tolerance_s: float = 0.05,
     ) -> None:
-        if not tolerance_s >= 0:
-            raise ValueError(f"tolerance_s: expected 0 or more, got {tolerance_s}")
+        if not 0 <= tolerance_s <= _LONGEST_TOLERANCE_S:
+            raise ValueError(f"tolerance_s: expected 0 to {_LONGEST_TOLERANCE_S:g} s, got {tolerance_s:g}")
         unknown = sorted(set(topics or {}) - set(_TYPES))
         if unknown:
             raise ValueError(f"topics: expected {', '.join(_TYPES)}, got {', '.join(unknown)}")
         self.path, self.skipped = Path(path), SkipLog()
         self.cameras: tuple[CameraTopics, ...] = ()
+        self.taken: tuple[str, ...] = ()
         self._modality, self._wanted = modality, topics
         self._tolerance_ns = int(tolerance_s * 1e9)
         self._readers: list[Any] = []
@@ -145,8 +148,9 @@ class BagRecording:
 
     def __enter__(self) -> BagRecording:
         try:
-            self._readers = _open_readers(self.path, self._stack, self.skipped)
+            self._readers = open_readers(self.path, self._stack, self.skipped)
             self.cameras = self._chosen_cameras()
+            self.taken = tuple(map(_described, self.cameras))
             main = {self._main_topic(c) for c in self.cameras}
             self._count = sum(c.msgcount for r in self._readers for c in r.connections if c.topic in main)
         except BaseException:
@@ -194,10 +198,7 @@ class BagRecording:
                     f"{self.path}: expected topics with {self._modality} images, "
                     f"got {', '.join(images) or 'none'}"
                 )
-            for camera in cameras:
-                if camera.camera_info is None:
-                    self.skipped.add(camera.name, "no camera_info topic: poses stay in px")
-            return cameras
+            return self._with_camera_infos(cameras)
         for role, topic in self._wanted.items():
             kinds = {k for t, k in there if t == topic}
             if not kinds & set(_TYPES[role]):
@@ -209,7 +210,19 @@ class BagRecording:
         missing = [role for role in needed if role not in self._wanted]
         if missing:
             raise ValueError(f"topics: expected {' and '.join(needed)}, got no {' nor '.join(missing)}")
-        return (CameraTopics(_camera_of(self._wanted[needed[0]]), **self._wanted),)
+        main = self._wanted[needed[0]]
+        camera = CameraTopics(_camera_of(main), **self._wanted)
+        if camera.camera_info is None:
+            infos = [t for t, kind in there if kind == _INFO_TYPE and _camera_of(t) == camera.name]
+            camera = replace(camera, camera_info=_nearest(infos, main))
+        return self._with_camera_infos((camera,))
+
+    def _with_camera_infos(self, cameras: tuple[CameraTopics, ...]) -> tuple[CameraTopics, ...]:
+        """Report the cameras that have none."""
+        for camera in cameras:
+            if camera.camera_info is None:
+                self.skipped.add(camera.name, "no camera_info topic: poses stay in px")
+        return cameras
 
     def _messages(self, topics: set[str]) -> Iterator[tuple[str, int, Any]]:
         """Yield (topic, stamp, message); what cannot be read is reported, and a broken file ends early."""
@@ -227,7 +240,7 @@ class BagRecording:
                     self.skipped.add(str(self.path), f"the rest cannot be read: {error}")
                     break
                 try:
-                    content = reader.deserialize(raw, connection.msgtype)
+                    content = reader.deserialize(decompressed(raw), connection.msgtype)
                 except Exception as error:
                     self.skipped.add(connection.topic, f"a message cannot be read: {error}", log_ns)
                     continue
@@ -243,34 +256,3 @@ class BagRecording:
             stream.take_camera_info(stamp_ns, content)
             if stream.intrinsics is not None:
                 return
-
-
-def _open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> list[Any]:
-    """Open a bag; of one that is damaged or was never closed, the files in it that can be read."""
-    from rosbags.highlevel import AnyReader
-    from rosbags.typesys import Stores, get_typestore
-
-    typestore = get_typestore(Stores.ROS2_JAZZY)
-
-    def opened(what: Any) -> Any:
-        return stack.enter_context(AnyReader([what], default_typestore=typestore))
-
-    # rosbags raises its own errors, sqlite3's, zstd's and those of struct for damaged files.
-    try:
-        return [opened(path)]
-    except Exception as error:
-        whole = str(error)
-    readers = []
-    files = sorted(f for f in path.iterdir() if f.suffix in (".mcap", ".db3")) if path.is_dir() else [path]
-    for file in files:
-        try:
-            readers.append(
-                opened(file) if path.is_dir() and file.suffix != ".mcap" else opened(RepairedMcap(file))
-            )
-        except Exception as error:
-            skipped.add(str(file), f"cannot be read: {error}")
-            continue
-        skipped.add(str(file), f"read without its index, as far as it goes: {whole}")
-    if not readers:
-        raise ValueError(f"{path}: expected a bag (rosbag2 in mcap or sqlite3, or ROS 1), but: {whole}")
-    return readers

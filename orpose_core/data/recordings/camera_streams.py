@@ -161,7 +161,8 @@ class CameraStream:
             self._skipped.add(topic, str(error), stamp_ns)
             return None
         if partner is not None:
-            depth_m = self._partner_depth(partner, (int(rgb.shape[0]), int(rgb.shape[1])))  # type: ignore[union-attr]
+            frame_id = str(first.content.header.frame_id)
+            depth_m = self._partner_depth(partner, rgb.shape[:2], frame_id)  # type: ignore[union-attr]
             if depth_m is None and self._modality == "rgbd":
                 return None
         image = depth_m if rgb is None else rgb
@@ -169,8 +170,14 @@ class CameraStream:
         intrinsics = self._fitting((int(image.shape[0]), int(image.shape[1])), stamp_ns)
         return RgbdFrame(rgb, depth_m, intrinsics, str(first.content.header.frame_id), stamp_ns)
 
-    def _partner_depth(self, partner: _Message, size_hw: tuple[int, int]) -> FloatArray | None:
+    def _partner_depth(self, partner: _Message, size_hw: tuple[int, ...], frame_id: str) -> FloatArray | None:
+        """Decode the depth that belongs to a color image; None, and a report, where it does not fit."""
         assert self.partner_topic is not None
+        depth_frame = str(partner.content.header.frame_id)
+        if depth_frame.lstrip("/") != frame_id.lstrip("/"):
+            why = f"depth is in frame {depth_frame!r} and not registered to color, which is in {frame_id!r}"
+            self._skipped.add(self.partner_topic, why, partner.stamp_ns)
+            return None
         try:
             depth_m = decode_depth(partner.content)
         except ValueError as error:

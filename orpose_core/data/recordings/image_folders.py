@@ -1,36 +1,49 @@
 """Images on disk as recordings: single files, folders of color and depth pairs, MVOR-like trees.
 
-A depth image is a 16-bit grey PNG in millimetres, 0 = no return. It belongs to the color image whose path is
-the same once the words for color and depth are taken out: ``a_color.png`` and ``a_depth_mm16.png``,
-``cam1/color/000001.png`` and ``cam1/depth/000001.png``. ``camera_info.json`` in the folder of an image, or in
-one above it, holds the pinhole camera: ``fx``, ``fy``, ``cx``, ``cy``, ``width`` and ``height``, px.
+Header and name decide what a file is (:mod:`~orpose_core.data.recordings.image_kinds`). A depth image belongs
+to the color image whose path is the same once the words for color and depth are taken out: ``a_color.png``
+and ``a_depth_mm16.png``, ``cam1/color/000001.png`` and ``cam1/depth/000001.png``. A camera file
+(:mod:`~orpose_core.data.recordings.camera_files`) in the folder of an image, or in one above it, holds the
+pinhole camera.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orpose_core.data.recordings.camera_files import find_camera_file, read_camera
+from orpose_core.data.recordings.image_kinds import (
+    COLOR_WORDS,
+    DEPTH_WORDS,
+    IMAGE_SUFFIXES,
+    Kind,
+    content_kind,
+    left_out,
+)
+from orpose_core.data.recordings.natural_order import natural_key
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
-from orpose_core.files import read_color, read_depth
+from orpose_core.files import is_own_output, read_color, read_depth
 from orpose_core.types import Intrinsics, RgbdFrame
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-CAMERA_FILE = "camera_info.json"
-
-_DEPTH_WORDS = re.compile(r"(?<![a-z])(depth(_?mm)?(_?16)?|aligned_depth)(?![a-z])", re.IGNORECASE)
-_COLOR_WORDS = re.compile(r"(?<![a-z])(colou?r|rgb)(?![a-z])", re.IGNORECASE)
 _NANOSECONDS = re.compile(r"\d{16,19}")
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """The files of one moment, relative to the folder."""
+    """The files of one moment.
+
+    Attributes:
+        key: what their paths share, relative to the folder.
+        name: unique in the recording, fit for a file name.
+        color: file.
+        depth: file.
+    """
 
     key: str
+    name: str = ""
     color: Path | None = None
     depth: Path | None = None
 
@@ -38,10 +51,14 @@ class _Pair:
 class ImageRecording:
     """A folder of images, or one image; with its partner of the other kind where that lies beside it.
 
+    Attributes:
+        skipped: what was left out.
+        taken: what is read, one line per kind.
+
     Args:
         path: folder or file.
         modality: what is wanted; frames that lack it are skipped and reported.
-        intrinsics: of all images; None = as ``camera_info.json`` says.
+        intrinsics: of all images; None = as the camera files say.
 
     Raises:
         ValueError: no image there that can be used.
@@ -54,20 +71,26 @@ class ImageRecording:
         path = Path(path)
         if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
             raise ValueError(
-                f"{path}: expected a bag (.mcap, .db3, .bag) or an image ({', '.join(IMAGE_SUFFIXES)})"
+                f"{path}: expected a bag (.mcap, .db3, .bag), a video (.mp4, .avi, .webm, .mov) or an image "
+                f"({', '.join(IMAGE_SUFFIXES)})"
             )
         self._root = path if path.is_dir() else path.parent
         self._modality = modality
         self._intrinsics = intrinsics
         self._cameras: dict[Path, Intrinsics | None] = {}
-        files = _image_files(self._root, recursive=path.is_dir())
-        pairs = _paired(self._root, files)
+        files = _image_files(self._root, path.is_dir(), self.skipped)
+        kinds = {file: content_kind(file) for file in files}
+        pairs = _paired(self._root, kinds, self.skipped if path.is_dir() else SkipLog())
         if path.is_file():
+            why = left_out(path.stem, kinds[path]) if path in kinds else "its name is hidden"
+            if why is not None:
+                raise ValueError(f"{path}: expected {_what(modality)}, got {why}")
             pairs = [p for p in pairs if path in (p.color, p.depth)]
         self._pairs = [p for p in pairs if self._has_what_is_wanted(p)]
         if not self._pairs:
             said = "; ".join(self.skipped.sentences()[:3]) or f"there are {len(files)} images"
             raise ValueError(f"{path}: expected {_what(modality)}, found none: {said}")
+        self.taken = self._description(kinds)
 
     def __enter__(self) -> ImageRecording:
         return self
@@ -80,56 +103,87 @@ class ImageRecording:
         return len(self._pairs)
 
     def frames(self) -> Iterator[RecordedFrame]:
-        """Yield the frames in the order of their names; what cannot be read is skipped and reported."""
+        """Yield the frames in the order of their names, numbers by value; what cannot be read is skipped."""
         for pair in self._pairs:
             frame = self._read(pair)
             if frame is not None:
-                yield RecordedFrame(frame, pair.key.replace("/", "_"), str(Path(pair.key).parent).strip("."))
+                yield RecordedFrame(frame, pair.name, str(Path(pair.key).parent).strip("."))
+
+    def _description(self, kinds: dict[Path, Kind]) -> tuple[str, ...]:
+        lines = []
+        for what, files in (
+            ("color", [p.color for p in self._pairs]),
+            ("depth", [p.depth for p in self._pairs]),
+        ):
+            there = [file for file in files if file is not None]
+            if there:
+                endings = "/".join(sorted({file.suffix.lower().lstrip(".") for file in there}))
+                detail = "" if what == "color" else f" ({', '.join(sorted({kinds[f].value for f in there}))})"
+                lines.append(
+                    f"{what}: {len(there)} images ({endings}), such as {self._inside(there[0])}{detail}"
+                )
+        return tuple(lines)
+
+    def _inside(self, file: Path) -> str:
+        return str(file.relative_to(self._root))
 
     def _has_what_is_wanted(self, pair: _Pair) -> bool:
-        if self._modality in ("depth", "rgbd") and pair.depth is None:
-            self.skipped.add(str(pair.color), "no depth image belongs to it")
-            return False
-        if self._modality in ("color", "rgbd") and pair.color is None:
-            self.skipped.add(str(pair.depth), "no color image belongs to it")
-            return False
+        for kind, file, other in (("depth", pair.depth, pair.color), ("color", pair.color, pair.depth)):
+            if self._modality in (kind, "rgbd") and file is None:
+                assert other is not None
+                self.skipped.add_file(self._inside(other), f"no {kind} image belongs to it")
+                return False
         return True
 
     def _read(self, pair: _Pair) -> RgbdFrame | None:
         main = pair.depth if self._modality == "depth" else pair.color
         assert main is not None  # the constructor saw to it
-        try:
-            depth_m = None if pair.depth is None else read_depth(pair.depth)
-            rgb = None if pair.color is None else read_color(pair.color)
-        except ValueError as error:
-            self.skipped.add(str(main), str(error).removeprefix(f"{main}: "))
-            return None
+        depth_m = rgb = None
+        for file, kind in ((pair.depth, "depth"), (pair.color, "color")):
+            if file is None:
+                continue
+            try:
+                if kind == "depth":
+                    depth_m = read_depth(file)
+                else:
+                    rgb = read_color(file)
+            except (ValueError, OSError) as error:
+                self.skipped.add_file(self._inside(file), str(error).removeprefix(f"{file}: "))
+                if file == main or self._modality == "rgbd":
+                    return None
         if rgb is not None and depth_m is not None and rgb.shape[:2] != depth_m.shape:
             why = f"its partner has another size ({depth_m.shape[::-1]} and {rgb.shape[1::-1]})"
             if self._modality == "rgbd":
-                self.skipped.add(str(main), why)
+                self.skipped.add_file(self._inside(main), why)
                 return None
-            self.skipped.add(str(pair.color if self._modality == "depth" else pair.depth), why)
+            other = pair.color if self._modality == "depth" else pair.depth
+            assert other is not None
+            self.skipped.add_file(self._inside(other), why)
             rgb, depth_m = (None, depth_m) if self._modality == "depth" else (rgb, None)
         height, width = (depth_m if rgb is None else rgb).shape[:2]  # type: ignore[union-attr]
-        intrinsics = self._camera_of(main.parent)
-        if intrinsics is not None and (intrinsics.height, intrinsics.width) != (height, width):
-            why = (
-                f"{CAMERA_FILE} is for {intrinsics.width}x{intrinsics.height}, the image is {width}x{height}"
-            )
-            self.skipped.add(str(main.parent / CAMERA_FILE), why)
-            intrinsics = None
+        intrinsics = self._fitting(main.parent, (height, width))
         stamp = _NANOSECONDS.search(pair.key)
         return RgbdFrame(rgb, depth_m, intrinsics, Path(pair.key).parent.name, int(stamp[0]) if stamp else 0)
 
+    def _fitting(self, folder: Path, size_hw: tuple[int, int]) -> Intrinsics | None:
+        """Return the folder's camera, None where it is of another size."""
+        camera = self._intrinsics or self._camera_of(folder)
+        if camera is None or (camera.height, camera.width) == size_hw:
+            return camera
+        why = (
+            f"is for {camera.width}x{camera.height}, the image is {size_hw[1]}x{size_hw[0]}: poses stay in px"
+        )
+        self.skipped.add("camera file", why)
+        return None
+
     def _camera_of(self, folder: Path) -> Intrinsics | None:
         """Return the camera written in the folder, or in the nearest one above it up to the root."""
-        if self._intrinsics is not None:
-            return self._intrinsics
         if folder not in self._cameras:
-            file = folder / CAMERA_FILE
-            if file.is_file():
-                self._cameras[folder] = read_camera(file)
+            file = find_camera_file(folder)
+            if file is not None:
+                self._cameras[folder], distorted = read_camera(file)
+                if distorted:
+                    self.skipped.add(self._inside(file), "its distortion: images are taken as rectified")
             elif folder == self._root or self._root not in folder.parents:
                 self._cameras[folder] = None
             else:
@@ -137,50 +191,67 @@ class ImageRecording:
         return self._cameras[folder]
 
 
-def read_camera(path: Path) -> Intrinsics:
-    """Read ``camera_info.json``; ValueError names the file and what was expected."""
-    names = ("fx", "fy", "cx", "cy", "width", "height")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        fx, fy, cx, cy = (float(values[n]) for n in names[:4])
-        return Intrinsics(fx, fy, cx, cy, int(values["width"]), int(values["height"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected a JSON object with {', '.join(names)}: {error}") from None
-
-
 def _what(modality: Modality) -> str:
     return {
-        "depth": "16-bit depth images (PNG, mm)",
+        "depth": "depth images (16-bit PNG or TIFF in mm; TIFF or EXR of floats in m)",
         "color": "color images",
-        "rgbd": "pairs of color and 16-bit depth images",
+        "rgbd": "pairs of color and depth images",
     }[modality]
 
 
-def _image_files(root: Path, recursive: bool) -> list[Path]:
-    found = root.rglob("*") if recursive else root.iterdir()
-    return sorted(f for f in found if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file())
+def _image_files(root: Path, recursive: bool, skipped: SkipLog) -> list[Path]:
+    """Return the image files of a folder; hidden ones and orpose's own output below it are left out."""
+    found: list[Path] = []
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        if folder != root and is_own_output(folder):
+            skipped.add_file(str(folder.relative_to(root)), "output of an earlier run of orpose")
+            continue
+        for path in folder.iterdir():
+            if path.name.startswith("."):
+                continue
+            if recursive and path.is_dir() and not path.is_symlink():
+                folders.append(path)
+            elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                found.append(path)
+    return sorted(found, key=lambda file: natural_key(file.relative_to(root)))
 
 
-def _paired(root: Path, files: list[Path]) -> list[_Pair]:
-    """Bring color and depth of the same moment together; a name that says neither is looked into."""
+def _paired(root: Path, kinds: dict[Path, Kind], skipped: SkipLog) -> list[_Pair]:
+    """Bring color and depth of the same moment together."""
     pairs: dict[str, _Pair] = {}
-    for file in files:
-        name = str(file.relative_to(root).with_suffix(""))
-        if _DEPTH_WORDS.search(name):
-            depth = True
-        elif _COLOR_WORDS.search(name):
-            depth = False
-        else:
-            depth = _is_16_bit(file)
-        key = re.sub(r"[-_ ]*(?=/|$)", "", _COLOR_WORDS.sub("", _DEPTH_WORDS.sub("", name)))
+    for file, kind in kinds.items():
+        inside = str(file.relative_to(root))
+        name = inside[: -len(file.suffix)]
+        why = left_out(name, kind)
+        if why is not None:
+            skipped.add_file(inside, f"not read: {why}")
+            continue
+        key = re.sub(r"[-_ ]*(?=/|$)", "", COLOR_WORDS.sub("", DEPTH_WORDS.sub("", name)))
         key = re.sub(r"/+", "/", key).strip("/_-") or name
         known = pairs.get(key, _Pair(key))
-        pairs[key] = _Pair(key, known.color, file) if depth else _Pair(key, file, known.depth)
-    return [pairs[key] for key in sorted(pairs)]
+        damaged_depth = kind == Kind.DAMAGED and DEPTH_WORDS.search(name)
+        role = "depth" if damaged_depth or kind in (Kind.DEPTH_MM, Kind.DEPTH_M) else "color"
+        other = getattr(known, role)
+        if other is not None:
+            # 0001.png beside 0001.jpg is a mask more often than not.
+            kept, dropped = (other, file) if kind == Kind.GREY or kinds[other] != Kind.GREY else (file, other)
+            grey = "a grey image, such as a mask," if kinds[dropped] == Kind.GREY else f"another {role} image"
+            skipped.add_file(str(dropped.relative_to(root)), f"not read: {grey} beside {kept.name}")
+            file = kept
+        pairs[key] = replace(known, **{role: file})
+    return list(_named(pairs[key] for key in sorted(pairs, key=natural_key)))
 
 
-def _is_16_bit(path: Path) -> bool:
-    """Whether a PNG says in its header that it is grey with 16 bits."""
-    with path.open("rb") as file:
-        head = file.read(26)
-    return head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 26 and head[24] == 16 and head[25] == 0
+def _named(pairs: Iterable[_Pair]) -> Iterator[_Pair]:
+    """Give each pair a name of its own: ``a/b_1`` and ``a_b/1`` are two."""
+    taken: set[str] = set()
+    for pair in pairs:
+        name = plain = pair.key.replace("/", "_")
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{plain}~{number}"
+        taken.add(name)
+        yield replace(pair, name=name)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.data.mvor import image_path, load_frame, mvor_truth
+from orpose_core.data.recordings.natural_order import natural_key
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
 from orpose_core.files import read_json
 from orpose_core.types import RgbdFrame
@@ -38,8 +39,11 @@ class MvorRecording:
             raise ValueError(f"{path}: expected a JSON file with a list of images, as MVOR's, got none")
         self._truth = mvor_truth({"annotations": [], **content}, str(path))
         self._stamps_ns = [_stamp_ns(image.get("date_captured")) for image in content["images"]]
-        self._order = sorted(range(len(self._stamps_ns)), key=lambda k: self._truth.file_names[k])
+        self._order = sorted(
+            range(len(self._stamps_ns)), key=lambda k: natural_key(self._truth.file_names[k])
+        )
         self._root = self._root_of()
+        self.taken: tuple[str, ...] = (f"{len(self._order)} images that {self._path.name} lists",)
 
     def __enter__(self) -> MvorRecording:
         return self

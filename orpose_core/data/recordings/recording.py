@@ -52,6 +52,16 @@ class SkipLog:
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], Skipped] = {}
 
+    def add_file(self, file: str, why: str) -> None:
+        """Note that a file was left out; of files with the same reason the first stands for all."""
+        known = self._entries.get(("", why))
+        if known is None and len(self._entries) >= _MOST_KINDS:
+            self.add("other files", "for other reasons")
+        else:
+            self._entries["", why] = (
+                Skipped(file, why) if known is None else replace(known, count=known.count + 1)
+            )
+
     def add(self, source: str, why: str, stamp_ns: int | None = None) -> None:
         """Note that something of ``source`` was left out."""
         key = (source, why)
@@ -72,7 +82,11 @@ class SkipLog:
 
     def sentences(self) -> list[str]:
         """Return one line per reason, for people."""
-        return [f"{e.source}: {e.why}" + (f" ({e.count} times)" if e.count > 1 else "") for e in self.entries]
+        lines = []
+        for (source, _), entry in self._entries.items():
+            times = "" if entry.count == 1 else f" ({entry.count} {'times' if source else 'such files'})"
+            lines.append(f"{entry.source}: {entry.why}{times}")
+        return lines
 
 
 class Recording(Protocol):
@@ -80,9 +94,11 @@ class Recording(Protocol):
 
     Attributes:
         skipped: what was left out so far.
+        taken: what is read, one line per kind or camera; complete once the recording is open.
     """
 
     skipped: SkipLog
+    taken: tuple[str, ...]
 
     def __enter__(self) -> Recording:
         """Open it."""

@@ -1,0 +1,151 @@
+"""Opening bags as they lie on disks: folders, single files, parts, compressed, cut off, without metadata."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from orpose_core.data.recordings.damaged_mcap import RepairedMcap
+from orpose_core.data.recordings.natural_order import natural_key
+from orpose_core.data.recordings.recording import SkipLog
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd  # rosbags needs it, too
+
+BAG_SUFFIXES = (".mcap", ".db3", ".bag")
+_COMPRESSED = (".zstd", ".zst")
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_METADATA_KEY = b"rosbag2_bagfile_information"
+
+
+def looks_like_bag(path: Path) -> bool:
+    """Whether a path is a bag file, or a folder of a bag or of several bags."""
+    if not path.is_dir():
+        return _is_bag_file(path)
+    return _has_metadata(path) or bool(_parts(path))
+
+
+def decompressed(message: bytes | memoryview) -> bytes | memoryview:
+    """Return a message; one that is compressed is of a bag without the metadata that would say so."""
+    return zstd.decompress(bytes(message)) if bytes(message[:4]) == _ZSTD_MAGIC else message
+
+
+def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> list[Any]:
+    """Open a bag, or all bags of a folder.
+
+    Parts are in the order of their first messages. Of a bag that is damaged or was never closed, what can be
+    read is opened, and ``skipped`` says what cannot.
+
+    Args:
+        path: file or folder.
+        stack: closes what is opened.
+        skipped: takes what is left out.
+
+    Returns:
+        ``AnyReader`` of `rosbags`, at least one.
+
+    Raises:
+        ValueError: nothing there that can be read.
+    """
+    whole = ""
+    if path.is_dir() and _has_metadata(path):
+        try:
+            return [_opened(path, stack)]
+        except Exception as error:  # rosbags' own errors, sqlite3's, zstd's and those of struct
+            whole = str(error)
+            skipped.add("metadata.yaml", f"not used, the files are read one by one: {_short(whole)}")
+    readers: list[tuple[int, Any]] = []
+    for part in _parts(path) if path.is_dir() else [path]:
+        name = part.name if path.is_dir() else str(path)
+        try:
+            reader = _opened_part(part, stack, name, skipped)
+            readers.append((_first_ns(reader), reader))
+        except Exception as error:
+            whole = whole or str(error)
+            skipped.add(name, f"cannot be read: {_short(str(error))}")
+    if not readers:
+        why = _short(whole) or "it is empty"
+        raise ValueError(f"{path}: expected a bag (rosbag2 in mcap or sqlite3, or ROS 1), but: {why}")
+    return [reader for _, reader in sorted(readers, key=lambda pair: pair[0])]
+
+
+def _opened(what: Any, stack: contextlib.ExitStack) -> Any:
+    from rosbags.highlevel import AnyReader
+    from rosbags.typesys import Stores, get_typestore
+
+    return stack.enter_context(AnyReader([what], default_typestore=get_typestore(Stores.ROS2_JAZZY)))
+
+
+def _opened_part(part: Path, stack: contextlib.ExitStack, name: str, skipped: SkipLog) -> Any:
+    """Open a bag file or the folder of one; a file without its index is read as far as it goes."""
+    if part.is_dir():
+        return _opened(part, stack)
+    file = _plain_file(part, stack)
+    try:
+        return _opened(file, stack)
+    except Exception as error:
+        if file.suffix != ".mcap":
+            raise
+        reader = _opened(RepairedMcap(file), stack)
+        skipped.add(name, f"read without its index, as far as it goes: {_short(str(error))}")
+        return reader
+
+
+def _plain_file(part: Path, stack: contextlib.ExitStack) -> Path:
+    """Return the file as `rosbags` knows it: not compressed as a whole, its ending in small letters."""
+    if part.suffix in BAG_SUFFIXES:
+        return part
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="orpose-bag-")))
+    if part.suffix.lower() not in _COMPRESSED:
+        plain = folder / f"{part.stem}{part.suffix.lower()}"
+        plain.symlink_to(part.resolve())
+        return plain
+    inner = Path(part.stem)
+    plain = folder / f"{inner.stem}{inner.suffix.lower()}"
+    with part.open("rb") as packed, zstd.open(packed, "rb") as source, plain.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return plain
+
+
+def _is_bag_file(path: Path) -> bool:
+    name = path.name.lower()
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    return name.endswith(BAG_SUFFIXES)
+
+
+def _has_metadata(folder: Path) -> bool:
+    file = folder / "metadata.yaml"
+    if not file.is_file():
+        return False
+    with file.open("rb") as lines:
+        return _METADATA_KEY in lines.read(4096)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the bag files of a folder, or where it has none the folders of bags in it."""
+    there = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural_key)
+    files = [p for p in there if p.is_file() and _is_bag_file(p)]
+    if files:
+        return files
+    return [p for p in there if p.is_dir() and (_has_metadata(p) or any(map(_is_bag_file, p.iterdir())))]
+
+
+def _first_ns(reader: Any) -> int:
+    """Return the time of the first message, ns; an unindexed file is read up to there."""
+    try:
+        return int(next(reader.messages())[1])
+    except Exception:  # no message, or one that cannot be read
+        return 2**63 - 1
+
+
+def _short(text: str) -> str:
+    """Return an error of a library as one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else f"{line[:297]}..."
