@@ -61,6 +61,7 @@ class SimulatedRecording:
 
     def __init__(self, options: DemoOptions) -> None:
         self.skipped = SkipLog()
+        self.taken: tuple[str, ...] = ("color and depth: frames of a simulated room",)
         self._options = options
         self.rendered: list[SimulatedFrame] = []
 

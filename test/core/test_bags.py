@@ -332,11 +332,11 @@ def test_images_that_cannot_be_used_are_skipped_with_the_reason(tmp_path):
     assert [f.name for f in frames] == ["a"]
     said = " ".join(recording.skipped.sentences())
     assert "no depth image belongs to it" in said
-    assert "no image" in said and "one 16-bit channel (mm), got uint8" in said
+    assert "no image" in said and "c_depth.png: not read: called depth, but it is a picture" in said
     with pytest.raises(ValueError, match="expected pairs"):
         ImageRecording(tmp_path, "rgbd")
     (tmp_path / "camera_info.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"camera_info\.json: expected a JSON object with fx"):
+    with pytest.raises(ValueError, match=r"camera_info\.json: expected a whole number .*'width'"):
         list(ImageRecording(tmp_path).frames())
 
 

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from orpose_core.data.recordings.damaged_mcap import RepairedMcap
+from orpose_core.data.recordings.image_kinds import IMAGE_SUFFIXES
 from orpose_core.data.recordings.natural_order import natural_key
 from orpose_core.data.recordings.recording import SkipLog
 
@@ -25,10 +26,18 @@ _METADATA_KEY = b"rosbag2_bagfile_information"
 
 
 def looks_like_bag(path: Path) -> bool:
-    """Whether a path is a bag file, or a folder of a bag or of several bags."""
+    """Whether a path is a bag file, or a folder of a bag or of several bags.
+
+    A folder with images in it is one of images, whatever lies beside them, unless it is a rosbag2.
+    """
     if not path.is_dir():
         return _is_bag_file(path)
-    return _has_metadata(path) or bool(_parts(path))
+    if _has_metadata(path):
+        return True
+    parts = _parts(path)
+    if any(part.suffix.lower() in (".mcap", ".db3") for part in parts):
+        return True
+    return bool(parts) and not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
 
 
 def decompressed(message: bytes | memoryview) -> bytes | memoryview:

@@ -52,18 +52,18 @@ def read_camera(path: Path) -> tuple[Intrinsics, bool]:
     matrix = next((content[k] for k in ("K", "k", "camera_matrix") if content.get(k) is not None), None)
     if matrix is not None:
         k = finite_numbers(_flat(matrix), "K", where, (9,))
-        values = (k[0], k[4], k[2], k[5])
+        fx, fy, cx, cy = k[0], k[4], k[2], k[5]
     elif {"fx", "fy", "cx", "cy"} <= content.keys():
-        values = finite_numbers([content[n] for n in ("fx", "fy", "cx", "cy")], "fx, fy, cx, cy", where)
+        four = [content[name] for name in ("fx", "fy", "cx", "cy")]
+        fx, fy, cx, cy = finite_numbers(four, "fx, fy, cx, cy", where, (4,))
     else:
         raise ValueError(f"{path}: expected {_WANTED}, got {sorted(map(str, content))}")
-    if not (values[0] > 0 and values[1] > 0 and width > 0 and height > 0):
+    if not (fx > 0 and fy > 0 and width > 0 and height > 0):
         raise ValueError(
-            f"{path}: expected a calibrated camera, got fx {values[0]:g} and fy {values[1]:g} for "
-            f"{width}x{height} px"
+            f"{path}: expected a calibrated camera, got fx {fx:g} and fy {fy:g} for {width}x{height} px"
         )
     distortion = _flat(content.get("d", content.get("D", content.get("distortion_coefficients"))) or [])
-    return Intrinsics(*values, width, height), any(distortion)
+    return Intrinsics(fx, fy, cx, cy, width, height), any(distortion)
 
 
 def _flat(matrix: Any) -> Any:

@@ -240,7 +240,7 @@ def _paired(root: Path, kinds: dict[Path, Kind], skipped: SkipLog) -> list[_Pair
             grey = "a grey image, such as a mask," if kinds[dropped] == Kind.GREY else f"another {role} image"
             skipped.add_file(str(dropped.relative_to(root)), f"not read: {grey} beside {kept.name}")
             file = kept
-        pairs[key] = replace(known, **{role: file})
+        pairs[key] = replace(known, depth=file) if role == "depth" else replace(known, color=file)
     return list(_named(pairs[key] for key in sorted(pairs, key=natural_key)))
 
 

@@ -82,11 +82,8 @@ def left_out(name: str, kind: Kind) -> str | None:
         if words.search(name) and not (named_depth and what == _INFRARED):
             return what
     if named_depth:
-        return (
-            None
-            if is_depth or kind == Kind.DAMAGED
-            else f"called depth, but it is a picture ({kind.value}, 8 bits)"
-        )
+        good = is_depth or kind == Kind.DAMAGED
+        return None if good else f"called depth, but it is a picture ({kind.value}, 8 bits)"
     if COLOR_WORDS.search(name) and is_depth:
         return f"{kind.value}, by its content, but color by its name"
     return None
