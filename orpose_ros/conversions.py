@@ -1,14 +1,12 @@
 """ROS messages to the values that flow, and back.
 
-Images are read by ``cv_bridge`` where it is installed and does this encoding right, and by
-:mod:`orpose_core.data.image_messages` everywhere else; the result is the same.
+:mod:`orpose_core.data.image_messages` decodes the images. ``cv_bridge`` is not used: it shears images whose
+row step is not a multiple of the pixel size, and accepts a step that is shorter than a row.
 """
 
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,10 +17,6 @@ from std_msgs.msg import Header
 
 from orpose_core.data import image_messages
 from orpose_core.types import Intrinsics, RgbdFrame
-
-# What cv_bridge converts to rgb8 exactly as we do. It is not asked for big-endian images, which it breaks
-# under NumPy 2, nor for depth, where 0 and NaN are our own rules.
-_CV_BRIDGE_COLORS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 
 
 def stamp_ns(header: Header) -> int:
@@ -41,17 +35,6 @@ def color_of(message: Image | CompressedImage) -> NDArray[np.uint8]:
     Raises:
         ValueError: an encoding that is no color, or data that do not fit; the message names both.
     """
-    bridge = _cv_bridge()
-    if (
-        bridge
-        and isinstance(message, Image)
-        and message.encoding in _CV_BRIDGE_COLORS
-        and not message.is_bigendian
-    ):
-        try:
-            return np.ascontiguousarray(bridge(message, "rgb8"))
-        except Exception as error:  # cv_bridge raises whatever OpenCV and NumPy raise
-            raise ValueError(f"image of {message.encoding}: {error}") from error
     return image_messages.decode_color(message)
 
 
@@ -146,17 +129,3 @@ def _image(fields: dict[str, Any], header: Header) -> Image:
         "B", fields.pop("data").tobytes()
     )  # the one type that rclpy takes without looking at each byte
     return Image(header=header, data=data, **fields)
-
-
-@lru_cache(maxsize=1)
-def _cv_bridge() -> Callable[[Image, str], NDArray[np.uint8]] | None:
-    """Return cv_bridge's conversion where it imports cleanly and works with this OpenCV and NumPy."""
-    try:
-        from cv_bridge import CvBridge
-
-        bridge = CvBridge()
-        probe = Image(height=1, width=1, encoding="bgr8", step=3, data=bytes([1, 2, 3]))
-        works = bridge.imgmsg_to_cv2(probe, "rgb8").tolist() == [[[3, 2, 1]]]
-    except Exception:  # a build for another NumPy or OpenCV fails in ways of its own
-        return None
-    return bridge.imgmsg_to_cv2 if works else None
