@@ -278,4 +278,4 @@ def test_bytes_of_the_parts_are_pinned():
         digest.update(np.round(np.nan_to_num(f.frame.depth_m) * 1000).astype("<u2").tobytes())
         digest.update(np.round(f.poses.xyz_cam_m * np.float32(1000)).astype("<i4").tobytes())
         digest.update(f.frame.rgb.tobytes())
-    assert digest.hexdigest() == "7f45f5f31d1b4969555c69914f97146484d913149c447491f4dafd8de532230d"
+    assert digest.hexdigest() == "b3b9b025a48657333e334d597b1ae56929faba62215de8eeb4e86284690585ad"

@@ -15,7 +15,7 @@ from orpose_core.simulation.people.arms import DEGREE, anywhere, arm, hand_at, h
 Float64Array = NDArray[np.float64]
 
 POSTURES = (
-    "stand", "walk", "sit", "bend", "squat", "kneel", "balance", "lunge", "supine", "prone",
+    "stand", "stoop", "walk", "sit", "bend", "squat", "kneel", "balance", "lunge", "supine", "prone",
     "on_left", "on_right",
 )  # fmt: skip
 """What trunk and legs do. The last four lie: on the back, on the front, on a side."""
@@ -32,10 +32,10 @@ _FEET = ((k.LEFT_FOOT, -1.0), (k.RIGHT_FOOT, 1.0))
 
 
 def _stand(pose: Float64Array, dice: Dice) -> None:
-    """Stand with the weight on both legs or on one, the trunk upright or a little bent."""
+    """Stand at ease: hips as often before the shoulders as behind them, so that lean tells no front."""
     pose[k.HEIGHT] = dice.between(0.97, 0.998)
-    pose[k.PITCH], pose[k.ROLL] = dice.near(0.03, 0.06), dice.near(0.0, 0.05)
-    pose[k.FLEX], pose[k.SIDE], pose[k.TWIST] = dice.near(0.08, 0.12), dice.near(0, 0.07), dice.near(0, 0.16)
+    pose[k.PITCH], pose[k.ROLL] = dice.near(-0.06, 0.08), dice.near(0.0, 0.05)
+    pose[k.FLEX], pose[k.SIDE], pose[k.TWIST] = dice.near(0.01, 0.12), dice.near(0, 0.07), dice.near(0, 0.16)
     width = dice.between(0.06, 0.20) if dice.chance(0.8) else dice.between(0.20, 0.40)
     stagger = dice.near(0.0, 0.12)
     for row, sign in _FEET:
@@ -141,7 +141,7 @@ def set_posture(
         posture: one of POSTURES.
         surface_m: height that somebody who lies lies at.
     """
-    pose[k.NECK_PITCH], pose[k.NECK_YAW] = dice.near(0.14, 0.24), dice.near(0.0, 0.40)
+    pose[k.NECK_PITCH], pose[k.NECK_YAW] = dice.near(0.04, 0.24), dice.near(0.0, 0.40)
     pose[k.NECK_ROLL] = dice.near(0.0, 0.10)
     for side in (0, 1):
         pose[k.HAND_ROLL + side] = dice.near(0.0, 0.7)
@@ -150,7 +150,11 @@ def set_posture(
         _lie(pose, d, dice, habits, posture, surface_m)
         return
     _stand(pose, dice)
-    if posture == "bend":
+    if posture == "stoop":
+        total = dice.between(8.0, 35.0) * DEGREE
+        pose[k.PITCH], pose[k.FLEX] = 0.4 * total, 0.6 * total
+        pose[k.NECK_PITCH] = dice.between(0.0, 0.6)
+    elif posture == "bend":
         _bend(pose, dice)
     elif posture == "sit":
         _sit(pose, d, dice)

@@ -132,7 +132,9 @@ def _camera(dice: Dice, part: Part, room: Room, places: list[_Place], closed: bo
 
 def _actor(dice: Dice, part: Part, place: _Place, camera: Camera, surface_m: float) -> Actor:
     """Draw what somebody does; arms are independent of the facing, and that is relative to the camera."""
-    posture = "stand" if place.at_table and dice.chance(0.7) else dice.pick(part.postures)
+    posture = dice.pick(part.postures)
+    if place.at_table and dice.chance(0.7):
+        posture = "stoop" if dice.chance(0.6) else "stand"
     first, second = dice.pick(part.arms), dice.pick(part.arms)
     arms = (first, second if dice.chance(part.mixed_arms) else first)
     if posture in ("bend", "squat") and dice.chance(0.5):

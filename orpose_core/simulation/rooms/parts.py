@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 Ranges = tuple[tuple[float, float, float], ...]
 
-_ANY_PITCH: Ranges = ((0.40, -8.0, 15.0), (0.30, 15.0, 50.0), (0.15, 50.0, 75.0), (0.15, 75.0, 90.0))
+_ANY_PITCH: Ranges = ((0.40, -14.0, 15.0), (0.30, 15.0, 50.0), (0.15, 50.0, 75.0), (0.15, 75.0, 90.0))
 _ANY_DISTANCE: Ranges = ((0.10, 0.5, 1.2), (0.35, 1.2, 2.3), (0.40, 2.3, 3.8), (0.15, 3.8, 5.5))
 _PEOPLE = {"1": 0.42, "2": 0.28, "3": 0.17, "4": 0.09, "5": 0.04}
 _POSTURES = {
-    "stand": 0.56, "walk": 0.11, "sit": 0.10, "bend": 0.09, "squat": 0.04, "kneel": 0.03, "balance": 0.04,
+    "stand": 0.48, "stoop": 0.09, "walk": 0.10, "sit": 0.10, "bend": 0.09, "squat": 0.04, "kneel": 0.03, "balance": 0.04,
     "lunge": 0.03,
 }  # fmt: skip
 _ARMS = {
@@ -73,9 +73,9 @@ PARTS: dict[str, Part] = {
     ),
     "facing": Part(
         0.15,
-        pitch_deg=((0.75, -8.0, 18.0), (0.25, 18.0, 45.0)),
+        pitch_deg=((0.75, -15.0, 18.0), (0.25, 18.0, 45.0)),
         distance_m=((0.55, 1.2, 2.4), (0.45, 2.4, 4.0)),
-        postures={"stand": 0.85, "walk": 0.15},
+        postures={"stand": 0.75, "stoop": 0.12, "walk": 0.13},
         facing_deg=((0.5, -40.0, 40.0), (0.5, 140.0, 220.0)),
     ),
     "arms": Part(
@@ -121,7 +121,7 @@ PARTS: dict[str, Part] = {
         pitch_deg=((0.75, 22.0, 50.0), (0.25, 50.0, 80.0)),
         distance_m=((0.35, 1.4, 2.3), (0.65, 2.3, 3.8)),
         people={"2": 0.25, "3": 0.35, "4": 0.25, "5": 0.15},
-        postures={"stand": 0.8, "walk": 0.08, "sit": 0.04, "bend": 0.08},
+        postures={"stand": 0.55, "stoop": 0.25, "walk": 0.08, "sit": 0.04, "bend": 0.08},
         covered=0.6,
         cloth=0.04,
         bed=0.5,
