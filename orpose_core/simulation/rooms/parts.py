@@ -10,8 +10,8 @@ _ANY_PITCH: Ranges = ((0.40, -14.0, 15.0), (0.30, 15.0, 50.0), (0.15, 50.0, 75.0
 _ANY_DISTANCE: Ranges = ((0.10, 0.5, 1.2), (0.35, 1.2, 2.3), (0.40, 2.3, 3.8), (0.15, 3.8, 5.5))
 _PEOPLE = {"1": 0.42, "2": 0.28, "3": 0.17, "4": 0.09, "5": 0.04}
 _POSTURES = {
-    "stand": 0.48, "stoop": 0.09, "walk": 0.10, "sit": 0.10, "bend": 0.09, "squat": 0.04, "kneel": 0.03, "balance": 0.04,
-    "lunge": 0.03,
+    "stand": 0.48, "stoop": 0.09, "walk": 0.10, "sit": 0.10, "bend": 0.09, "squat": 0.04, "kneel": 0.03,
+    "balance": 0.04, "lunge": 0.03,
 }  # fmt: skip
 _ARMS = {
     "hang": 0.24, "front": 0.22, "raised": 0.07, "stretched": 0.08, "t_pose": 0.02, "crossed": 0.05, "hips":
