@@ -5,7 +5,8 @@
     camera_info_topic:=/k4a/info
 
 Per camera, below its namespace: depth/image_raw, color/image_raw, camera_info -> gateway -> lowres/... ->
-pose node -> skeletons_2d, skeletons_3d -> skeleton_markers. The nodes configure and activate themselves.
+pose node -> skeletons_2d, skeletons_3d -> skeleton_markers. With two cameras or more the fusion node makes
+room/skeletons_3d of them all. The nodes configure and activate themselves.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("resolution", "64x48", "Of the images that leave the gateway, px.", RESOLUTIONS),
     ("color", "false", "Let low-resolution color leave the gateway as well (color models).", SWITCH),
     ("gateway", "true", "Run the gateways here; false where they run beside the cameras.", SWITCH),
+    (
+        "calibration",
+        "",
+        "File of the cameras' places (orpose calibrate); empty = tf. For two and more.",
+        None,
+    ),
     ("rviz", "false", "Open RViz.", SWITCH),
     ("bag", "", "Folder of a rosbag2 to play; empty = live cameras.", None),
     ("rate", "1.0", "Speed of the bag.", None),
@@ -67,12 +74,17 @@ def _nodes(context: LaunchContext) -> list[Node]:
     cameras = [name.strip().strip("/") for name in given("cameras").split(",")]
     # An empty namespace is the nodes' default; as a launch parameter it would be no string.
     served: dict[str, Any] = {"cameras": cameras} if any(cameras) else {}
+    # What several cameras saw is fused, and drawn beside what each of them saw.
+    shown = {"cameras": [*cameras, "room"]} if len(cameras) > 1 else {}
     model = {"model": given("model"), "device": given("device")}
     ours = {"package": "orpose_ros", "output": "screen"}
     nodes = [
         Node(executable="pose_node", parameters=[config, time, model | served], **ours),
-        Node(executable="skeleton_markers", parameters=[config, time, served], **ours),
+        Node(executable="skeleton_markers", parameters=[config, time, served | shown], **ours),
     ]
+    if len(cameras) > 1:
+        room = served | {"calibration": given("calibration")}
+        nodes.append(Node(executable="fusion_node", parameters=[config, time, room], **ours))
     if is_set("gateway"):
         settings = {"resolution": given("resolution"), "color": is_set("color")}
         inputs = {"depth/image_raw": "depth_topic", "color/image_raw": "color_topic",

@@ -55,6 +55,7 @@ class MarkerParameters:
         "Skeletons without a place in the room: side by side before the camera, or not at all.",
         choices=("row", "refuse"),
     )
+    room_frame: str = parameter("room", "Frame whose z points up; in the cameras' frames y points down.")
     stale_s: float = parameter(
         2.0, "Without a new message for so long, everyone is removed, s.", low=0.1, high=60.0
     )
@@ -234,8 +235,13 @@ class SkeletonMarkers(SelfStartingNode):
                 text=str(person.track_id),
                 **common,
             )
-            top = min(there, key=lambda point: point.y)  # y points down in an optical frame
-            label.pose.position = Point(x=top.x, y=top.y - 1.5 * settings.label_height_m, z=top.z)
+            above = 1.5 * settings.label_height_m
+            if header.frame_id == settings.room_frame:
+                top = max(there, key=lambda point: point.z)
+                label.pose.position = Point(x=top.x, y=top.y, z=top.z + above)
+            else:
+                top = min(there, key=lambda point: point.y)  # y points down in an optical frame
+                label.pose.position = Point(x=top.x, y=top.y - above, z=top.z)
             markers.append(label)
         return markers
 

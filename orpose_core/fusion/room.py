@@ -12,6 +12,8 @@ from orpose_core.fusion.room_tracker import RoomTracker, RoomTrackerConfig
 from orpose_core.skeleton import Skeleton
 from orpose_core.types import Poses
 
+_LONGEST_GAP_S = 2.0  # between a camera's views, as far as waiting for it goes
+
 
 @dataclass(frozen=True)
 class TimingConfig:
@@ -20,7 +22,8 @@ class TimingConfig:
     Attributes:
         max_age_s: a view older than this, beside the newest, is not used any more.
         wait_s: a moment waits so long for the cameras that are late.
-        live_s: a camera that has been silent for longer is not waited for.
+        live_s: a camera that has been silent for longer, and for longer than 2.5 times its usual gap, is not
+            waited for.
     """
 
     max_age_s: float = 0.12
@@ -71,7 +74,12 @@ class Room:
         self._newest: dict[str, View] = {}
         self._used_ns: dict[str, int] = {}
         self._moment_ns: int | None = None
+        self._gaps_s: dict[str, float] = {}  # usual time between a camera's views
         self._waiting_ns: int | None = None  # stamp of the first view since the last moment
+
+    def place(self, camera: RoomCamera) -> None:
+        """Put a camera where it is: one that was not known, or one that was moved or sends other images."""
+        self.cameras[camera.name] = camera
 
     def add(self, camera: str, poses: Poses, stamp_ns: int) -> bool:
         """Take what a camera saw; return whether it is of use.
@@ -91,8 +99,11 @@ class Room:
                 self.reset()
             elif late_s > self.timing.max_age_s:
                 return False
-        if camera in self._newest and stamp_ns <= self._newest[camera].stamp_ns:
-            return False
+        if camera in self._newest:
+            gap_s = (stamp_ns - self._newest[camera].stamp_ns) * 1e-9
+            if gap_s <= 0:
+                return False
+            self._gaps_s[camera] = min(0.8 * self._gaps_s.get(camera, gap_s) + 0.2 * gap_s, _LONGEST_GAP_S)
         self._newest[camera] = View(self.cameras[camera], poses, stamp_ns)
         self._waiting_ns = stamp_ns if self._waiting_ns is None else min(self._waiting_ns, stamp_ns)
         return True
@@ -100,6 +111,7 @@ class Room:
     def reset(self) -> None:
         """Forget everybody and everything seen."""
         self._newest, self._used_ns, self._moment_ns, self._waiting_ns = {}, {}, None, None
+        self._gaps_s = {}
         self.tracker.reset()
 
     def ready(self) -> bool:
@@ -111,7 +123,8 @@ class Room:
         live = {
             name
             for name, view in self._newest.items()
-            if (newest_ns - view.stamp_ns) * 1e-9 <= self.timing.live_s
+            if (newest_ns - view.stamp_ns) * 1e-9
+            <= max(self.timing.live_s, 2.5 * self._gaps_s.get(name, 0.0))
         }
         return live <= set(fresh) or (newest_ns - self._waiting_ns) * 1e-9 >= self.timing.wait_s
 

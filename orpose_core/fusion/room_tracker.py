@@ -45,7 +45,7 @@ class RoomTrackerConfig:
     slack_m: float = 0.06
     confirm_hits: int = 3
     confirm_hits_several: int = 2
-    tentative_gap_s: float = 0.4
+    tentative_gap_s: float = 1.2
     max_gap_s: float = 2.0
     same_person_m: float = 0.25
 

@@ -11,6 +11,8 @@ import yaml
 from sensor_msgs.msg import Image
 
 from orpose_ros import parameters
+from orpose_ros.fusion_node import FusionNode
+from orpose_ros.fusion_parameters import FusionParameters
 from orpose_ros.lowres_gateway import GatewayParameters, LowresGateway
 from orpose_ros.pose_node import PoseNode
 from orpose_ros.pose_parameters import PoseParameters
@@ -22,6 +24,7 @@ KINDS = {
     "lowres_gateway": (LowresGateway, GatewayParameters),
     "pose_node": (PoseNode, PoseParameters),
     "skeleton_markers": (SkeletonMarkers, MarkerParameters),
+    "fusion_node": (FusionNode, FusionParameters),
 }
 
 

@@ -212,3 +212,11 @@ def test_wrong_parameters_are_refused_by_name(graph: Any, wrong: dict) -> None:
 def test_colours_of_neighbouring_ids_differ() -> None:
     colours = [np.array([c.r, c.g, c.b]) for c in map(track_colour, range(20))]
     assert min(np.abs(a - b).max() for a, b in itertools.pairwise(colours)) > 0.3
+
+
+@pytest.mark.parametrize(("frame_id", "axis", "sign"), [("ceiling_optical", "y", -1), ("room", "z", 1)])
+def test_the_label_is_above_the_head_in_any_frame(graph: Any, frame_id: str, axis: str, sign: int) -> None:
+    array = Bench(graph).send(standing([7]), frame_id=frame_id)
+    label, joints = (of(array, Marker.ADD, ns)[0] for ns in ("label", "joints"))
+    highest = max(sign * getattr(point, axis) for point in joints.points)
+    assert sign * getattr(label.pose.position, axis) > highest

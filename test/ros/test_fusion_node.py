@@ -1,0 +1,152 @@
+"""Skeletons of two cameras -> one per person in the room, over real DDS."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from orpose_core.data.skeleton_messages import to_skeletons_2d, to_skeletons_3d
+from orpose_core.fusion.rig_files import write_rig
+from orpose_core.geometry import transform_points
+from orpose_core.types import Poses
+from orpose_ros.fusion_node import FusionNode
+from orpose_ros.fusion_parameters import FusionParameters
+from orpose_ros.messages import RCLPY_TYPES
+from orpose_ros.msg import Keypoint3D, Skeleton2DArray, Skeleton3DArray, SkeletonInfo
+
+_SPEC = importlib.util.spec_from_file_location(
+    "fusion_rooms", Path(__file__).parents[1] / "core" / "fusion_rooms.py"
+)
+rooms = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(rooms)
+
+RELIABLE = QoSProfile(depth=10)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+S = 1_000_000_000
+SMALL_HW = (48, 64)
+
+
+class Bench:
+    """The node with two cameras, publishers to it, and what it sends."""
+
+    def __init__(self, graph: Any, folder: Path, **settings: Any) -> None:
+        self.graph, self.rng = graph, np.random.default_rng(0)
+        self.rig = rooms.cameras(2, 6)
+        write_rig(folder / "rig.yaml", self.rig)
+        names = [camera.name for camera in self.rig]
+        settings = {"cameras": names, "calibration": str(folder / "rig.yaml"), **settings}
+        self.node = graph.make(FusionNode, **settings)
+        self.flat = {n: graph.publisher(Skeleton2DArray, f"{n}/skeletons_2d", RELIABLE) for n in names}
+        self.space = {n: graph.publisher(Skeleton3DArray, f"{n}/skeletons_3d", RELIABLE) for n in names}
+        self.moments: list[Skeleton3DArray] = graph.collect(Skeleton3DArray, "room/skeletons_3d", RELIABLE)
+        graph.connected(*self.flat.values(), *self.space.values())
+        graph.until(lambda: graph.tester.count_publishers("room/skeletons_3d") == 1, "the room is published")
+        graph.spin(0.2)
+
+    def send(self, stamp_ns: int, truth: np.ndarray, cameras: tuple[int, ...] = (0, 1), depth: bool = True):
+        """Publish what cameras see of bodies in images of 64x48."""
+        for c in cameras:
+            camera = self.rig[c]
+            view = rooms.seen(camera, truth, self.rng, 1.0)
+            shrink = SMALL_HW[1] / camera.intrinsics.width
+            xy = ((view.poses.xy_px + 0.5) * shrink - 0.5).astype(np.float32)
+            rows = view.poses.track_ids
+            xyz = transform_points(camera.camera_from_room, truth[rows]).astype(np.float32)
+            poses: Poses = replace(
+                view.poses, xy_px=xy, xyz_cam_m=xyz, sigma_m=np.full(xyz.shape[:2], 0.1, np.float32)
+            )
+            common = {"stamp_ns": stamp_ns, "frame_id": f"{camera.name}_optical"}
+            self.flat[camera.name].publish(
+                to_skeletons_2d(poses, RCLPY_TYPES, image_hw=SMALL_HW, network_hw=SMALL_HW, modality="depth",
+                                **common)
+            )  # fmt: skip
+            if depth:
+                self.space[camera.name].publish(to_skeletons_3d(poses, RCLPY_TYPES, **common))
+
+    def moment(self, stamp_ns: int) -> Skeleton3DArray:
+        """Return the room at a stamp."""
+
+        def found() -> Skeleton3DArray | None:
+            for message in self.moments:
+                if message.header.stamp.sec * S + message.header.stamp.nanosec == stamp_ns:
+                    return message
+            return None
+
+        return self.graph.until(found, f"the room at {stamp_ns}", timeout_s=180)
+
+
+def places(message: Skeleton3DArray) -> np.ndarray:
+    return np.array(
+        [[(k.position.x, k.position.y, k.position.z) for k in p.keypoints] for p in message.skeletons]
+    ).reshape(len(message.skeletons), -1, 3)
+
+
+@pytest.mark.timeout(600)
+def test_one_skeleton_per_person_in_the_room(graph: Any, tmp_path: Path) -> None:
+    bench, truth = Bench(graph, tmp_path), rooms.bodies(2, 6)
+    infos = graph.collect(SkeletonInfo, "room/skeleton_info", LATCHED)
+    for k in range(4):
+        bench.send(S + k * S // 10, truth)
+        moment = bench.moment(S + k * S // 10)
+    assert moment.header.frame_id == "room" and moment.kind == Skeleton3DArray.KIND_METRIC
+    assert len(moment.skeletons) == 2
+    apart = np.linalg.norm(places(moment)[:, None] - truth[None], axis=-1)
+    assert np.nanmedian(np.nanmedian(apart, axis=-1).min(axis=0)) < 0.12
+    assert len({p.track_id for p in moment.skeletons}) == 2
+    for person in moment.skeletons:
+        for keypoint in person.keypoints:
+            known = not np.isnan(keypoint.position.x)
+            assert known == (keypoint.sigma_m > 0) == (keypoint.source != Keypoint3D.SOURCE_NONE)
+    graph.until(lambda: infos, "the joint set is told")
+
+
+@pytest.mark.timeout(600)
+def test_a_camera_that_is_silent_costs_the_others_nothing(graph: Any, tmp_path: Path) -> None:
+    bench, truth = Bench(graph, tmp_path), rooms.bodies(1, 6)
+    status = graph.collect(DiagnosticArray, "/diagnostics", 10)
+    for k in range(4):
+        bench.send(S + k * S // 10, truth)
+        bench.moment(S + k * S // 10)
+    ids = {p.track_id for p in bench.moment(S + 3 * S // 10).skeletons}
+    for k in range(4, 12):
+        bench.send(S + k * S // 10, truth, cameras=(1,))
+        graph.spin(0.05)
+    last = bench.moment(S + 11 * S // 10)
+    assert {p.track_id for p in last.skeletons} == ids
+    graph.until(
+        lambda: any("camera_2" in v.value for s in status for x in s.status for v in x.values),
+        "the diagnostics name the cameras of the last moment",
+    )
+
+
+@pytest.mark.timeout(600)
+def test_without_3d_skeletons_it_does_not_wait_for_good(graph: Any, tmp_path: Path) -> None:
+    bench, truth = Bench(graph, tmp_path), rooms.bodies(1, 6)
+    for k in range(4):
+        bench.send(S + k * S // 2, truth, depth=False)
+        moment = bench.moment(S + k * S // 2)
+    assert len(moment.skeletons) == 1
+
+
+def test_a_wrong_calibration_is_refused_with_a_sentence(graph: Any, tmp_path: Path) -> None:
+    write_rig(tmp_path / "rig.yaml", rooms.cameras(1, 6))
+    for path, words in ((tmp_path / "rig.yaml", "has no camera camera_2"), (tmp_path / "none", "read")):
+        node = graph.make(FusionNode, start=False, cameras=["camera_1", "camera_2"], calibration=str(path))
+        assert not node.start()
+        graph.until(lambda words=words: graph.said(words), words)
+        node.clean_up()
+        graph.executor.remove_node(node)
+        graph.nodes.remove(node)
+        node.destroy_node()
+
+
+def test_one_camera_is_no_room() -> None:
+    with pytest.raises(ValueError, match="two different namespaces"):
+        FusionParameters(cameras=("ceiling_1",))
