@@ -66,9 +66,12 @@ def test_colcon_build(tmp_path, options):
     install = tmp_path / "install" / "orpose_ros"
     for node in ("lowres_gateway", "pose_node", "skeleton_markers", "bag_replay", "label_node"):
         assert os.access(install / "lib" / "orpose_ros" / node, os.X_OK), node
+    assert list(install.rglob("orpose_core/py.typed"))
     share = install / "share" / "orpose_ros"
     shared = ("launch/or_pose.launch.py", "config/or_pose.yaml", "rviz/or_pose.rviz", "package.xml",
               "launch/label.launch.py", "config/label_node.yaml")  # fmt: skip
+    shared += ("weights/depthpose_64x48.safetensors", "training/tiny.yaml", "msg/Skeleton2D.msg",
+               "examples/proximity_node.py")  # fmt: skip
     for name in shared:
         assert (share / name).is_file(), name
 

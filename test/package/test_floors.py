@@ -13,6 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 # orpose_core.
 FLOORS = (
     ("orpose_ros",),
+    ("__init__",),  # the public names; nothing inside imports them from there
     ("cli",),
     ("commands",),
     ("benchmarking", "demo"),
@@ -63,7 +64,9 @@ def _part(name: str) -> str | None:
     parts = name.split(".")
     if parts[0] == "orpose_ros":
         return "orpose_ros"
-    return parts[1] if parts[0] == "orpose_core" and len(parts) > 1 and parts[1] != "__version__" else None
+    if parts[0] != "orpose_core" or len(parts) == 1 or parts[1] == "__version__":
+        return None
+    return parts[1] if parts[1] in HEIGHT else "__init__"
 
 
 def _violations(files: list[Path]) -> list[str]:
@@ -71,7 +74,7 @@ def _violations(files: list[Path]) -> list[str]:
     for file in files:
         inside = file.relative_to(REPOSITORY)
         own = _part(".".join(inside.with_suffix("").parts))
-        if own in (None, "__init__"):
+        if own is None:
             own = "orpose_core itself"
         for line, name in _imports(file):
             other = _part(name)
@@ -116,6 +119,7 @@ def test_the_training_engine_knows_nothing_of_what_it_trains():
     [
         ("skeleton.py", "from orpose_core.types import Poses"),
         ("models/x.py", "from orpose_core.skeleton import COCO17"),
+        ("commands/x.py", "from orpose_core import load_estimator"),
         ("metrics/x.py", "import rclpy"),
         ("data/x.py", "def f():\n    from sensor_msgs.msg import Image"),
         ("types.py", "from orpose_core import geometry"),
