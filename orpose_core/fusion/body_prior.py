@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.skeleton import Skeleton
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 
 class Bone(NamedTuple):

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.rig import View
 from orpose_core.skeleton import Skeleton
-from orpose_core.types import Poses, Visibility
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, Poses, Visibility
 
 _OCCLUDED_M = 0.35  # the depth at a joint that is hidden is that of what hides it
 

@@ -16,9 +16,7 @@ from orpose_core.fusion.people import RoomPeople
 from orpose_core.fusion.placing import Alone, place_alone, place_groups
 from orpose_core.fusion.rig import View
 from orpose_core.skeleton import COCO17, Skeleton
-from orpose_core.types import Source3D
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, Source3D
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from orpose_core.fusion.config import Limits
 from orpose_core.fusion.detections import Detections
 from orpose_core.fusion.solver import solve_body
 from orpose_core.fusion.starting import likely_depth, start_body
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 
 class Alone(NamedTuple):

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from orpose_core.types import Intrinsics, Poses
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, Intrinsics, Poses
 
 
 @dataclass(frozen=True)

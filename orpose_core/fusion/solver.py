@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from orpose_core.fusion.body_prior import BodyTree
 from orpose_core.fusion.config import Limits
 
-Float64Array = NDArray[np.float64]
-
 # Degrees of freedom of the heavy tails: of 2D joints and depths, of offsets, of lengths and heights.
 _NU_SEEN, _NU_OFFSET, _NU_LENGTH = 3.0, 5.0, 4.0
 _BEHIND = 100.0  # squared residual of a joint that would lie behind the camera that saw it

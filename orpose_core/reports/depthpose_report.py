@@ -194,10 +194,10 @@ def _findings(rows: Sequence[Row]) -> list[str]:
         f"Each row was trained once, and the best average is {best:.1f}: how much another seed would change "
         "was not measured, and a difference of a point or two should not be read as a finding.",
     ]
-    if any("over the frames" in line for line in lines):
+    if any("over the rooms" in line for line in lines):
         lines[-1] += (
-            " Intervals hold 95 % of the paired bootstrap over the benchmark's frames: what other frames of "
-            "the same kind might have shown."
+            " Intervals hold 95 % of the paired bootstrap over the benchmark's rooms: what other rooms of the "
+            "same kind might have shown."
         )
     return ["## What shows of the paper's findings", "", *lines, ""]
 
@@ -209,7 +209,7 @@ def _interval(of: dict[str, Any], other: dict[str, Any]) -> str:
     low, high = difference_interval(
         FrameCounts.from_values(of["per_frame"]), FrameCounts.from_values(other["per_frame"])
     )
-    return f", between {low:+.1f} and {high:+.1f} over the frames"
+    return f", between {low:+.1f} and {high:+.1f} over the rooms"
 
 
 def _differences(rows: Sequence[Row]) -> list[str]:

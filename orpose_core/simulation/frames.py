@@ -18,10 +18,7 @@ from orpose_core.simulation.sensing.shading import look_from, shade
 from orpose_core.simulation.sensing.solids import Solids
 from orpose_core.simulation.stream import StreamConfig, room_key, scene_of
 from orpose_core.simulation.truth import ground_truth
-from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame
-
-Float64Array = NDArray[np.float64]
-
+from orpose_core.types import Float64Array, FloatArray, Intrinsics, Poses, RgbdFrame
 
 _EPOCH_NS = 1_704_067_200_000_000_000  # 2024-01-01: stamps must be those of a plausible clock
 

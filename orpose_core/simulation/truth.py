@@ -13,9 +13,7 @@ from orpose_core.simulation.sensing.cameras import Camera
 from orpose_core.simulation.sensing.raycast import View
 from orpose_core.simulation.sensing.solids import Solids
 from orpose_core.skeleton import BODY24
-from orpose_core.types import Intrinsics, Poses, Visibility
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, Intrinsics, Poses, Visibility
 
 _HEAD, _NECK, _TRUNK, _PELVIS, _SKIRT = 1, 2, 3, 4, 17
 

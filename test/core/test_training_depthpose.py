@@ -324,10 +324,10 @@ def test_the_table_says_which_findings_show() -> None:
     assert "**shows**: DepthPose_64x48 is -0.8 points above RTPose_640x480" in text
     assert "**shows**: DepthPose_64x48 is +4.2 points above RTPose_64x48 (wanted +4 or more" in text
     assert "SR+RTPose_64x48 (wanted" not in text and "the best average is 50.0" in text
-    assert "over the frames" not in text
+    assert "over the rooms" not in text
     for row, correct in zip(rows, (50, 45, 49), strict=True):
         row.results["per_frame"] = {"correct": [[correct] * 10, [0] * 10], "counted": [[100] * 10, [0] * 10]}
-    assert "above RTPose_64x48, between +4.0 and +4.0 over the frames (wanted" in table(rows, threads=1)
+    assert "above RTPose_64x48, between +4.0 and +4.0 over the rooms (wanted" in table(rows, threads=1)
     rows[2].results["scores"] = scores(48.9)
     assert "**does not show**: DepthPose_64x48 is +3.9 points above RTPose_64x48" in table(rows, threads=1)
     rows[2].results["window_hw"] = [32, 40]

@@ -6,16 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import kinematics as k
 from orpose_core.simulation.people.arms import DEGREE, arm, both_arms, hand_at, hand_local, hang, one_arm
 from orpose_core.simulation.people.postures import set_arm, set_posture
-
-Float64Array = NDArray[np.float64]
-
+from orpose_core.types import Float64Array
 
 GENERAL_ACTIVITIES = {
     "rest": 0.17, "gesture": 0.13, "phone": 0.07, "akimbo": 0.07, "crossed": 0.06, "spread": 0.07, "raised":

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import kinematics as k
-
-Float64Array = NDArray[np.float64]
-
+from orpose_core.types import Float64Array
 
 DEGREE = math.pi / 180.0
 

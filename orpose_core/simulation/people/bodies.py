@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from orpose_core.simulation.people import kinematics as k
 from orpose_core.simulation.people.garments import add_garments, add_jacket
@@ -14,8 +13,7 @@ from orpose_core.simulation.people.limbs import add_arms, add_legs, add_shoes
 from orpose_core.simulation.people.outfits import Person
 from orpose_core.simulation.people.trunks import add_relief, add_trunk
 from orpose_core.simulation.sensing.solids import Solids
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 SOLIDS_PER_PERSON = 80
 

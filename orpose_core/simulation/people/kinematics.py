@@ -12,12 +12,10 @@ import math
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import applied, cross, product, rotation_about, unit
 from orpose_core.skeleton import BODY24
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 # Rows of a pose vector. Angles in radians, lengths in metres unless a unit is given.
 X, Y, YAW = 0, 1, 2  # of the pelvis in the room; yaw 0 faces room +y, turning left is positive

@@ -12,8 +12,7 @@ from orpose_core.simulation.arithmetic import applied, unit
 from orpose_core.simulation.people import kinematics as k
 from orpose_core.simulation.people import outfits as o
 from orpose_core.simulation.people.pieces import cone, tag
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 
 @njit(cache=True)

@@ -6,14 +6,12 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import kinematics as k
 from orpose_core.simulation.people.activities import Actor, keyframe
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 
 def _walk(actor: Actor, d: Float64Array, pose: Float64Array, time_s: float) -> Float64Array:

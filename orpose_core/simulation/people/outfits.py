@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 # Parts of a body, as in ``Solids.parts``.
 (

@@ -9,8 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import cross, unit
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 
 @njit(cache=True)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import kinematics as k
 from orpose_core.simulation.people.arms import DEGREE, anywhere, arm, hand_at, hand_local
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 POSTURES = (
     "stand", "stoop", "walk", "sit", "bend", "squat", "kneel", "balance", "lunge", "supine", "prone",

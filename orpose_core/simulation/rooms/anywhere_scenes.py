@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import angle_of, cos, sin
 from orpose_core.simulation.dice import Dice
@@ -26,8 +25,6 @@ from orpose_core.simulation.sensing.cameras import Camera, looking_at, some_nati
 from orpose_core.simulation.sensing.depth_cameras import draw_depth_camera
 from orpose_core.simulation.sensing.raycast import look
 from orpose_core.simulation.sensing.shading import Light, draw_exposure
-
-Float64Array = NDArray[np.float64]
 
 _FIRST_KEY = 16
 _LEAST_HEIGHT_M, _MOST_HEIGHT_M = 0.7, 3.5

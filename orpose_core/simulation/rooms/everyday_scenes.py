@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import activities, casting
@@ -22,8 +19,7 @@ from orpose_core.simulation.sensing.cameras import (
 )
 from orpose_core.simulation.sensing.sensor import draw_sensor
 from orpose_core.simulation.sensing.shading import draw_exposure
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 
 def general_group(dice: Dice, crowd: int) -> list[tuple[float, float]]:

@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.sensing import solids as shapes
 from orpose_core.simulation.sensing.shading import Light
 from orpose_core.simulation.sensing.solids import Solids
-
-Float64Array = NDArray[np.float64]
-
+from orpose_core.types import Float64Array
 
 Point = tuple[float, float, float]
 

@@ -6,13 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import angle_of, applied, cos, sin, unit
 from orpose_core.simulation.dice import Dice
-from orpose_core.types import Intrinsics
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, Intrinsics
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from orpose_core.simulation.arithmetic import lattice_value, smooth_noise
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.sensing.sensor import Sensor, emitter_shadow
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 # Rows of the traits. Lengths in px are for an image 640 px wide.
 (

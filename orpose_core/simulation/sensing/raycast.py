@@ -25,10 +25,7 @@ from orpose_core.simulation.sensing.intersections import (
     local_normal,
 )
 from orpose_core.simulation.sensing.solids import Solids
-from orpose_core.types import Intrinsics
-
-Float64Array = NDArray[np.float64]
-
+from orpose_core.types import Float64Array, Intrinsics
 
 NEAR_M = 0.05
 

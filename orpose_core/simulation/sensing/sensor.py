@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from orpose_core.simulation.arithmetic import lattice_value, smooth_noise
 from orpose_core.simulation.dice import Dice
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 # Rows of a sensor's traits. Lengths in px are for an image 640 px wide.
 (

@@ -14,9 +14,7 @@ from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.sensing.cameras import Camera
 from orpose_core.simulation.sensing.raycast import View, look
 from orpose_core.simulation.sensing.solids import Solids
-from orpose_core.types import Intrinsics
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, Intrinsics
 
 PLAIN, CLOTH, TILES, PANELS, SCREEN = 0.0, 1.0, 2.0, 3.0, 4.0
 """Textures, as in the last column of the material table."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Float64Array = NDArray[np.float64]
-
+from orpose_core.types import Float64Array
 
 ROUNDED_CONE = 0
 """Hull of two spheres on the local z axis: radius r1 at 0, r2 at h; params (h, r1, r2); h = 0: a sphere."""

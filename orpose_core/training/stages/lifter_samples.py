@@ -26,9 +26,7 @@ from orpose_core.simulation.people.kinematics import joints_of
 from orpose_core.simulation.sensing.cameras import Camera, ceiling_camera, eye_level_camera
 from orpose_core.simulation.stream import DOMAINS, scene_of
 from orpose_core.skeleton import BODY24, COCO17, H36M17, convert_joints
-from orpose_core.types import FloatArray
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, FloatArray
 
 _COCO = [BODY24.index(j) for j in COCO17.joints]
 _TARGET = [BODY24.index(j) for j in LIFTER_OUTPUT]
