@@ -151,7 +151,7 @@ def low_resolution_frame(
     depth_method: DepthMethod = "median",
     color_method: ColorMethod = "bilinear",
 ) -> RgbdFrame:
-    """Shrink whatever a frame has: color, depth, and the intrinsics per axis."""
+    """Shrink everything that a frame has: color, depth, and the intrinsics per axis."""
     return replace(
         frame,
         rgb=None if frame.rgb is None else low_resolution_color(frame.rgb, size_hw, color_method),

@@ -31,7 +31,7 @@ class PafDecoderConfig:
         paf_threshold: a sample of a limb counts if the field along the limb is above it there.
         min_sample_share: at least this share of a limb's samples must count.
         samples: how many samples per limb, both ends included.
-        min_joints: fewer joints are no person; raise it to drop fragments.
+        min_joints: fewest joints of a person; raise it to drop fragments.
         min_mean_score: lowest (sum of joint and limb scores) / (number of joints) of a person.
         min_person_score: lowest person score (see :func:`decode_paf`). RTPose has none; 0.18 drops the
             fragments of people that a small network leaves over: four tenths of the false detections of
@@ -195,7 +195,7 @@ def _field_strength(peak: NDArray, paf_x: NDArray, paf_y: NDArray) -> float:
 def _limb_score(
     a: NDArray, b: NDArray, paf_x: NDArray, paf_y: NDArray, samples: int, threshold: float, min_share: float
 ) -> float:
-    """Return the line integral from peak ``a`` to peak ``b``: the mean field along the limb; 0 is no limb.
+    """Return the line integral from peak ``a`` to peak ``b``: the mean field along the limb; 0 = no limb.
 
     The field is sampled bilinearly. As in RTPose's release, a limb longer than half the image's height loses
     score, and ``min_share`` of the samples must be above ``threshold``.
@@ -246,8 +246,9 @@ def _match(
 ) -> NDArray:
     """Match two joints' peaks one to one, the best limb first (RTPose's greedy relaxation, eqs. 12 to 14).
 
-    Best is by the limb's score times the geometric mean of its peaks. RTPose ranks by the limb alone; then a
-    noise peak that happens to lie on a true limb, nearer to its other end, takes the place of the true joint.
+    Best is by the limb's score times the geometric mean of its peaks. RTPose ranks by the limb's score
+    only; then a noise peak that happens to lie on a true limb, nearer to its other end, takes the place of
+    the true joint.
 
     Returns:
         float64 (k, 3): index into ``peaks_a``, index into ``peaks_b``, score of the limb.

@@ -28,7 +28,7 @@ class TopDownConfig:
     """How maps of crops become people. The defaults are the releases' settings.
 
     Attributes:
-        padding: the crop is so many times as large as the box.
+        padding: the crop is this many times as large as the box.
         decoding: ``"quarter"`` shifts the highest cell by a quarter towards its higher neighbour; ``"dark"``
             takes the peak of a Gaussian fitted there (Zhang et al., CVPR 2020).
         dark_kernel: side in cells, odd, of the blur before that fit: 11 for networks trained with sigma 2

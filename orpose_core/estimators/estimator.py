@@ -1,4 +1,4 @@
-"""Frames to poses: the one way that nodes, labeller, evaluator, validation, benchmark and demo all go.
+"""Frames to poses: the one API that nodes, labeller, evaluator, validation, benchmark and demo use.
 
 A frame is brought to the network's low resolution, whatever its size; a frame that already has it passes
 unchanged. Poses come back in px of the frame that was given; metric 3D is read from the low-resolution depth.
@@ -140,7 +140,7 @@ class PoseEstimator:
         where = f" of {frame.frame_id!r}" if frame.frame_id else ""
         if got is None:
             other = "color" if wanted == "depth" else "depth"
-            raise ValueError(f"{name} reads {wanted}, but the frame{where} has {other} alone")
+            raise ValueError(f"{name} reads {wanted}, but the frame{where} has only {other}")
         (height, width), (h, w) = frame.size_hw, self.info.input_hw
         if not self.info.enlarges and (height < h or width < w):
             raise ValueError(

@@ -138,10 +138,10 @@ class MapReader:
 
 
 class PeopleReader:
-    """Boxes with keypoint maps and lifters: the student of ORPose, color brought to the size it learnt on.
+    """Boxes with keypoint maps and lifters: the student of ORPose. Color is brought to its training size.
 
-    Half precision is that of the keypoint head alone. Which of two boxes alike is kept is a choice that any
-    rounding can turn over, and with it a whole person's keypoints, so boxes are found in float32.
+    Half precision applies to the keypoint head only. Which of two similar boxes is kept can depend on
+    rounding, and a person's keypoints depend on the box, so boxes are found in float32.
     """
 
     lifts: ClassVar[bool] = True

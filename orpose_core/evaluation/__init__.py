@@ -1,4 +1,4 @@
-"""What a model is worth on a data set: runs it, scores it, and shows where it fails."""
+"""Evaluation of a model on a data set: run it, score it, and show where it fails."""
 
 from orpose_core.evaluation.datasets import DATASETS, open_dataset
 from orpose_core.evaluation.evaluation_sets import EvaluationSet

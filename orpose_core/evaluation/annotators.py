@@ -10,11 +10,11 @@ import numpy as np
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Poses, Visibility
 
-_MIN_VISIBLE_JOINTS = 4  # MVOR annotates a pose only where at least so many of its ten joints are seen
+_MIN_VISIBLE_JOINTS = 4  # MVOR annotates a pose only where at least this many of its ten joints are seen
 
 
 def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses:
-    """Return the people with poses only where MVOR's annotators gave one; the others are boxes alone.
+    """Return the people with poses only where MVOR's annotators gave one; the others are only boxes.
 
     A pose is kept, in 2D and 3D, where at least four of MVOR's ten joints are visible and the person is no
     patient.

@@ -39,7 +39,7 @@ def annotated(name: str, annotations: tuple[str, ...], images: tuple[str, ...] =
 
 
 def _simulated_folder(root: Path | None, limit: int | None, given: Path | None) -> EvaluationSet:
-    """Open a folder of `orpose simulate`; with another annotation file it is anybody's images."""
+    """Open a folder of `orpose simulate`; with another annotation file it is read like any images."""
     folder, path = _places("folder", root, given, (ANNOTATIONS,))
     own = (folder / MANIFEST).is_file() and path.resolve() == (folder / ANNOTATIONS).resolve()
     return (SimulatedFolder if own else AnnotatedSet)("folder", read_mvor(path), folder, limit)
@@ -89,8 +89,8 @@ def open_dataset(
         root: folder of the images (and of ``annotations/``); synthetic splits need none.
         limit: take this many images, spread evenly over the set; of a synthetic split whole rooms, see
             :meth:`~orpose_core.simulation.splits.Split.subset`.
-        annotations: the annotation file, where it is not at its usual place under ``root``. Another than a
-            simulated folder's own is scored as anybody's file is.
+        annotations: the annotation file, where it is not at its usual place under ``root``. A simulated
+            folder with another file than its own is scored like any annotated images.
     """
     if name not in DATASETS:
         raise ValueError(f"evaluation: expected a data set of {', '.join(DATASETS)}, got {name!r}")

@@ -130,7 +130,7 @@ class SyntheticSet(EvaluationSet):
     """A named split of the synthetic recordings, or some of its rooms; nothing is read from disk.
 
     AP counts everybody of whom something is seen. PCK and MPJPE follow MVOR, whose annotators gave a pose to
-    clinicians of whose ten joints at least four are seen, and to others a box alone (770 of its 774
+    clinicians of whose ten joints at least four are seen, and to others only a box (770 of its 774
     patients).
     """
 
@@ -222,8 +222,8 @@ def _score_simulated(
 def spread(count: int, limit: int | None) -> np.ndarray:
     """Return int64: at most ``limit`` of the numbers below ``count``, ascending, one from each equal part.
 
-    Which one is drawn by lot, always the same: a constant step would meet one camera alone wherever images of
-    several cameras take turns.
+    Which one is drawn at random with a fixed seed: a constant step would meet only one camera where the
+    images of several cameras alternate.
     """
     if limit is not None and limit <= 0:
         raise ValueError(f"evaluation: expected a positive limit, got {limit}")

@@ -169,10 +169,10 @@ def _by_occlusion(result: PckResult, visibility: NDArray[np.uint8]) -> Any:
     figure, axes = plt.subplots(figsize=(9, 4.2))
     positions = np.arange(len(result.skeleton))
     states = (("visible", 2, "#1b6ca8"), ("occluded", 1, "#edae49"), ("not annotated", 0, "#bbbbbb"))
-    for offset, (name, flag, colour) in zip((-0.27, 0.0, 0.27), states, strict=True):
+    for offset, (name, flag, color) in zip((-0.27, 0.0, 0.27), states, strict=True):
         chosen = [relative[visibility[:, j] == flag, j] for j in positions]
         share = [_correct_share(v, result.thresholds[0]) for v in chosen]
-        axes.bar(positions + offset, np.nan_to_num(share), 0.25, color=colour, label=name)
+        axes.bar(positions + offset, np.nan_to_num(share), 0.25, color=color, label=name)
         for x, v, s in zip(positions + offset, chosen, share, strict=True):
             count = int((~np.isnan(v)).sum())
             if count:
@@ -244,8 +244,8 @@ def _worst_frames(
     return figure
 
 
-def _draw(axes: Any, people: People, image: int, colour: str) -> None:
+def _draw(axes: Any, people: People, image: int, color: str) -> None:
     for xy_px in people.xy_px[people.image == image]:
         for a, b in people.skeleton.edges:
-            axes.plot(*xy_px[[a, b]].T, color=colour, linewidth=1.4, alpha=0.9)
-        axes.plot(*xy_px.T, ".", color=colour, markersize=3.5)
+            axes.plot(*xy_px[[a, b]].T, color=color, linewidth=1.4, alpha=0.9)
+        axes.plot(*xy_px.T, ".", color=color, markersize=3.5)

@@ -78,12 +78,12 @@ def evaluate_model(
         estimator: poses come back in px of the frame it is given.
         dataset: see :func:`orpose_core.evaluation.open_dataset`.
         out: folder of the results. One that belongs to other settings is refused.
-        scale: shrink the images so many times first (ORPose Sect. 3.1: 8, 10, 12), ``int(H / scale)`` px
+        scale: shrink the images this many times first (ORPose Sect. 3.1: 8, 10, 12), ``int(H / scale)`` px
             high.
         batch: images per call of the estimator.
         metrics: see :func:`orpose_core.evaluation.evaluate_poses`.
         protocol: by default the data set's own, see :meth:`EvaluationSet.evaluate`.
-        settings: whatever else the results depend on, recorded and compared on resuming.
+        settings: everything else that the results depend on; recorded, and compared when a run is resumed.
         progress: show a bar.
     """
     if scale < 1:

@@ -90,7 +90,7 @@ def evaluate_poses(
 
     Args:
         gt: ground truth of any skeleton. PCK is on MVOR's ten joints, keypoint AP on COCO's 17, mapped by
-            name; a person without 2D joints is a box alone. Object areas are those of the boxes.
+            name; a person without 2D joints is only a box. Object areas are those of the boxes.
         dt: detections.
         metrics: of :data:`METRICS`; by default all that the ground truth and the detections allow.
         protocol: :data:`BENCHMARK`, :data:`PUBLISHED` or :data:`STRICT`.

@@ -25,7 +25,7 @@ def report(scores: dict[str, Any], scale: int | None = None) -> str:
         blocks.append(_table(title, _PCK_COLUMNS, [pck.get(c) for c in _PCK_COLUMNS], 1))
     if "pck_strict" in scores:
         pck = scores["pck_strict"]
-        title = f"PCK@{pck['threshold']:g} [%], strict: a detection per person, annotated joints alone"
+        title = f"PCK@{pck['threshold']:g} [%], strict: a detection per person, annotated joints only"
         blocks.append(_table(title, _PCK_COLUMNS, [pck.get(c) for c in _PCK_COLUMNS], 1))
     if "box_ap" in scores:
         blocks.append(_table("Boxes", _BOX_COLUMNS, [scores["box_ap"].get(c) for c in _BOX_COLUMNS], 3))

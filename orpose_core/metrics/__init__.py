@@ -1,1 +1,1 @@
-"""What a set of poses is worth against the ground truth: PCK, COCO AP and MPJPE."""
+"""Scores of poses against the ground truth: PCK, COCO AP and MPJPE."""

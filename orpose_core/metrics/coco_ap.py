@@ -4,7 +4,7 @@ What to know when comparing numbers:
 
 - ``COCOeval`` stores "no match" as annotation id 0, so a ground truth whose id *is* 0 can never be a true
   positive. MVOR's annotation ids start at 0 and the published numbers include that (0.0006 of AP). Ids are
-  kept or renumbered by whoever builds the ground truth (``CocoTruth.coco_dict(keep_ids=...)``);
+  kept or renumbered where the ground truth is built (``CocoTruth.coco_dict(keep_ids=...)``);
   :func:`ap_of_poses` numbers from 1.
 - Keypoint AP divides a joint's error by the square root of the object's ``area``: in COCO files that of the
   segmentation, in MVOR+ and where no area is given that of the box, which is about twice as large and makes
@@ -100,7 +100,7 @@ def ap_of_poses(
     """Score in-memory poses, one entry per image, boxes or the joints of ``skeleton``.
 
     The object's area is that of its box. Annotated joints are those with coordinates and a visibility other
-    than ABSENT; a person without one is no keypoint ground truth, as in COCO.
+    than ABSENT; a person without one does not count as keypoint ground truth, as in COCO.
     """
     if len(gt) != len(dt):
         raise ValueError(f"AP: expected as many images detected as annotated, got {len(dt)} and {len(gt)}")

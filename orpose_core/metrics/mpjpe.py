@@ -8,7 +8,7 @@ The protocol:
    image without detections the people are left out, not counted as missed: MPJPE says nothing of recall, so
    read it beside ``matched_people_pct``.
 3. Both poses are relative to the root, the mean of the two hips. (The released evaluator takes the root of
-   the ground truth alone; the prediction is root-relative by construction there. Taking it of both changes
+   the ground truth only; the prediction is root-relative by construction there. Taking it of both changes
    nothing for such a prediction and makes the error blind to a shift of the whole person.) A prediction that
    lacks a hip stays relative to the root that it was given with.
 4. An error is the distance in mm. Each joint's is averaged over all people of the data set, not per image
@@ -67,7 +67,7 @@ class MpjpeConfig:
 
     Attributes:
         joints: names of the joints that count; the hips must be among them.
-        min_oks: a detection below it is no match.
+        min_oks: a detection below it does not match.
         one_to_one: whether each detection serves one person; pairs are then made in the order of their OKS.
         missing_truth_is_zero: whether a joint that the ground truth lacks counts as an error of 0 mm.
         camera_frame: compare positions in the camera's frame, no root subtracted.

@@ -47,14 +47,10 @@ class FrameCounts:
 
     @classmethod
     def from_values(cls, values: Any) -> FrameCounts:
-        """Read what :meth:`values` gave; ValueError if it is something else.
-
-        Results of before rooms were recorded count each frame as a room of its own.
-        """
+        """Read what :meth:`values` gave; ValueError if it is something else."""
         try:
-            rooms = values.get("room", range(len(values["correct"])))
-            counts = cls(*(np.array(v, np.int64) for v in (values["correct"], values["counted"], rooms)))
-        except (AttributeError, TypeError, KeyError, ValueError) as error:
+            counts = cls(*(np.array(values[name], np.int64) for name in ("correct", "counted", "room")))
+        except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"expected the counts of PCK per frame, got: {error!r}") from error
         if counts.correct.shape != counts.counted.shape or counts.correct.shape[1:] != (len(MVOR10),):
             raise ValueError(

@@ -27,7 +27,7 @@ class Network:
         build: config to network with fresh initial values.
         answer: what it gives: ``"maps"`` are :class:`~orpose_core.models.maps.PoseMaps`, read by the PAF
             decoder; ``"people"`` is a :class:`~orpose_core.models.student.network.StudentOutput`, read by the
-            RoI decoder; ``"image"`` is no pose at all.
+            RoI decoder; ``"image"`` gives no poses.
         sr_image: whether L_HR trains a super-resolved image in it, whether the network that makes one is
             frozen, or neither.
         variants: words that may follow the name, and the values of the config that each stands for.

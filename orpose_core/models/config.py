@@ -151,7 +151,7 @@ class ModelConfig(MapConfig):
     Attributes:
         architecture: ``"super_resolution"`` is the first half of ``"sr_rtpose"``, to be trained on its own.
         width: scales every hidden channel count; 1.0 is the paper.
-        sr_width: the same for the super-resolution block alone; None = ``width``.
+        sr_width: the same for the super-resolution block only; None = ``width``.
         full_hw: RTPose only: the size to which a smaller input is resampled inside the network.
         refinement_stages: 3 in the paper (5 in the original RTPose).
         sr_image: DepthPose only: whether C16, needed for L_HR, is there.

@@ -62,7 +62,7 @@ class Exchange(nn.Module):
     Args:
         channels: of each branch, highest resolution first.
         blocks: residual blocks of each branch.
-        outputs: how many branches leave it: all, or in the very last one the first alone.
+        outputs: how many branches leave it: all, or in the last one only the first.
     """
 
     def __init__(self, channels: Sequence[int], blocks: int, outputs: int) -> None:

@@ -73,7 +73,7 @@ def init_trunk(module: nn.Module, method: TrunkInit) -> None:
 
 
 def init_map_layers(*convolutions: nn.Module) -> None:
-    """N(0, 0.01²) for the layers that give the maps: beliefs start near "nobody", whatever feeds them."""
+    """N(0, 0.01²) for the layers that give the maps: every stage starts near "nobody"."""
     for conv in convolutions:
         assert isinstance(conv, nn.Conv2d)
         nn.init.normal_(conv.weight, std=0.01)

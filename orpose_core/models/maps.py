@@ -12,8 +12,8 @@ class StageMaps(NamedTuple):
 
     Attributes:
         paf_maps: float (B, 38, h, w), part affinity fields: for each limb the x and the y component of the
-            unit vector along it, 0 off the limb. Which channels belong to which limb is the skeleton's
-            affair.
+            unit vector along it, 0 off the limb. The skeleton says which channels belong to
+            which limb.
         keypoint_maps: float (B, 19, h, w), one map per joint in skeleton order, 1 at the joint; the last
             channel is the background, 1 where no joint is.
     """

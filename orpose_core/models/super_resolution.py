@@ -60,7 +60,7 @@ def sr_image_layer(in_channels: int, image_channels: int) -> nn.Conv2d:
 
 
 class SuperResolver(nn.Module):
-    """The super-resolution block with C16, trained alone with L_HR for SR+RTPose (Sect. 3.1)."""
+    """The super-resolution block with C16, trained on its own with L_HR for SR+RTPose (Sect. 3.1)."""
 
     def __init__(self, in_channels: int = 1, width: float = 1.0) -> None:
         super().__init__()

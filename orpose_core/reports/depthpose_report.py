@@ -196,15 +196,18 @@ def _findings(rows: Sequence[Row]) -> list[str]:
     ]
     if any("over the rooms" in line for line in lines):
         lines[-1] += (
-            " Intervals hold 95 % of the paired bootstrap over the benchmark's rooms: what other rooms of the "
-            "same kind might have shown."
+            " Intervals hold 95 % of the paired bootstrap over the benchmark's rooms: what other rooms of "
+            "the same kind might have shown."
         )
     return ["## What shows of the paper's findings", "", *lines, ""]
 
 
 def _interval(of: dict[str, Any], other: dict[str, Any]) -> str:
-    """Return between what the difference of two runs lies, "" where they do not say what they counted."""
-    if "per_frame" not in of or "per_frame" not in other:
+    """Return between what the difference of two runs lies, "" where they do not say what they counted.
+
+    Runs that did not record the rooms have none: frames of one room are not independent evidence.
+    """
+    if any("room" not in run.get("per_frame", {}) for run in (of, other)):
         return ""
     low, high = difference_interval(
         FrameCounts.from_values(of["per_frame"]), FrameCounts.from_values(other["per_frame"])

@@ -53,7 +53,7 @@ class TeacherEstimator:
         pictures = []
         for frame in frames:
             if frame.rgb is None:
-                raise ValueError(f"{self.info.name} reads color, but a frame has depth alone")
+                raise ValueError(f"{self.info.name} reads color, but a frame has only depth")
             pictures.append(enlarge(frame.rgb, self._size_hw).copy())  # Pillow's memory is read-only
         labels = self._teacher.label(pictures, range(len(pictures)))
         return [

@@ -41,14 +41,14 @@ class TrackerConfig:
 
     Attributes:
         min_similarity: a detection less similar than this to every track, in [0, 1], begins a new one.
-        slack: how far a joint may wander between frames by detection noise alone, in body sizes (added to the
+        slack: how far a joint may wander between frames by detection noise only, in body sizes (added to the
             joint's OKS constant).
         motion_per_s: how fast people may deviate from their predicted way, in body sizes a second.
         motion_m_per_s: the same for the 3D joints, in m/s.
         slack_m: noise of the 3D joints, m.
         velocity_time_s: time constant over which velocities are averaged, and over which a prediction comes
             to rest while its person is not seen.
-        confirm_hits: so many detections make a track CONFIRMED.
+        confirm_hits: this many detections make a track CONFIRMED.
         tentative_gap_s: a TENTATIVE track that is not seen for longer is forgotten.
         max_gap_s: a CONFIRMED track that is not seen for longer is forgotten; its id is never given again.
         smoothing: settings of the smoother, or None for joints exactly as detected.

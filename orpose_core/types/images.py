@@ -36,7 +36,7 @@ class Intrinsics:
     def resized(self, size_hw: tuple[int, int]) -> Intrinsics:
         """Return the intrinsics of the same camera after its image was resized to ``size_hw``.
 
-        Each axis has its own scale (53x40 is no integer factor of 640x480), and the principal point moves
+        Each axis has its own scale (640x480 is not a multiple of 53x40), and the principal point moves
         about the image's corner, not about the centre of its first pixel: ``c' = (c + 0.5) s - 0.5``.
         """
         height, width = size_hw
@@ -112,7 +112,7 @@ class Resize:
         return self.target_hw[1] / self.source_hw[1], self.target_hw[0] / self.source_hw[0]
 
     def inverse(self) -> Resize:
-        """Return the way back, from ``target_hw`` to ``source_hw``."""
+        """Return the inverse map, from ``target_hw`` to ``source_hw``."""
         return Resize(self.target_hw, self.source_hw)
 
     def to_target(self, xy_px: NDArray) -> NDArray:

@@ -1,4 +1,4 @@
-"""What a teacher says of an image."""
+"""Pseudo labels: the poses that a teacher assigns to an image."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from orpose_core.types.poses import Poses
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """What a teacher says of one image (ORPose Sect. 2.2).
+    """The poses that a teacher assigns to one image (ORPose Sect. 2.2).
 
     Attributes:
         soft: all joints with their confidence.
-        hard: the same people, in the same order, confident joints alone.
+        hard: the same people, in the same order, with only the confident joints.
         image_id: the image's id in its data set.
         teacher: fingerprint of the teacher: models, weights' sha256, settings.
     """

@@ -17,12 +17,15 @@ from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_chec
 from orpose_core.data.targets import render_targets
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
+from orpose_core.estimators import estimator as estimator_module
+from orpose_core.estimators import readers as readers_module
+from orpose_core.geometry import Metric3DConfig
 from orpose_core.image_ops import low_resolution_depth, low_resolution_frame
 from orpose_core.models import ModelConfig, build_model
 from orpose_core.models.maps import PoseMaps, StageMaps
 from orpose_core.models.student.config import SMALL_STUDENT
 from orpose_core.simulation import StreamConfig, simulate_frame
-from orpose_core.skeleton import OPENPOSE18
+from orpose_core.skeleton import BODY24, OPENPOSE18
 from orpose_core.types import Poses, Resize, RgbdFrame
 
 _NAME = "untrained:depthpose_64x48@0.0625"
@@ -115,13 +118,13 @@ def test_the_config_may_change_between_frames(frames):
 
 def test_the_wrong_modality_and_too_small_images_are_refused_with_a_sentence(estimator, frames):
     with pytest.raises(
-        ValueError, match=r"reads depth, but the frame of 'cam1_\w+' has color alone|reads depth"
+        ValueError, match=r"reads depth, but the frame of 'cam1_\w+' has only color|reads depth"
     ):
         estimator.estimate([replace(frames[0], depth_m=None)])
     with pytest.raises(ValueError, match="at least 64x48, but the frame is 53x40"):
         estimator.estimate([RgbdFrame(None, np.ones((40, 53), np.float32), None)])
     color = load_estimator("untrained:depthpose_color_64x48@0.0625", _CONFIG)
-    with pytest.raises(ValueError, match="reads color, but the frame has depth alone"):
+    with pytest.raises(ValueError, match="reads color, but the frame has only depth"):
         color.estimate([RgbdFrame(None, np.ones((48, 64), np.float32), None)])
 
 
@@ -210,3 +213,35 @@ def test_the_student_goes_the_same_way(frames):
     together = estimator.estimate([small, frames[1]])
     assert [p.skeleton.name for p in together] == ["body24", "body24"]
     _assert_same(together[0], estimator.estimate([small])[0], atol=0.05)
+
+
+@pytest.mark.parametrize("name", [_NAME, "untrained:depthpose_color_64x48@0.0625"])
+def test_the_depth_of_a_frame_is_shrunk_once(name, frames, monkeypatch):
+    shrunk = []
+
+    def counted(depth_m, *rest):
+        shrunk.append(depth_m.shape)
+        return low_resolution_depth(depth_m, *rest)
+
+    for module in (estimator_module, readers_module):
+        monkeypatch.setattr(module, "low_resolution_depth", counted)
+    poses = load_estimator(name, _CONFIG).estimate(frames[:1])[0]
+    assert poses.xyz_cam_m is not None and shrunk == [(480, 640)]
+
+
+def test_the_settings_of_the_look_up_reach_lifted_people(frames):
+    checkpoint = Checkpoint(build_model(SMALL_STUDENT, seed=0).eval(), SMALL_STUDENT, "s", "", "", False, {})
+    shape = (1, len(BODY24))
+    xy = np.tile(np.float32([320, 240]), (*shape, 1))
+    one, box = np.ones(1, np.float32), np.zeros((1, 4), np.float32)
+    root = np.full((*shape, 3), np.nan, np.float32)
+    root[:, [BODY24.index("left_hip"), BODY24.index("right_hip")]] = 0
+    person = Poses(BODY24, xy, np.ones(shape, np.float32), one, box, xyz_root_m=root)
+    flat = replace(frames[0], rgb=frames[0].rgb, depth_m=np.full((480, 640), 2.0, np.float32))
+    placed = [
+        PoseEstimator(checkpoint, replace(_CONFIG, lookup=lookup)).place(person, flat)
+        for lookup in (Metric3DConfig(), Metric3DConfig(sensor_noise_per_m=0.5))
+    ]
+    nose = BODY24.index("nose")
+    sigma_m = [p.sigma_m[0, nose] for p in placed]
+    assert np.isfinite(sigma_m).all() and sigma_m[1] > 3 * sigma_m[0]

@@ -79,11 +79,6 @@ def test_frames_of_one_room_say_no_more_than_the_room() -> None:
     assert (high - low) / (narrow[1] - narrow[0]) == pytest.approx(12**0.5, rel=0.1)
 
 
-def test_results_of_before_rooms_were_recorded_are_read() -> None:
-    counts = FrameCounts.from_values({"correct": [[1] * 10] * 3, "counted": [[1] * 10] * 3})
-    assert counts.room.tolist() == [0, 1, 2]
-
-
 def test_what_cannot_be_compared_is_refused() -> None:
     counts = FrameCounts(np.ones((3, 10), int), np.ones((3, 10), int), np.arange(3))
     other = FrameCounts(np.ones((3, 10), int), np.full((3, 10), 2), np.arange(3))
@@ -92,8 +87,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
     for values in (
         None,
         {"correct": []},
-        {"correct": [[1]], "counted": [[1, 2]]},
-        {"correct": 1, "counted": 2},
+        {"correct": [[1]], "counted": [[1, 2]], "room": [0]},
+        {"correct": 1, "counted": 2, "room": 3},
+        {"correct": [[1] * 10], "counted": [[1] * 10]},
         {"correct": [[1] * 10], "counted": [[1] * 10], "room": [1, 2]},
     ):
         with pytest.raises(ValueError, match="expected"):

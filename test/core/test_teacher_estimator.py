@@ -78,7 +78,7 @@ def test_a_description_makes_a_teacher_that_leaves_nobody_out() -> None:
     (poses,) = estimator.estimate([frame])
     assert poses.skeleton.name == "body24"
     assert estimator._teacher.config.min_joints == 0
-    with pytest.raises(ValueError, match="depth alone"):
+    with pytest.raises(ValueError, match="only depth"):
         estimator.estimate([RgbdFrame(None, np.ones((4, 4), np.float32), None)])
 
 

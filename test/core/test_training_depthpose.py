@@ -327,6 +327,9 @@ def test_the_table_says_which_findings_show() -> None:
     assert "over the rooms" not in text
     for row, correct in zip(rows, (50, 45, 49), strict=True):
         row.results["per_frame"] = {"correct": [[correct] * 10, [0] * 10], "counted": [[100] * 10, [0] * 10]}
+    assert "over the rooms" not in table(rows, threads=1)  # it was not recorded which room a frame shows
+    for row in rows:
+        row.results["per_frame"]["room"] = [0, 1]
     assert "above RTPose_64x48, between +4.0 and +4.0 over the rooms (wanted" in table(rows, threads=1)
     rows[2].results["scores"] = scores(48.9)
     assert "**does not show**: DepthPose_64x48 is +3.9 points above RTPose_64x48" in table(rows, threads=1)

@@ -33,7 +33,7 @@ class CascadeConfig:
         box_weights: scale of the deltas of each head of the cascade.
         mask_convs, mask_channels: of the mask head.
         score_threshold, box_nms_iou, detections: which boxes are found: above this score, not overlapping
-            more than this within a class, at most so many of all classes together.
+            more than this within a class, and at most this many over all classes.
         pixel_mean, pixel_std: of blue, green and red, in grey levels of 0 to 255.
         short_side_px, long_side_px: images are resized so that the shorter side has this length, unless the
             longer one would get longer than this.
@@ -105,7 +105,7 @@ SMALL_CASCADE = CascadeConfig(
     short_side_px=160,
     long_side_px=320,
 )
-"""The same parts, narrow, on small images: for tests and for trying the way out."""
+"""The same parts, narrow, on small images: for tests."""
 
 X152 = "cascade_mask_rcnn_X_152_32x8d_FPN_IN5k_gn_dconv"
 CASCADES: dict[str, CascadeConfig] = {X152: CascadeConfig(), "cascade_mask_rcnn_small": SMALL_CASCADE}

@@ -94,7 +94,7 @@ class CascadeBoxHead(nn.Module):
 
 
 class CascadeBoxPredictor(nn.Module):
-    """What one head of the cascade says of a region: its class, and where it is exactly, whatever it is."""
+    """The answer of one head of the cascade for a region: its class, and one refined box for all classes."""
 
     def __init__(self, config: CascadeConfig) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ class ShortestSide:
     """Resizes an image so that its shorter side has a length; named as torchvision's transform.
 
     Attributes:
-        min_size: the length of the shorter side, px, alone in a tuple.
+        min_size: the length of the shorter side, px, as a tuple of one.
         max_size: the longer side gets no longer than this.
     """
 
@@ -229,7 +229,7 @@ class ShortestSide:
 
 
 class CascadeRcnn(nn.Module):
-    """Finds 80 kinds of objects; called as a detection model of torchvision, for evaluation alone."""
+    """Finds 80 kinds of objects; called as a detection model of torchvision, for evaluation only."""
 
     def __init__(self, config: CascadeConfig) -> None:
         super().__init__()

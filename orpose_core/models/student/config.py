@@ -41,7 +41,7 @@ class StudentConfig:
         proposal_nms_iou: boxes overlapping more than this are one proposal.
         box_pool, box_channels: RoIAlign grid and neurons of the box head.
         score_threshold, box_nms_iou, people: which boxes are people: above this score, not overlapping
-            more than this, at most so many.
+            more than this, and at most this many.
         keypoints: joints, one map each.
         flip_permutation: channel order of the maps after a mirror.
         keypoint_pool, keypoint_channels, keypoint_convs: RoIAlign grid, channels and number of the

@@ -45,7 +45,7 @@ class StudentOutput(NamedTuple):
 class Student(nn.Module):
     """Boxes, keypoint maps, and the lifters that turn keypoints into 3D.
 
-    Where the keypoints are in the maps is the affair of ``decoding.roi``, which feeds them to :meth:`lift`.
+    ``decoding.roi`` finds the keypoints in the maps and passes them to :meth:`lift`.
     """
 
     def __init__(self, config: StudentConfig) -> None:

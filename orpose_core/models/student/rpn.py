@@ -52,7 +52,7 @@ def clip_boxes(boxes: Tensor, image_hw: tuple[int, int]) -> Tensor:
 
 
 class AnchorOutput(NamedTuple):
-    """What the network says of every anchor, all levels in a row (finest first; then row, column, ratio).
+    """The network's answer for every anchor, all levels in a row (finest first; then row, column, ratio).
 
     Attributes:
         anchors: (A, 4) px.
@@ -96,7 +96,7 @@ def judge_anchors(
     sizes_px: Sequence[float],
     ratios: Sequence[float],
 ) -> AnchorOutput:
-    """Return what the layers say of every anchor, in float32.
+    """Return the layers' answer for every anchor, in float32.
 
     Args:
         features: p2 to p6, each (B, c, h, w).
@@ -128,7 +128,7 @@ def select_proposals(
     flows through their coordinates, as in Faster R-CNN.
 
     Args:
-        output: what the network says of the anchors.
+        output: the network's answer for the anchors.
         image_hw: (height, width) that proposals are cut to.
         per_level: anchors of a level that are looked at.
         most: proposals kept.

@@ -1,4 +1,4 @@
-"""Things that are no people, drawn behind and before people whose pixels are known.
+"""Clutter drawn behind and in front of people whose pixels are known.
 
 A detector that meets people in every image learns to box whatever is large. Shaded shapes of all sizes and
 colors teach it better; since each pixel's person is known, what they hide of people is known too.

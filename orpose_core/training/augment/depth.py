@@ -17,8 +17,8 @@ class AugmentConfig:
 
     Attributes:
         flip: probability of a mirrored frame.
-        zoom: range of a scale about the image's centre, log-uniform. Depth stays as it is, so this is another
-            focal length; below 1 a border without depth appears.
+        zoom: range of a scale about the image's centre, log-uniform. Depth does not change, so this is
+            another focal length; below 1 a border without depth appears.
         shift: largest shift, as a share of the image's width and height.
         depth_gain: depth is multiplied by 1 +- at most this (cameras differ in height and calibration).
         border: probability that a random border of the frame has no depth, as registration leaves it.

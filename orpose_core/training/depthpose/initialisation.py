@@ -20,7 +20,7 @@ class InitConfig:
 
     Attributes:
         weights: of the same architecture and widths, whatever its input size: fine-tuning.
-        super_resolution: of a super-resolution network trained alone; SR+RTPose keeps it frozen in front.
+        super_resolution: of a super-resolution network trained on its own; SR+RTPose keeps it frozen.
         pose: file of the published RTPose COCO weights: they go into the pose part. Where a layer has more
             input channels, its weights are repeated and perturbed (Sect. 3).
     """

@@ -71,7 +71,7 @@ class LabelFile:
         return [group for group in groups if group]
 
     def frame(self, image: int) -> LabelledFrame:
-        """Read one image; ValueError names the file if it is no 16-bit depth image."""
+        """Read one image; ValueError names the file if it is not a 16-bit depth image."""
         depth_m = read_depth(self.folder / self._names[image])
         kept = [(keypoints, box) for keypoints, box, good in self.people[image] if good]
         ignored = [box for _, box, good in self.people[image] if not good]

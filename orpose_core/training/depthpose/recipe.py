@@ -68,11 +68,11 @@ class DepthPoseRecipe:
         object.__setattr__(self, "model", self.model.with_skeleton(by_name(self.model.skeleton)))
         network = network_of(self.model)
         if network.answer == "image" and not self.loss.hr_weight:
-            raise ValueError("loss.hr_weight: a super-resolution network is trained by L_HR alone, got 0")
+            raise ValueError("loss.hr_weight: a super-resolution network is trained only by L_HR, got 0")
         if network.sr_image == "frozen" and self.init.super_resolution is None:
             raise ValueError(
                 f"init.super_resolution: {network.architecture} needs a super-resolution network that was "
-                "trained alone"
+                "trained on its own"
             )
         if self.data.target.keypoint_sigma_cells != self.validation.decoder.target_sigma_cells:
             raise ValueError(
@@ -125,7 +125,7 @@ class DepthPoseTask:
         return parts
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Return the scores on the fixed frames of the validation split; the SR network alone has none."""
+        """Return the scores on the validation frames; a super-resolution network has none."""
         config = self.recipe.validation
         if self.network.answer == "image" or not config.frames:
             return {}

@@ -34,7 +34,7 @@ class DataConfig:
         render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
         crowd: of the simulation, this many people more in a room than usual: more to learn from per image.
         crop_hw: (height, width) in px of the network's input, of a window that is cut out of each sample,
-            mostly around somebody; None = whole images. Most of an image shows nobody, and costs as much.
+            mostly around somebody; None = whole images. Most of an image shows nobody and costs as much.
         shrink_methods: how a frame becomes low-resolution, one drawn for each frame: a network that has seen
             several does not care how the gateway shrinks.
         seed: of the simulation and of all random changes.
@@ -198,7 +198,7 @@ def network_input(depth_m: FloatArray, model: MapConfig, method: str) -> FloatAr
     Args:
         depth_m: float32 (H, W), metres, NaN = no return.
         model: its input size and depth range apply.
-        method: how the frame is shrunk; a frame of the input's size is taken as it is.
+        method: how the frame is shrunk; a frame of the input's size is not changed.
     """
     if depth_m.shape != model.input_hw:
         depth_m = low_resolution_depth(depth_m, model.input_hw, cast(DepthMethod, method))

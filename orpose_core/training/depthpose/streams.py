@@ -17,7 +17,7 @@ from orpose_core.types import FloatArray, Resize
 
 
 class SimulatedSamples(Dataset[Sample]):
-    """Sample ``i`` shows a synthetic room of its own; there is no end to them.
+    """Sample ``i`` shows its own synthetic room; the stream is endless.
 
     Args:
         data: domains, sizes, seed and random changes.

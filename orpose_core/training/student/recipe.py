@@ -100,7 +100,7 @@ def _check_3d(data: StudentSamples, recipe: StudentRecipe) -> None:
     wants_3d = recipe.loss.soft_3d or recipe.loss.hard_3d
     if wants_3d and isinstance(data, LabelFileSamples) and not data.file.has_3d:
         raise ValueError(
-            f"{recipe.data.labels}: expected labels in space (orpose label --lifter), got 2D alone; "
+            f"{recipe.data.labels}: expected labels in space (orpose label --lifter), got only 2D; "
             "set loss.soft_3d and loss.hard_3d to 0 to do without"
         )
 

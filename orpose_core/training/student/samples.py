@@ -37,7 +37,7 @@ class StudentDataConfig:
             files.
         labels: for ``"labels"``: the file.
         folder: for ``"labels"``: where its ``file_name`` start; None = beside the file.
-        images: for ``"labels"``: use the first so many images that have people; 0 = all.
+        images: for ``"labels"``: use the first this many images that have people; 0 = all.
         empty_images: for ``"labels"``: images in which nobody was labelled are used, too.
         domains: of the simulation, one drawn for each frame.
         domain_shares: how often each is drawn; empty = equally.
@@ -48,7 +48,7 @@ class StudentDataConfig:
         augment: the random changes.
         min_side_px: people whose box, in the network's px, has a shorter side are left out.
         seed: of the simulation, the order and all random changes.
-        statistics_images: so many images' labels give the means and deviations that standardise the joints.
+        statistics_images: how many images' labels give the means and deviations that standardise the joints.
     """
 
     source: Literal["labels", "simulation"] = "labels"
@@ -138,7 +138,7 @@ class LabelFileSamples(StudentSamples):
 
 
 class SimulatedStudentSamples(StudentSamples):
-    """Sample ``i`` shows a synthetic room of its own, with exact labels; there is no end to them."""
+    """Sample ``i`` shows its own synthetic room, with exact labels; the stream is endless."""
 
     def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
         super().__init__(data, model)

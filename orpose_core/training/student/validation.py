@@ -49,7 +49,7 @@ class StudentBenchmark:
 
     Args:
         config: which split.
-        frames: so many of its frames, in whole rooms; always the same ones.
+        frames: how many of its frames, in whole rooms; always the same ones.
     """
 
     def __init__(self, config: StudentValidationConfig, frames: int) -> None:
