@@ -24,8 +24,7 @@ from orpose_core.fusion.people import RoomPeople
 from orpose_core.fusion.rig import RoomCamera, View
 from orpose_core.fusion.rig_files import MVOR_FLOOR_M, mvor_rig
 from orpose_core.skeleton import MVOR10, convert_joints
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array
 
 PARTS = ("shoulder", "hip", "elbow", "wrist")
 JOINTS = tuple(f"{side}_{part}" for part in PARTS for side in ("left", "right"))

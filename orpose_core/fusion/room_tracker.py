@@ -14,9 +14,7 @@ from orpose_core.fusion.kalman import correct, predict
 from orpose_core.fusion.people import RoomPeople
 from orpose_core.fusion.rig import View
 from orpose_core.skeleton import Skeleton
-from orpose_core.types import Source3D
-
-Float64Array = NDArray[np.float64]
+from orpose_core.types import Float64Array, Source3D
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "neck", "pelvis", "thorax", "spine")
 
