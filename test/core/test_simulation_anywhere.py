@@ -278,4 +278,4 @@ def test_bytes_of_the_parts_are_pinned():
         digest.update(np.round(np.nan_to_num(f.frame.depth_m) * 1000).astype("<u2").tobytes())
         digest.update(np.round(f.poses.xyz_cam_m * np.float32(1000)).astype("<i4").tobytes())
         digest.update(f.frame.rgb.tobytes())
-    assert digest.hexdigest() == "b3b9b025a48657333e334d597b1ae56929faba62215de8eeb4e86284690585ad"
+    assert digest.hexdigest() == "47868d33f8a4272264f6fa7a5e52c541680e543f711008e8c144874d0c68b773"

@@ -14,6 +14,7 @@ from orpose_core.simulation.people.activities import Actor
 from orpose_core.simulation.people.outfits import Person
 from orpose_core.simulation.rooms import or_equipment
 from orpose_core.simulation.rooms.beds import bed, lay_down
+from orpose_core.simulation.rooms.everyday_scenes import line_of_sight
 from orpose_core.simulation.rooms.furniture import furnish
 from orpose_core.simulation.rooms.lookalikes import NO_RETURN, add_lookalike, doorway, hung_cloth
 from orpose_core.simulation.rooms.or_scenes import or_place
@@ -148,6 +149,23 @@ def _actor(dice: Dice, part: Part, place: _Place, camera: Camera, surface_m: flo
     )
 
 
+def _settled(room: Room, dice: Dice, part: Part, actor: Actor) -> Person:
+    """Draw who does what an actor does, take their place, and give them a stool if they sit."""
+    carries = actor.arms is not None and "carry" in actor.arms
+    room.take(actor.x_m, actor.y_m, 0.3)
+    if actor.activity == "sit":
+        or_equipment.stool(room, dice, actor.x_m, actor.y_m, 0.40)
+    return casting.anyone(dice, part.covered, 0.6 * part.cloth, carries)
+
+
+def _walls_round(room: Room, dice: Dice, eye: Float64Array, places: list[_Place]) -> None:
+    """Add walls that camera and people are inside of, and a ceiling above the camera."""
+    reach_x = max([abs(float(eye[0])), *(abs(p.x) for p in places)]) + 0.4
+    reach_y = max([abs(float(eye[1])), *(abs(p.y) for p in places)]) + 0.4
+    half = (max(dice.between(1.6, 5.0), reach_x), max(dice.between(1.6, 6.0), reach_y))
+    _everyday_shell(room, dice, half, max(dice.between(2.4, 4.5), float(eye[2]) + 0.15))
+
+
 def _add_face_materials(room: Room, person: Person, dice: Dice) -> None:
     """Add the materials of eyes, lips, and the edges of mask and cap."""
     iris = dice.between(0.02, 0.15)
@@ -203,15 +221,17 @@ def _hang_cloth(room: Room, dice: Dice, place: _Place, camera: Camera) -> None:
     hung_cloth(room, dice, x, y, yaw, dice.between(0.3, 0.9), max(high - dice.between(0.4, 1.4), 0.02), high)
 
 
-def _clutter(room: Room, dice: Dice, camera: Camera, count: int, aim_at: list[_Place]) -> None:
-    """Put things that look like people where the camera looks, but not right before it."""
+def _clutter(room: Room, dice: Dice, camera: Camera, count: int, aim_at: list[_Place], people: bool) -> None:
+    """Put things that look like people where the camera looks; three of four not before ``people``."""
     eye = camera.room_from_camera[:3, 3]
+    sight = line_of_sight(eye, [(p.x, p.y) for p in aim_at] if people and dice.chance(0.75) else [])
+    limit_x, limit_y = room.half_size_m[0] - 0.15, room.half_size_m[1] - 0.15
     for _ in range(count):
         goal = dice.one_of(aim_at)
         x, y = goal.x + dice.near(0.0, 1.2), goal.y + dice.near(0.0, 1.2)
-        limit_x, limit_y = room.half_size_m[0] - 0.15, room.half_size_m[1] - 0.15
         x, y = min(max(x, -limit_x), limit_x), min(max(y, -limit_y), limit_y)
-        if room.is_free(x, y, 0.35) and (x - eye[0]) ** 2 + (y - eye[1]) ** 2 > 0.8:
+        clear = all((x - sx) ** 2 + (y - sy) ** 2 > sr * sr for sx, sy, sr in sight)
+        if clear and room.is_free(x, y, 0.35):
             add_lookalike(room, dice, x, y)
 
 
@@ -270,28 +290,19 @@ def anywhere_scene(seed: int, sequence: int, part_name: str | None = None, crowd
     camera = _camera(dice, part, room, goals, closed)
     eye = camera.room_from_camera[:3, 3]
     if not closed:
-        reach = [max([abs(float(eye[i])), *(abs((p.x, p.y)[i]) for p in places)]) + 0.4 for i in (0, 1)]
-        half = (max(dice.between(1.6, 5.0), reach[0]), max(dice.between(1.6, 6.0), reach[1]))
-        _everyday_shell(room, dice, half, max(dice.between(2.4, 4.5), float(eye[2]) + 0.15))
+        _walls_round(room, dice, eye, places)
     surface = room.table[3] if room.table else 0.9
     actors = [*lying, *(_actor(dice, part, place, camera, surface) for place in places)]
     people = [casting.anyone_lying(dice) for _ in lying]
-    for actor in actors[len(lying) :]:
-        carries = actor.arms is not None and "carry" in actor.arms
-        people.append(casting.anyone(dice, part.covered, 0.6 * part.cloth, carries))
-        room.take(actor.x_m, actor.y_m, 0.3)
-        if actor.activity == "sit":
-            or_equipment.stool(room, dice, actor.x_m, actor.y_m, 0.40)
+    people += [_settled(room, dice, part, actor) for actor in actors[len(lying) :]]
     for place in places:
         if dice.chance(0.5 * part.cloth):
             _hang_cloth(room, dice, place, camera)
-    _clutter(room, dice, camera, (3 + dice.below(6)) if not actors else dice.below(4), goals)
+    _clutter(room, dice, camera, dice.below(4) if actors else 3 + dice.below(6), goals, bool(actors))
     _openings(room, dice)
     if not closed:
-        free = [(float(eye[0]), float(eye[1]), 1.0)]
-        if dice.chance(0.7):
-            free += [(0.5 * (eye[0] + p.x), 0.5 * (eye[1] + p.y), 0.5) for p in places]
-        furnish(room, dice, dice.below(14), free)
+        seen = places if dice.chance(0.7) else []
+        furnish(room, dice, dice.below(14), line_of_sight(eye, [(p.x, p.y) for p in seen]))
     first = _dressed(room, people, dice)
     sensors, exposures = (draw_depth_camera(dice, *_reach(camera, goals)),), (draw_exposure(dice),)
     return Scene(room, (camera,), sensors, exposures, tuple(people), tuple(actors), first, dice.seed())
