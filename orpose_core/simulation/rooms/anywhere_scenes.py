@@ -26,6 +26,7 @@ from orpose_core.simulation.sensing.cameras import Camera, looking_at, some_nati
 from orpose_core.simulation.sensing.depth_cameras import draw_depth_camera
 from orpose_core.simulation.sensing.raycast import look
 from orpose_core.simulation.sensing.shading import Light, draw_exposure
+from orpose_core.types import Float64Array
 
 _FIRST_KEY = 16
 _LEAST_HEIGHT_M, _MOST_HEIGHT_M = 0.7, 3.5
