@@ -172,7 +172,7 @@ class SimulatedFolder(AnnotatedSet):
     protocol = BENCHMARK
 
     def _subset(self, truth: CocoTruth, limit: int | None) -> np.ndarray:
-        """Take whole rooms, as :meth:`orpose_core.simulation.Split.subset`; the first folder is the room."""
+        """Take whole rooms, as :meth:`~orpose_core.simulation.splits.Split.subset`: the first folders."""
         if limit is None or limit >= len(truth.image_ids):
             return spread(len(truth.image_ids), limit)
         rooms = np.unique([Path(name).parts[0] for name in truth.file_names], return_inverse=True)[1]
