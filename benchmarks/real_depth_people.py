@@ -23,10 +23,10 @@ from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.metrics.pck import PckConfig, match_by_extent
 from orpose_core.metrics.people import People
 from orpose_core.models import ModelConfig
+from orpose_core.models.inference import bf16_is_fast
 from orpose_core.skeleton import MVOR10, OPENPOSE18
 from orpose_core.training.depthpose.samples import network_input
 from orpose_core.training.depthpose.validation import ValidationConfig, detect
-from orpose_core.training.engine.engine import computes_in_bf16
 from orpose_core.types import FloatArray, Poses, boxes_of_xywh
 
 LABELS = "depth_people_labels.json"
@@ -131,7 +131,7 @@ def evaluate(
 ) -> tuple[dict[str, float], list[tuple[RealFrame, Poses, dict[str, float]]]]:
     """Return the scores over all frames, and each frame with its people and counts."""
     settings = ValidationConfig(shrink_method=shrink_method, flip_test=flip_test)
-    half = computes_in_bf16(next(model.parameters()).device)
+    half = bf16_is_fast(next(model.parameters()).device)
     each = []
     for frame in read_frames(folder):
         image = torch.from_numpy(network_input(frame.depth_m, config, shrink_method))[None]

@@ -35,6 +35,7 @@ def _run(args: argparse.Namespace) -> int:
 
     from orpose_core.checkpoints.weights_file import UNTRAINED
     from orpose_core.labelling.labelling import label_recordings
+    from orpose_core.models.inference import choose_device
     from orpose_core.teacher.loading import teacher_of
     from orpose_core.training.engine.distributed import processes
 
@@ -55,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
             decoding=args.decoding,
             flip=not args.no_flip,
             hard_score=args.hard_score,
-            device=_device(args.device, local_rank),
+            device=str(choose_device(args.device, local_rank)),
         )
         if not group.leads:
             label_recordings(args.sources, teacher, args.out, options, None, group)
@@ -75,20 +76,6 @@ def _run(args: argparse.Namespace) -> int:
         print("the teacher has random weights: these labels mean nothing", file=sys.stderr)
     print(f"{summary.images} of {summary.frames} frames, {summary.people} people; written to {args.out}")
     return 0
-
-
-def _device(name: str, local_rank: int) -> str:
-    """Return where this process computes: ``auto`` is a GPU of its own, else the CPU."""
-    import torch
-
-    from orpose_core.training.engine.distributed import chosen_device
-
-    gpus = torch.cuda.device_count()
-    if name == "auto" and 0 < gpus <= local_rank:
-        raise ValueError(
-            f"--device auto: expected at most one process per GPU ({gpus} here), got {local_rank + 1} or more"
-        )
-    return str(chosen_device(name, local_rank))
 
 
 def _options(args: argparse.Namespace) -> LabelOptions:

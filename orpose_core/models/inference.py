@@ -29,20 +29,29 @@ def processor_flags() -> frozenset[str]:
     return frozenset()
 
 
-def choose_device(device: str = "auto") -> torch.device:
+def choose_device(device: str = "auto", local_rank: int | None = None) -> torch.device:
     """Return the device of this name; ``"auto"`` is a GPU where torch has one, else the processor.
+
+    Args:
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        local_rank: of this process among those that compute together on this machine: the GPU of this number
+            is its own.
 
     Raises:
         ValueError: no device of this name, or one that this machine does not have.
     """
+    own = "cuda" if local_rank is None else f"cuda:{local_rank}"
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = own if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError:
         raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}") from None
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device: {device} is wanted, but torch finds {torch.cuda.device_count()} GPUs here")
+        alone = " (expected at most one process per GPU)" if device == own and local_rank else ""
+        raise ValueError(
+            f"device: {device} is wanted, but torch finds {torch.cuda.device_count()} GPUs here{alone}"
+        )
     return chosen
 
 

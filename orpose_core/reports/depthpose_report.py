@@ -14,10 +14,10 @@ from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.files import write_text
 from orpose_core.metrics.pck_interval import FrameCounts, difference_interval
 from orpose_core.models import ModelConfig
+from orpose_core.models.inference import bf16_is_fast
 from orpose_core.reports.stage_card import earlier_words, norm_words, shown_words
 from orpose_core.training.depthpose.recipe import gflops
 from orpose_core.training.depthpose.validation import milliseconds
-from orpose_core.training.engine.engine import computes_in_bf16
 from orpose_core.training.engine.run_folder import RunFolder
 
 PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
@@ -80,7 +80,7 @@ def read_run(folder: Path, threads: int) -> Row:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        spent = milliseconds(checkpoint.model, checkpoint.config, computes_in_bf16(torch.device("cpu")))
+        spent = milliseconds(checkpoint.model, checkpoint.config, bf16_is_fast(torch.device("cpu")))
     finally:
         torch.set_num_threads(before)
     parameters = sum(p.numel() for p in checkpoint.model.parameters())

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
-
 from orpose_core.checkpoints.keypoint_networks import (
     keypoint_config,
     load_keypoint_network,
@@ -14,6 +12,7 @@ from orpose_core.checkpoints.keypoint_networks import (
 )
 from orpose_core.checkpoints.weights_file import UNTRAINED
 from orpose_core.decoding.top_down import TopDownConfig
+from orpose_core.models.inference import choose_device
 from orpose_core.teacher.detector import DetectorConfig, load_detector, random_detector
 from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints
 from orpose_core.teacher.lifting import load_lifter, random_lifter
@@ -50,7 +49,7 @@ def teacher_of(
     Raises:
         ValueError: a file is missing, damaged or does not fit; says which.
     """
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    device = str(choose_device(device))
     look = DetectorConfig(min_score=min_score, scales=tuple(scales), flip=flip)
     if detector.startswith(UNTRAINED):
         first = random_detector(detector.removeprefix(UNTRAINED), look, device=device)

@@ -65,6 +65,17 @@ def test_the_device_is_one_that_is_there():
         choose_device("cuda:99")
 
 
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("auto", 1) == torch.device("cuda:1")
+    assert choose_device("cuda:0", 1) == torch.device("cuda:0")
+    assert choose_device("cpu", 1) == torch.device("cpu")
+    with pytest.raises(ValueError, match=r"cuda:2 is wanted, but torch finds 2 GPUs.*one process per GPU"):
+        choose_device("auto", 2)
+
+
 @pytest.mark.parametrize(
     ("cpuinfo", "fast"),
     [

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from orpose_core.training.engine.optimisation import MeanWeights, learning_rate
 from orpose_core.training.engine.run_folder import RunFolder, RunState
 from orpose_core.training.engine.settings import EngineConfig, OptimConfig
 
+pytestmark = pytest.mark.timeout(1200)  # some tests start several processes one after the other
 ALONE = Processes(0, 1, torch.device("cpu"))
 OPTIM = OptimConfig(name="adamw", lr=3e-3, schedule="cosine", ema_decay=0.9, clip_norm=1.0)
 
@@ -87,18 +88,18 @@ def test_killed_and_resumed_is_bit_identical(tmp_path: Path) -> None:
     command = [sys.executable, __file__]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run([*command, str(whole), steps, "0"], check=True, env=environment, timeout=120)
+    subprocess.run([*command, str(whole), steps, "0"], check=True, env=environment, timeout=400)
 
     process = subprocess.Popen([*command, str(broken), steps, "1"], env=environment)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not RunFolder(broken).checkpoint.is_file() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     state, _ = RunFolder(broken).load()
     assert 0 < state.step < int(steps), "the run was to be killed in the middle"
 
-    subprocess.run([*command, str(broken), steps, "0"], check=True, env=environment, timeout=120)
+    subprocess.run([*command, str(broken), steps, "0"], check=True, env=environment, timeout=400)
     ended, one = RunFolder(whole).load()
     resumed, other = RunFolder(broken).load()
     assert resumed.step == ended.step == int(steps)
@@ -140,6 +141,54 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     RunFolder(tmp_path).checkpoint.write_bytes(b"half of a fi")
     with pytest.raises(ValueError, match=r"last.ckpt: expected a training checkpoint"):
         RunFolder(tmp_path).load()
+
+
+def small_state() -> dict[str, Any]:
+    weights = torch.arange(300, dtype=torch.float32)
+    return {"model": {"a": weights, "b": weights[:7].to(torch.int64)}, "random": torch.get_rng_state()[:40]}
+
+
+def test_no_bit_of_a_checkpoint_flips_unseen(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.save(RunState(step=5), small_state())
+    whole = folder.checkpoint.read_bytes()
+    rng = np.random.default_rng(0)
+    for position in [*rng.integers(len(whole), size=500), *range(len(whole) - 100, len(whole))]:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        folder.checkpoint.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"last.ckpt: expected a training checkpoint"):
+            folder.load()
+    folder.checkpoint.write_bytes(whole)
+    assert folder.load()[0].step == 5
+    assert torch.load(folder.checkpoint, weights_only=True)["state"]["step"] == 5  # any reader can
+
+
+def test_checkpoints_of_earlier_versions_are_read_and_their_entries_checked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    torch.save({"format": 1, "state": {"step": 7}, **small_state()}, folder.checkpoint)
+    state, saved = folder.load()
+    assert state.step == 7 and saved["model"]["a"][299] == 299
+    whole = folder.checkpoint.read_bytes()
+    weights = whole.index(torch.arange(300, dtype=torch.float32).numpy().tobytes())
+    folder.checkpoint.write_bytes(whole[: weights + 30] + b"\x01" + whole[weights + 31 :])
+    with pytest.raises(ValueError, match="damaged"):
+        folder.load()
+
+
+def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.save(RunState(step=5), {})
+    (tmp_path / ".last.ckpt.4711").write_bytes(b"half")
+    (tmp_path / ".mine").write_bytes(b"kept")
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom orpose_core.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as file:\n    file.write_bytes(b'half')\n    os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, folder.checkpoint]).returncode == 9
+    assert len(list(tmp_path.iterdir())) == 4
+    with folder.held():
+        assert sorted(file.name for file in tmp_path.iterdir()) == [".lock", ".mine", "last.ckpt"]
 
 
 def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from orpose_core.checkpoints.history import earlier_trainings
 from orpose_core.models import MapConfig, ModelConfig, NetworkConfig, build_model, network_of
 from orpose_core.models.builder import map_config_of
+from orpose_core.models.inference import bf16_is_fast
 from orpose_core.skeleton import by_name
 from orpose_core.training.depthpose.batch_norm import add_batch_norms, keep_answers, without_batch_norms
 from orpose_core.training.depthpose.initialisation import InitConfig, initialise
@@ -28,7 +29,7 @@ from orpose_core.training.depthpose.validation import (
     validate_per_frame,
 )
 from orpose_core.training.engine.distributed import Processes
-from orpose_core.training.engine.engine import Trainer, computes_in_bf16
+from orpose_core.training.engine.engine import Trainer
 from orpose_core.training.engine.recipe_run import TrainedKind, write_weights
 from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.training.engine.settings import EngineConfig, OptimConfig
@@ -141,7 +142,7 @@ def _build(recipe: DepthPoseRecipe) -> nn.Module:
 
 
 def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
-    half = recipe.engine.half_precision and computes_in_bf16(mine.device)
+    half = recipe.engine.half_precision and bf16_is_fast(mine.device)
     task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.model)
     fresh = not run.checkpoint.exists()  # a run that goes on finds its norms in the checkpoint
     if fresh and recipe.batch_norm and recipe.init.weights is not None:

@@ -11,6 +11,8 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
+from orpose_core.models.inference import choose_device
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -50,13 +52,6 @@ class Processes:
                 ) from error
 
 
-def chosen_device(name: str, local_rank: int = 0) -> torch.device:
-    """Return the device called ``name``; ``"auto"`` is this process's GPU, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device(f"cuda:{local_rank}") if torch.cuda.is_available() else torch.device("cpu")
-
-
 @contextmanager
 def processes(device: str, patience: timedelta | None = None) -> Iterator[Processes]:
     """Join the group that ``torchrun`` started (gloo on CPUs, nccl on GPUs), or be a group of one.
@@ -67,9 +62,9 @@ def processes(device: str, patience: timedelta | None = None) -> Iterator[Proces
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 or not distributed.is_available():
-        yield Processes(0, 1, chosen_device(device))
+        yield Processes(0, 1, choose_device(device))
         return
-    mine = chosen_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    mine = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if mine.type == "cuda":
         torch.cuda.set_device(mine)
     distributed.init_process_group("nccl" if mine.type == "cuda" else "gloo", timeout=patience)

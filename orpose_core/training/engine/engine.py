@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from orpose_core.models.inference import bf16_is_fast
 from orpose_core.training.engine.distributed import Processes
 from orpose_core.training.engine.optimisation import MeanWeights, build_optimizer, learning_rate
 from orpose_core.training.engine.run_folder import RunFolder, RunState
@@ -58,14 +59,6 @@ class StepBatches(Sampler[list[int]]):
 
 class NonFiniteLoss(ValueError):
     """The loss became NaN or infinite; the message says which part, when, and where to resume from."""
-
-
-def computes_in_bf16(device: torch.device) -> bool:
-    """Whether bf16 is native to the device (on a CPU: avx512_bf16 or better), so that autocast is faster."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return device.type == "cpu" and supported is not None and bool(supported())
 
 
 def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
@@ -139,7 +132,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, optim)
         self.mean = MeanWeights(self.model, optim.ema_decay)
         self.state = RunState()
-        self.half = engine.half_precision and computes_in_bf16(processes.device)
+        self.half = engine.half_precision and bf16_is_fast(processes.device)
 
     def resume(self) -> None:
         """Take everything from the run's checkpoint."""

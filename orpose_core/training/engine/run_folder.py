@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from orpose_core.files import replacing, write_text
+from orpose_core.checkpoints.sealed_state import load_state, save_state
+from orpose_core.files import remove_temporaries, write_text
 
-FORMAT = 1
+FORMAT = 2
+_UNSEALED_FORMAT = 1
+"""Of earlier versions, without a checksum."""
 
 
 @dataclass
@@ -99,23 +101,29 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ValueError(f"{self.path}: another process is training in this folder") from None
+            self._remove_leftovers()
             yield
+
+    def _remove_leftovers(self) -> None:
+        """Remove the half-written files of a process that was killed."""
+        remove_temporaries(self.path)
+        for file in self.path.glob(f".{self.checkpoint.name}.*"):  # as earlier versions named them
+            file.unlink(missing_ok=True)
 
     def save(self, state: RunState, tensors: dict[str, Any]) -> None:
         """Write the state to resume from, under a temporary name first."""
-        with replacing(self.checkpoint, durable=True) as temporary, temporary.open("wb") as file:
-            torch.save({"format": FORMAT, "state": vars(state), **tensors}, file)
+        save_state(self.checkpoint, {"format": FORMAT, "state": vars(state), **tensors})
 
     def load(self) -> tuple[RunState, dict[str, Any]]:
         """Read the state to resume from; ValueError if the file is missing, damaged or of another kind."""
         if not self.checkpoint.is_file():
             raise ValueError(f"{self.checkpoint}: no checkpoint to resume from")
         try:
-            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            if content["format"] != FORMAT:
-                raise ValueError(f"format {content['format']}, expected {FORMAT}")
+            content, sealed = load_state(self.checkpoint)
+            if content.get("format") != (FORMAT if sealed else _UNSEALED_FORMAT):
+                raise ValueError(f"format {content.get('format')!r}, expected {FORMAT} with a checksum")
             return RunState(**content.pop("state")), content
-        except Exception as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.checkpoint}: expected a training checkpoint of this project, got: {error}"
             ) from error

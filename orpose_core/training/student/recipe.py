@@ -10,10 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from orpose_core.models import build_model
+from orpose_core.models.inference import bf16_is_fast
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.models.student.network import Student
 from orpose_core.training.engine.distributed import Processes
-from orpose_core.training.engine.engine import Trainer, computes_in_bf16
+from orpose_core.training.engine.engine import Trainer
 from orpose_core.training.engine.recipe_run import TrainedKind, write_weights
 from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.training.engine.settings import EngineConfig, OptimConfig
@@ -116,7 +117,7 @@ def _build(recipe: StudentRecipe) -> nn.Module:
 
 
 def _trainer(recipe: StudentRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
-    half = recipe.engine.half_precision and computes_in_bf16(mine.device)
+    half = recipe.engine.half_precision and bf16_is_fast(mine.device)
     data = student_samples(recipe.data, recipe.model)
     return Trainer(model, StudentTask(recipe, half), data, recipe.optim, recipe.engine, run, mine, collate)
 
