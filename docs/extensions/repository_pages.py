@@ -1,7 +1,7 @@
 """Pages of the documentation that lie elsewhere in the repository, and links that leave the documentation.
 
-`training/README.md` and the cards of `weights/` are read where they are. Links such as ``../msg`` are right in the
-repository, but have no page here.
+`training/README.md` and the cards of `weights/` are read where they are. Links such as ``../msg`` are right
+in the repository, but have no page here.
 """
 
 from __future__ import annotations

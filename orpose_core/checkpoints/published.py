@@ -17,9 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from orpose_core.checkpoints.convert_movenet import convert_movenet
 from orpose_core.checkpoints.convert_orpose_color import convert_student
 from orpose_core.checkpoints.files import save_checkpoint
 from orpose_core.checkpoints.filling import fill_model
+from orpose_core.checkpoints.movenet_files import MOVENETS
 from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.models import ModelConfig, build_model, config_named
 from orpose_core.models.depthpose import DepthPose, SrRtPose
@@ -40,9 +42,9 @@ def convert_checkpoint(
     """Turn a published checkpoint into ours and return a sentence that says what was made.
 
     Args:
-        source: ``.pth`` file of either kind.
+        source: a ``.pth`` file, or the ``.json`` file of a MoveNet of TensorFlow.js.
         target: ``.safetensors`` file to write.
-        name: the network wanted, such as ``depthpose_64x48``; its width must be 1.0.
+        name: the network wanted, such as ``depthpose_64x48`` (its width must be 1.0) or ``movenet_thunder``.
         seed: of the perturbation, and of the layers that an RTPose file does not have.
         depth_range_m: what the input range means; the published files do not tell.
         h36_statistics: the authors' ``h36stats.json``, which a student of ORPose-Color needs.
@@ -50,6 +52,8 @@ def convert_checkpoint(
     Raises:
         ValueError: a damaged or untrusted file, unknown keys, a network that the file does not fit.
     """
+    if name in MOVENETS:
+        return convert_movenet(source, target, name)
     tensors = read_state_dict(source)
     if any(key.startswith("roi_heads.") for key in tensors):
         return convert_student(tensors, source, target, name, h36_statistics)

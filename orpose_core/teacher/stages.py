@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from orpose_core.types import FloatArray, Picture, Poses
 
-"""uint8 (H, W, 3), red first."""
-
 
 @dataclass(frozen=True)
 class StageInfo:
@@ -50,16 +48,23 @@ class PersonBoxes:
     Attributes:
         boxes: float64 (m, 4), x1 y1 x2 y2, continuous px (pixel i covers [i, i + 1]), inside the image.
         scores: float64 (m,), in [0, 1].
+        hints: float64 (m, 17, 3), COCO17 joints as the detector sees them: x and y in px (integer = pixel
+            center) and score in [0, 1]. None from a detector that sees no joints.
     """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
+    hints: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.scores), 4):
             raise ValueError(
                 f"PersonBoxes: expected as many boxes as scores, got {self.boxes.shape} and "
                 f"{self.scores.shape}"
+            )
+        if self.hints is not None and self.hints.shape != (len(self.scores), 17, 3):
+            raise ValueError(
+                f"PersonBoxes.hints: expected shape ({len(self.scores)}, 17, 3), got {self.hints.shape}"
             )
 
     def __len__(self) -> int:
