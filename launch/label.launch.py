@@ -28,7 +28,8 @@ TOPICS = ("color", "depth", "camera_info")
 # Those of the node, under its own names; empty = as the configuration says.
 TEXTS = {
     "recording": "Name in the labels; empty with a bag = the bag's.",
-    "detector": "Detection model of torchvision, or untrained:NAME.",
+    "detector": "movenet_multipose, a detection model of torchvision, or untrained:NAME.",
+    "keypoints": "movenet_thunder, a file such as pose_hrnet_w48_384x288.pth, or untrained:NAME.",
     "detector_weights": "Its file.",
     "lifter": "File of the 2D-to-3D lifter; labels are in 2D without.",
     "keep": "lowres or none: what is stored of the images.",
@@ -46,7 +47,6 @@ NUMBERS = {
 # Name, default (None = must be given), what it does, and the only values allowed (None = any).
 ARGUMENTS: list[tuple[str, str | None, str, list[str] | None]] = [
     ("out", None, "Folder into which the labels are written.", None),
-    ("keypoints", None, "File such as pose_hrnet_w48_384x288.pth, or untrained:NAME.", None),
     ("cameras", "", "Namespaces of the cameras, with commas between; empty = one without any.", None),
     ("depth", "true", "Keep registered depth beside color.", SWITCH),
     *((name, "", description, None) for name, description in TEXTS.items()),

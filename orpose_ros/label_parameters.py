@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orpose_core.image_ops import parse_resolution
 from orpose_core.labelling.options import LabelOptions
-from orpose_core.teacher.loading import teacher_of
+from orpose_core.teacher.loading import MOVENET, teacher_of
 from orpose_core.teacher.teacher import Teacher
 from orpose_ros.input_watch import SILENCE_S
 from orpose_ros.parameters import parameter
@@ -27,14 +27,17 @@ class LabelParameters:
     compressed_color: bool = parameter(False, "Take color/image_raw/compressed.")
     depth: bool = parameter(True, "Keep registered depth beside color, where some is near in time.")
     detector: str = parameter(
-        "fasterrcnn_resnet50_fpn_v2", "Detection model of torchvision, or untrained:NAME for random weights."
+        MOVENET[0],
+        "movenet_multipose, a detection model of torchvision, or untrained:NAME for random weights.",
     )
-    detector_weights: str = parameter("", "File of its weights; required but for untrained:.")
+    detector_weights: str = parameter("", "File of its weights; MoveNet's are shipped.")
     keypoints: str = parameter(
-        "", "File such as pose_hrnet_w48_384x288.pth, or untrained:NAME. Must be given."
+        MOVENET[1], "movenet_thunder, a file such as pose_hrnet_w48_384x288.pth, or untrained:NAME."
     )
     lifter: str = parameter("", "File of the 2D-to-3D lifter, or untrained:; empty = labels in 2D.")
-    min_box_score: float = parameter(0.7, "Lowest score of a person's box.", low=0.0, high=1.0)
+    min_box_score: float = parameter(
+        0.0, "Lowest score of a person's box; 0 = the detector's own threshold.", low=0.0, high=1.0
+    )
     hard_score: float = parameter(0.35, "Joints above it are in the hard set.", low=0.0, high=1.0)
     scales: tuple[int, ...] = parameter(
         (), "Image sides that the detector looks at, px; empty = its own.", low=32, high=10_000
@@ -91,9 +94,8 @@ class LabelParameters:
     )
 
     def __post_init__(self) -> None:
-        for name in ("out", "keypoints"):
-            if not getattr(self, name):
-                raise ValueError(f"parameter {name}: must be given")
+        if not self.out:
+            raise ValueError("parameter out: must be given")
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
         height, width = parse_resolution(self.low_resolution)
@@ -127,7 +129,7 @@ class LabelParameters:
             self.detector_weights or None,
             self.keypoints,
             self.lifter or None,
-            min_score=self.min_box_score,
+            min_score=self.min_box_score or None,
             scales=self.scales,
             decoding="dark" if self.decoding == "dark" else "quarter",
             flip=not self.no_flip,

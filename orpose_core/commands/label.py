@@ -17,39 +17,38 @@ if TYPE_CHECKING:
 _PATIENCE = timedelta(days=30)
 """A share of a recording may take any time; a rank that dies is noticed at once."""
 
-_USAGE = "SOURCE [SOURCE ...] --out DIR --keypoints FILE [options]"
+_USAGE = "SOURCE [SOURCE ...] --out DIR [options]"
 
 _DESCRIPTION = (
-    "Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: a person detector, "
-    "HRNet or Simple Baselines, and optionally a 2D-to-3D lifter. Writes a COCO file, a contact sheet, and "
-    "images no larger than the student will see. A killed run resumes; under torchrun several processes "
-    "share the work. "
+    "Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: MoveNet, or another "
+    "person detector and HRNet or Simple Baselines, and optionally a 2D-to-3D lifter. Writes a COCO file, a "
+    "contact sheet, and images no larger than the student will see. A killed run resumes; under torchrun "
+    "several processes share the work. "
     "Weights are local files; nothing is downloaded without --download. See docs/labelling.md."
 )
 
-_EXAMPLE = "orpose label monday.mcap --out labels --keypoints pose_hrnet_w48_384x288.pth --download"
+_EXAMPLE = "orpose label monday.mcap --out labels"
 
 
 def _run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from orpose_core.checkpoints.weights_file import UNTRAINED
     from orpose_core.labelling.labelling import label_recordings
     from orpose_core.models.inference import choose_device
-    from orpose_core.teacher.loading import teacher_of
+    from orpose_core.teacher.loading import MOVENET, teacher_of
     from orpose_core.training.engine.distributed import processes
 
     options = _options(args)
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     # They only wait for each other, which needs no GPU.
     with processes("cpu", _PATIENCE) as group:
-        if local_rank == 0 and not args.detector.startswith(UNTRAINED):
+        if local_rank == 0:
             _ready_files(args)
         group.wait_for_all()
         teacher = teacher_of(
-            args.detector,
+            args.detector or MOVENET[0],
             args.detector_weights,
-            args.keypoints,
+            args.keypoints or MOVENET[1],
             args.lifter,
             min_score=args.min_box_score,
             scales=args.scales,
@@ -102,8 +101,13 @@ def _ready_files(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from orpose_core.checkpoints.downloads import check_keypoint_file, ready_detector_file
+    from orpose_core.checkpoints.weights_file import UNTRAINED
+    from orpose_core.teacher.loading import MOVENET
 
-    check_keypoint_file(args.keypoints)
+    if args.keypoints not in (None, MOVENET[1]):
+        check_keypoint_file(args.keypoints)
+    if args.detector in (None, MOVENET[0]) or args.detector.startswith(UNTRAINED):
+        return
     with tqdm(unit="B", unit_scale=True, desc="detector's weights", disable=args.quiet, delay=1) as bar:
 
         def show(came: int, length: int) -> None:
@@ -122,14 +126,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(subparsers, "label", _DESCRIPTION, _EXAMPLE, usage=_USAGE)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="bag, folder, image or MVOR.json")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the labels are written")
-    parser.add_argument("--keypoints", required=True, metavar="FILE", help="pose_hrnet_w48_384x288.pth, say")
     parser.add_argument(
-        "--detector",
-        default="fasterrcnn_resnet50_fpn_v2",
-        metavar="NAME",
-        help="a model of torchvision (default: %(default)s), or "
-        "cascade_mask_rcnn_X_152_32x8d_FPN_IN5k_gn_dconv",
+        "--teacher",
+        default="movenet",
+        choices=("movenet",),
+        help="detector and keypoints (default: %(default)s)",
     )
+    parser.add_argument("--detector", metavar="NAME", help="another one: fasterrcnn_resnet50_fpn_v2, say")
+    parser.add_argument("--keypoints", metavar="FILE", help="others: pose_hrnet_w48_384x288.pth, say")
     parser.add_argument("--detector-weights", metavar="FILE", help="default: published name, in this folder")
     parser.add_argument("--download", action="store_true", help="fetch missing weights of torchvision")
     parser.add_argument("--lifter", metavar="FILE", help="2D-to-3D lifter; without it labels are in 2D")
@@ -164,7 +168,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="as many images of 1, 2, 3, and 4 or more people, at most N of each",
     )
-    parser.add_argument("--min-box-score", type=float, default=0.7, metavar="P", help="default: %(default)s")
+    parser.add_argument("--min-box-score", type=float, metavar="P", help="default: the detector's own")
     parser.add_argument("--hard-score", type=float, default=0.35, metavar="P", help="default: %(default)s")
     parser.add_argument(
         "--scales", type=int, nargs="+", default=(), metavar="PX", help="image sides, detector"

@@ -51,7 +51,7 @@ class CocoPerson:
         image: index of the image.
         bbox: x, y, width, height in px; the extent of the keypoints where the file has no box.
         area: px2; that of the box where the file has none.
-        crowd: a group of people.
+        crowd: a group of people, or a region to ignore (``ignore``).
         keypoints: x, y, third value of each joint, px, as the file has them; empty = none annotated.
         score: of the person; None = the file has none.
         person_id: -1 = the file does not tell.
@@ -163,7 +163,7 @@ def _person(
         numbers[image],
         bbox,
         bbox[2] * bbox[3] if area is None else finite_numbers([area], "area", where)[0],
-        _flag(entry.get("iscrowd"), "iscrowd", where),
+        _flag(entry.get("iscrowd"), "iscrowd", where) or _flag(entry.get("ignore"), "ignore", where),
         keypoints,
         None if score is None else finite_numbers([score], "score", where)[0],
         whole_number(entry.get("person_id"), "person_id", where, default=-1),

@@ -219,6 +219,7 @@ def decode_top_down(
         scores,
         (np.asarray(box_scores) * mean).astype(np.float32),
         (np.asarray(boxes, np.float64) - 0.5).astype(np.float32),  # integer = pixel centre from here on
+        box_scores=np.asarray(box_scores, np.float32),
     )
     if config.oks_threshold >= 1:
         return poses.select(np.argsort(-poses.person_scores, kind="stable"))

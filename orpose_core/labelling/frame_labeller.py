@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ class FrameLabeller:
         if options.keep == "lowres":
             small = no_larger(frame, options.low_resolution_hw)
             to_small = Resize(frame.size_hw, small.size_hw)
-            labels = replace(labels, soft=labels.soft.resized(to_small), hard=labels.hard.resized(to_small))
+            labels = labels.resized(to_small)
             image |= self._kept(small, f"{self._name}/{recorded.name}")
             frame = small
         image["height"], image["width"] = frame.size_hw

@@ -6,7 +6,12 @@
 * ``keypoints2d_soft``, ``keypoints2d_hard``: 17 Human3.6M joints x, y, confidence: what the lifter read.
 * ``keypoints3d_soft``, ``keypoints3d_hard``: 17 Human3.6M joints x, y, z, metres relative to the pelvis, null
   where unknown; absent without a lifter.
-* ``score``: of the person.
+* ``score``: of the person's box alone; ``pose_score``: of box and joints together.
+
+An annotation with ``ignore`` 1 has a box alone: somebody may be there, and a training must take it neither
+for a
+person nor for background. ``info.thresholds`` says what the scores mean: ``person_score``, ``joint_score``,
+``min_joints``.
 
 The file's ``info.teacher`` says in full who labelled, ``info.teacher_sha256`` is the fingerprint. Coordinates
 are px of the image that ``file_name`` names, integer = pixel centre.
@@ -51,6 +56,8 @@ def _xy_score(poses: Poses, skeleton: Skeleton, m: int) -> list[Any]:
 def annotations_of(labels: PseudoLabels) -> list[dict[str, Any]]:
     """Return one annotation per person, without ids."""
     annotations = []
+    soft = labels.soft
+    box_scores = soft.person_scores if soft.box_scores is None else soft.box_scores
     hard_coco, xywh = labels.hard.converted(COCO17), xywh_of_boxes(labels.soft.boxes_px)
     for m in range(len(labels.soft)):
         x, y, w, h = _rounded(xywh[m], _PX_DIGITS)
@@ -65,7 +72,8 @@ def annotations_of(labels: PseudoLabels) -> list[dict[str, Any]]:
             "segmentation": [],  # nobody drew one, but CVAT's importer insists
             "keypoints": keypoints,
             "num_keypoints": int((flags > 0).sum()),
-            "score": round(float(labels.soft.person_scores[m]), _SCORE_DIGITS),
+            "score": round(float(box_scores[m]), _SCORE_DIGITS),
+            "pose_score": round(float(labels.soft.person_scores[m]), _SCORE_DIGITS),
             "keypoints_soft": _xy_score(labels.soft, COCO17, m),
         }
         for kind, poses in (("soft", labels.soft), ("hard", labels.hard)):
@@ -74,7 +82,27 @@ def annotations_of(labels: PseudoLabels) -> list[dict[str, Any]]:
             if xyz is not None:
                 annotation[f"keypoints3d_{kind}"] = _rounded(xyz[m], _METRE_DIGITS)
         annotations.append(annotation)
-    return annotations
+    return annotations + [_ignored(box) for box in xywh_of_boxes(labels.ignored_boxes_px)]
+
+
+def _ignored(xywh: NDArray) -> dict[str, Any]:
+    """Return the annotation of a region where somebody may be."""
+    x, y, w, h = _rounded(xywh, _PX_DIGITS)
+    return {
+        "category_id": 1,
+        "bbox": [x, y, w, h],
+        "area": round(w * h, _PX_DIGITS),
+        "iscrowd": 0,
+        "ignore": 1,
+        "segmentation": [],
+        "keypoints": [0] * (3 * len(COCO17)),
+        "num_keypoints": 0,
+    }
+
+
+def people_of(annotations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the annotations of people, regions to ignore left out."""
+    return [one for one in annotations if not one.get("ignore")]
 
 
 def write_label_file(
@@ -106,7 +134,10 @@ def read_label_file(path: str | os.PathLike) -> list[tuple[str, PseudoLabels]]:
     if not isinstance(teacher, str):
         raise ValueError(f"{path}: expected pseudo labels with info.teacher_sha256, got none")
     return [
-        (image.file_name, pseudo_labels([p.entry for p in people], image.id, teacher, str(path)))
+        (
+            image.file_name,
+            pseudo_labels([p.entry for p in people if not p.crowd], image.id, teacher, str(path)),
+        )
         for image, people in zip(file.images, file.people_of_images(), strict=True)
     ]
 

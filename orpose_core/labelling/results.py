@@ -9,7 +9,7 @@ from typing import Any
 
 from orpose_core.files import read_json, write_json
 from orpose_core.labelling.journal import Journal
-from orpose_core.labelling.label_files import write_label_file
+from orpose_core.labelling.label_files import people_of, write_label_file
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.labelling.picking import Balance
 from orpose_core.labelling.sheet import write_label_sheet
@@ -63,6 +63,7 @@ def assemble(
         "teacher": teacher.description(),
         "teacher_sha256": teacher.fingerprint,
         "trained": teacher.trained,
+        "thresholds": teacher.thresholds(),
         "kept_images": options.keep,
     }
     frames = too_few = 0
@@ -99,7 +100,7 @@ def _labelled(journal: Journal) -> Iterator[dict[str, Any]]:
 def _balance(journal: Journal, options: LabelOptions) -> Balance | None:
     if options.balance is None:
         return None
-    return Balance((len(one["annotations"]) for one in _labelled(journal)), options.balance)
+    return Balance((len(people_of(one["annotations"])) for one in _labelled(journal)), options.balance)
 
 
 def _with_fate(journal: Journal, balance: Balance | None) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -107,7 +108,7 @@ def _with_fate(journal: Journal, balance: Balance | None) -> Iterator[tuple[dict
     if balance is None:
         yield from ((one, True) for one in _labelled(journal))
         return
-    counts = (len(one["annotations"]) for one in _labelled(journal))
+    counts = (len(people_of(one["annotations"])) for one in _labelled(journal))
     yield from zip(_labelled(journal), balance.kept(counts), strict=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from orpose_core.files import read_color, write_picture
-from orpose_core.labelling.label_files import soft_poses
+from orpose_core.labelling.label_files import people_of, soft_poses
 from orpose_core.render import contact_sheet, draw_poses, enlarged
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.stages import Picture
@@ -51,5 +51,5 @@ def _drawn(folder: Path, entry: dict[str, Any]) -> Picture:
     else:
         height = round(_WIDTH_PX * size_hw[0] / size_hw[1])
         canvas = np.full((height, _WIDTH_PX, 3), _CANVAS, np.uint8)
-    poses = soft_poses(entry["annotations"], str(folder)).converted(COCO17)
+    poses = soft_poses(people_of(entry["annotations"]), str(folder)).converted(COCO17)
     return draw_poses(canvas, poses, size_hw, min_score=0.05)

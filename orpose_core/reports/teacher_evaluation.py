@@ -25,7 +25,7 @@ from orpose_core.skeleton import COCO17
 from orpose_core.teacher.detector import DetectorConfig, TorchvisionDetector, load_detector
 from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints
 from orpose_core.teacher.lifting import ResidualLifter, load_lifter
-from orpose_core.teacher.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, Picture, StageInfo
 from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 from orpose_core.training.stages.detector import boxes_as_poses
 from orpose_core.training.stages.frames import Frames
@@ -100,6 +100,8 @@ LOOKS = (
 class _KnownBoxes:
     """Stands in for a detector whose answers to these images are known."""
 
+    thresholds = PersonThresholds(0.0, 0.0)
+
     def __init__(self, info: StageInfo, people: Sequence[PersonBoxes]) -> None:
         self._info, self._people = info, list(people)
 
@@ -121,7 +123,7 @@ class _Stages:
 
     @classmethod
     def of(cls, files: TeacherFiles, look: Look) -> _Stages:
-        look_for = DetectorConfig(_LOWEST_BOX_SCORE, look.detector_scales, look.flip)
+        look_for = DetectorConfig(_LOWEST_BOX_SCORE, scales=look.detector_scales, flip=look.flip)
         network = load_keypoint_network(files.keypoints)
         return cls(
             load_detector(files.detector, files.detector_weights, look_for),

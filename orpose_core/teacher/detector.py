@@ -27,7 +27,7 @@ from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.models.cascade.config import CASCADE_URLS, CASCADES
 from orpose_core.models.cascade.rcnn import CascadeRcnn
 from orpose_core.models.small_detectors import SMALL_DETECTORS
-from orpose_core.teacher.stages import PersonBoxes, StageInfo
+from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, StageInfo
 from orpose_core.types import Picture
 
 PERSON = 1
@@ -41,7 +41,8 @@ class DetectorConfig:
     """How the detector looks.
 
     Attributes:
-        min_score: people below are left out; 0.7 is DepthPose's (Sect. 3).
+        min_score: people of this score or more are labelled; 0.7 is DepthPose's (Sect. 3).
+        unsure_score: people below are left out. Those between it and ``min_score`` are regions to ignore.
         scales: lengths of the shorter image side, px, at which it looks; empty = the model's own, once.
         flip: look at the mirrored image too.
         merge_iou: boxes of several views that overlap so much are one person.
@@ -49,13 +50,14 @@ class DetectorConfig:
     """
 
     min_score: float = 0.7
+    unsure_score: float = 0.3
     scales: tuple[int, ...] = ()
     flip: bool = True
     merge_iou: float = 0.5
     max_people: int = 50
 
     def __post_init__(self) -> None:
-        for name in ("min_score", "merge_iou"):
+        for name in ("min_score", "unsure_score", "merge_iou"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"DetectorConfig.{name}: expected a number in [0, 1], got {getattr(self, name)}"
@@ -96,9 +98,14 @@ class TorchvisionDetector:
         """What it is made of."""
         return self._info
 
+    @property
+    def thresholds(self) -> PersonThresholds:
+        """What its scores mean."""
+        return PersonThresholds(self.config.min_score, min(self.config.unsure_score, self.config.min_score))
+
     @torch.inference_mode()
     def detect(self, images: Sequence[Picture]) -> list[PersonBoxes]:
-        """Return the people in each image, best first, those below ``min_score`` left out."""
+        """Return the people in each image, sure or unsure, best first."""
         if not images:
             return []
         tensors = [torch.from_numpy(i).to(self._device).permute(2, 0, 1).float() / 255.0 for i in images]
@@ -126,7 +133,7 @@ class TorchvisionDetector:
 
     def _ranked(self, people: PersonBoxes) -> PersonBoxes:
         sides = people.boxes[:, 2:] - people.boxes[:, :2]
-        kept = np.flatnonzero((people.scores >= self.config.min_score) & (sides > 1).all(axis=1))
+        kept = np.flatnonzero((people.scores >= self.thresholds.unsure) & (sides > 1).all(axis=1))
         kept = kept[np.argsort(-people.scores[kept], kind="stable")][: self.config.max_people]
         return PersonBoxes(people.boxes[kept], people.scores[kept])
 

@@ -22,7 +22,7 @@ from orpose_core.decoding.oks_nms import suppress_by_oks
 from orpose_core.decoding.top_down import Crops, crops_of
 from orpose_core.models.movenet import MULTIPLE, MoveNet
 from orpose_core.skeleton import COCO17
-from orpose_core.teacher.stages import PersonBoxes, StageInfo
+from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, StageInfo
 from orpose_core.types import Float64Array, Picture, Poses
 
 _FLIP = np.array(COCO17.flip_permutation)
@@ -36,14 +36,16 @@ class MultiPoseConfig:
     Attributes:
         sides: lengths of the longer side of the image, px, at which it looks.
         flip: look at the mirrored image too.
-        min_score: people below are left out. MoveNet's scores are low: 0.25 is a sure person, and 0.12 finds
-            more people in views from the ceiling.
+        sure_score: people of this score or more are labelled. MoveNet's scores are low.
+        min_score: people below are left out. Those between ``min_score`` and ``sure_score`` are regions to
+            ignore: 0.12 finds more people in views from the ceiling, and more that are none.
         merge_iou: boxes of several looks that overlap by more are one person.
         most_people: per image and look.
     """
 
     sides: tuple[int, ...] = (256, 384)
     flip: bool = False
+    sure_score: float = 0.25
     min_score: float = 0.12
     merge_iou: float = 0.6
     most_people: int = 20
@@ -53,7 +55,7 @@ class MultiPoseConfig:
             raise ValueError(
                 f"MultiPoseConfig.sides: expected sides of {MULTIPLE} px or more, got {self.sides}"
             )
-        for name in ("min_score", "merge_iou"):
+        for name in ("sure_score", "min_score", "merge_iou"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"MultiPoseConfig.{name}: expected 0 to 1, got {getattr(self, name)}")
         if self.most_people < 1:
@@ -119,6 +121,11 @@ class MultiPoseDetector:
     def info(self) -> StageInfo:
         """What it is made of."""
         return self._info
+
+    @property
+    def thresholds(self) -> PersonThresholds:
+        """What its scores mean."""
+        return PersonThresholds(max(self.config.sure_score, self.config.min_score), self.config.min_score)
 
     def detect(self, images: Sequence[Picture]) -> list[PersonBoxes]:
         """Return the people in each image, best first, with MultiPose's joints as hints."""
@@ -259,6 +266,7 @@ def _poses(xy: Float64Array, scores: Float64Array, people: PersonBoxes) -> Poses
         joint_scores,
         (people.scores * joint_scores.mean(axis=1)).astype(np.float32),
         boxes.astype(np.float32),
+        box_scores=people.scores.astype(np.float32),
     )
 
 

@@ -71,8 +71,30 @@ class PersonBoxes:
         return len(self.scores)
 
 
+@dataclass(frozen=True)
+class PersonThresholds:
+    """What a detector's scores mean.
+
+    Attributes:
+        sure: a box of this score or more is a person.
+        unsure: a box below ``sure`` and of this score or more may be a person: neither labelled nor
+            background.
+    """
+
+    sure: float
+    unsure: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.unsure <= self.sure <= 1:
+            raise ValueError(f"PersonThresholds: expected 0 <= unsure <= sure <= 1, got {self}")
+
+
 class PersonDetector(Protocol):
     """The first stage."""
+
+    @property
+    def thresholds(self) -> PersonThresholds:
+        """What its scores mean."""
 
     @property
     def info(self) -> StageInfo:

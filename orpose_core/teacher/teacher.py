@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orpose_core.skeleton import BODY24, H36M17, convert_joints
-from orpose_core.teacher.stages import KeypointEstimator, PersonDetector, PoseLifter
+from orpose_core.teacher.stages import KeypointEstimator, PersonDetector, PersonThresholds, PoseLifter
 from orpose_core.types import FloatArray, Picture, Poses, PseudoLabels, Source3D
 
 
@@ -24,9 +25,9 @@ class PseudoLabelConfig:
 
     Attributes:
         min_joint_score: a joint above it counts for ``min_joints``.
-        min_joints: people with fewer such joints are left out.
+        min_joints: people with fewer such joints are regions to ignore.
         hard_joint_score: joints above it are in the hard set.
-        min_person_score: people below are left out.
+        min_person_score: people below, box and joints taken together, are regions to ignore.
     """
 
     min_joint_score: float = 0.35
@@ -91,22 +92,44 @@ class Teacher:
         fingerprint = self.fingerprint
         labels = []
         for image, image_id, poses in zip(images, image_ids, found, strict=True):
-            soft = sure_people(poses, self.config)
+            sure = sure_people(poses, self.config, self._detector.thresholds)
+            soft = poses.select(sure)
             hard = confident_joints(soft, self.config.hard_joint_score)
             size_hw = int(image.shape[0]), int(image.shape[1])
             soft, hard = (self._in_space(p, size_hw) for p in (soft, hard))
-            labels.append(PseudoLabels(soft, hard, int(image_id), fingerprint))
+            labels.append(PseudoLabels(soft, hard, int(image_id), fingerprint, poses.boxes_px[~sure]))
         return labels
+
+    def thresholds(self) -> dict[str, Any]:
+        """Return what its scores mean, for the label file: what is a person, and what is a sure joint."""
+        people = self._detector.thresholds
+        return {
+            "person_score": people.sure,
+            "ignored_from": people.unsure,
+            "joint_score": self.config.min_joint_score,
+            "min_joints": self.config.min_joints,
+        }
 
     def _in_space(self, poses: Poses, image_hw: tuple[int, int]) -> Poses:
         body = poses.converted(BODY24)
         return body if self._lifter is None else with_lifted(body, self._lifter.lift(poses, image_hw))
 
 
-def sure_people(poses: Poses, config: PseudoLabelConfig) -> Poses:
-    """Return the people who have enough confident joints."""
-    enough = (poses.scores > config.min_joint_score).sum(axis=1) >= config.min_joints
-    return poses.select(enough & (poses.person_scores >= config.min_person_score))
+def sure_people(
+    poses: Poses, config: PseudoLabelConfig, thresholds: PersonThresholds | None = None
+) -> NDArray[np.bool_]:
+    """Return who is surely a person and has enough confident joints, bool (m,).
+
+    Args:
+        poses: of one image.
+        config: how many joints are enough.
+        thresholds: of the scores of boxes; None = every box is a person.
+    """
+    sure = (poses.scores > config.min_joint_score).sum(axis=1) >= config.min_joints
+    sure &= poses.person_scores >= config.min_person_score
+    if thresholds is not None and poses.box_scores is not None:
+        sure &= poses.box_scores >= np.float32(thresholds.sure)
+    return sure
 
 
 def confident_joints(poses: Poses, min_score: float) -> Poses:

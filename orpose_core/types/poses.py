@@ -53,6 +53,8 @@ class Poses:
             axes), NaN = unknown.
         source_3d: uint8 (m, n) of :class:`Source3D`, or None.
         track_ids: int64 (m,) or None: the same person has the same id in every frame.
+        box_scores: float32 (m,) or None, the detector's score of each person's box alone; ``person_scores``
+            may weigh it with the joints.
     """
 
     skeleton: Skeleton
@@ -67,6 +69,7 @@ class Poses:
     sigma_m: FloatArray | None = None
     source_3d: NDArray[np.uint8] | None = None
     track_ids: NDArray[np.int64] | None = None
+    box_scores: FloatArray | None = None
 
     def __post_init__(self) -> None:
         m, n = len(self.person_scores), len(self.skeleton)
@@ -82,6 +85,7 @@ class Poses:
             ("sigma_m", np.float32, (m, n)),
             ("source_3d", np.uint8, (m, n)),
             ("track_ids", np.int64, (m,)),
+            ("box_scores", np.float32, (m,)),
         )
         for name, dtype, shape in optional:
             if getattr(self, name) is not None:
@@ -215,6 +219,7 @@ class Poses:
             sigma_m=carried(self.sigma_m, np.nan),
             source_3d=carried(self.source_3d, Source3D.NONE),
             track_ids=self.track_ids,
+            box_scores=self.box_scores,
         )
 
 

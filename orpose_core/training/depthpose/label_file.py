@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from orpose_core.data.coco_file import CocoImage, CocoPerson, read_coco_file
+from orpose_core.data.json_fields import finite_numbers
 from orpose_core.files import read_depth
 from orpose_core.training.depthpose.samples import LabelledFrame
 from orpose_core.types import FloatArray, Poses, boxes_of_xywh
 
+_PAPER = {"person_score": 0.7, "joint_score": 0.35, "min_joints": 4}
+"""DepthPose, Sect. 3."""
 PEOPLE_GROUPS = 4
 """Images with one, two, three, and four or more people."""
 
@@ -24,18 +28,30 @@ class LabelFile:
     Joints are those that the category of people names, else COCO's 17.
 
     A person below ``person_score``, or with fewer than ``min_joints`` joints above ``joint_score``, or
-    without keypoints, is kept as a box to ignore, and so is a crowd.
+    without keypoints, is kept as a box to ignore, and so is a crowd. Each threshold that is None is the one
+    under which the file was labelled (``info.thresholds``), or DepthPose's (Sect. 3).
+
+    Attributes:
+        person_score, joint_score, min_joints: the thresholds that hold.
 
     Raises:
         ValueError: naming the file and the entry, if something is missing or of another shape.
     """
 
     def __init__(
-        self, path: Path, folder: Path, person_score: float, joint_score: float, min_joints: int
+        self,
+        path: Path,
+        folder: Path,
+        person_score: float | None = None,
+        joint_score: float | None = None,
+        min_joints: int | None = None,
     ) -> None:
         self.path, self.folder = Path(path), Path(folder)
-        self.person_score, self.joint_score, self.min_joints = person_score, joint_score, min_joints
         file = read_coco_file(self.path)
+        own = _thresholds(file.content.get("info"), self.path)
+        self.person_score = own["person_score"] if person_score is None else person_score
+        self.joint_score = own["joint_score"] if joint_score is None else joint_score
+        self.min_joints = int(own["min_joints"]) if min_joints is None else min_joints
         self.skeleton = file.skeleton
         self._names = [_depth_name(image) for image in file.images]
         self.people = [[self._person(person) for person in people] for people in file.people_of_images()]
@@ -54,6 +70,11 @@ class LabelFile:
         sure = person.score is None or person.score >= self.person_score
         box = boxes_of_xywh(np.array([person.bbox], np.float32))[0]
         return keypoints, box, enough and sure and not person.crowd
+
+    def masked(self) -> tuple[int, int]:
+        """Return how many people are masked, and how many there are; regions to ignore are no people."""
+        there = [good for people in self.people for keypoints, _, good in people if good or keypoints.any()]
+        return sum(not good for good in there), len(there)
 
     def people_in(self, image: int) -> int:
         """Return how many people of an image are trained on."""
@@ -89,6 +110,18 @@ class LabelFile:
             np.ones(len(people), np.float32),
             np.stack([person[1] for person in people]),
         )
+
+
+def _thresholds(info: Any, path: Path) -> dict[str, float]:
+    """Return the thresholds under which a file was labelled, those of the paper where it does not say."""
+    told = info.get("thresholds", {}) if isinstance(info, dict) else {}
+    if not isinstance(told, dict):
+        raise ValueError(f"{path}: expected a mapping as info.thresholds, got {told!r}")
+    values = dict(_PAPER)
+    for name in values:
+        if name in told:
+            values[name] = finite_numbers([told[name]], f"thresholds.{name}", f"{path}: info")[0]
+    return values
 
 
 def _depth_name(image: CocoImage) -> str:

@@ -44,9 +44,12 @@ class DataConfig:
         folder: for ``"folder"``: where ``file_name`` of the label file starts; 16-bit depth PNGs,
             millimetres.
         labels: for ``"folder"``: a COCO-style label file, by hand or from a detector on color (Sect. 2.2).
-        person_score: for ``"folder"``: people below it are masked.
-        joint_score: for ``"folder"``: joints at or below it are absent.
-        min_joints: for ``"folder"``: people with fewer joints are masked.
+        person_score: for ``"folder"``: people below it are masked; None = as the label file says
+            (``info.thresholds``), 0.7 where it does not (DepthPose Sect. 3).
+        joint_score: for ``"folder"``: joints at or below it are absent; None = as the label file says, or
+            0.35.
+        min_joints: for ``"folder"``: people with fewer joints are masked; None = as the label file says, or
+            4.
         balanced: for ``"folder"``: images with one, two, three and four or more people equally often.
         target: how maps are drawn.
     """
@@ -63,9 +66,9 @@ class DataConfig:
     min_visible_joints: int = 5
     folder: Path | None = None
     labels: Path | None = None
-    person_score: float = 0.7
-    joint_score: float = 0.35
-    min_joints: int = 4
+    person_score: float | None = None
+    joint_score: float | None = None
+    min_joints: int | None = None
     balanced: bool = True
     target: TargetConfig = field(default_factory=TargetConfig)
 

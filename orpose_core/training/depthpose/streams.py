@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import cast
 
@@ -14,6 +15,8 @@ from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.samples import DataConfig, LabelledFrame, Sample, SampleMaker, trusted
 from orpose_core.training.domain_streams import DomainStreams
 from orpose_core.types import FloatArray, Resize
+
+logger = logging.getLogger(__name__)
 
 
 class SimulatedSamples(Dataset[Sample]):
@@ -61,11 +64,20 @@ class FolderSamples(Dataset[Sample]):
             data.labels, data.folder, data.person_score, data.joint_score, data.min_joints
         )
         self.groups = self.labels.by_people() if data.balanced else [self.labels.with_people()]
+        labels = self.labels
+        rule = (
+            f"a score of {labels.person_score:g} or more and at least {labels.min_joints} joints above "
+            f"{labels.joint_score:g}"
+        )
+        masked, people = labels.masked()
         if not any(self.groups):
-            raise ValueError(
-                f"{data.labels}: no image has a person with a score of {data.person_score} or more and "
-                f"at least {data.min_joints} joints above {data.joint_score}"
-            )
+            raise ValueError(f"{data.labels}: none of the {people} people has {rule}")
+        if masked > people / 2:
+            logger.warning(
+                "%s: %d of %d people are masked, because they do not have %s; set data.person_score, "
+                "data.joint_score or data.min_joints to train on more of them",
+                data.labels, masked, people, rule,
+            )  # fmt: skip
 
     def image_of(self, index: int) -> int:
         """Return which image sample ``index`` shows: each group's images in turn, reshuffled each time."""

@@ -85,7 +85,8 @@ class StudentLabelFile:
                     f"{image.where}: expected file_name, width and height, got {shown(image.entry)}"
                 )
         for person in file.people:
-            _check(person, file.images[person.image], self.pseudo)
+            if not person.crowd:
+                _check(person, file.images[person.image], self.pseudo)
         people = [[p for p in people if not p.crowd] for people in file.people_of_images()]
         pairs = [pair for pair in zip(file.images, people, strict=True) if empty_images or pair[1]]
         self.images = [image for image, _ in pairs]
