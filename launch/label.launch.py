@@ -1,7 +1,6 @@
 """From the topics of one or several RGB-D cameras, or a bag, to the files of `orpose label`.
 
     ros2 launch orpose_ros label.launch.py out:=/labels/monday cameras:=ceiling_1,ceiling_2
-    keypoints:=pose_hrnet_w48_384x288.pth detector_weights:=fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth
     ros2 launch orpose_ros label.launch.py out:=/labels/or_1 bag:=/recordings/or_1 cameras:=camera_1 ...
 
 A bag is replayed no faster than it is labelled, so that nothing is missed, and all ends with it. Started

@@ -99,7 +99,7 @@ def test_broken_label_files_are_refused(tmp_path: Path) -> None:
 
     labels = write_folder(tmp_path, [person(0, 5, score=0.1)])
     data = DataConfig(source="folder", folder=tmp_path, labels=labels)
-    with pytest.raises(ValueError, match=r"no image has a person with a score of 0.7"):
+    with pytest.raises(ValueError, match=r"none of the 1 people has a score of 0.7 or more"):
         FolderSamples(data, SMALL)
     labels = write_folder(tmp_path, [person(0, 5)])
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((96, 128), np.uint8))
