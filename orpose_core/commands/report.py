@@ -98,7 +98,9 @@ def _add_teacher(what: argparse._SubParsersAction) -> None:
     teacher.add_argument("folder", type=Path, metavar="DIR", help="of the scores")
     teacher.add_argument("--detector", metavar="NAME", help="as for `orpose label`")
     teacher.add_argument("--detector-weights", metavar="FILE", help="default: shipped weights")
-    teacher.add_argument("--keypoints", default="runs/keypoints/weights.safetensors", metavar="FILE", help="%(default)s")
+    teacher.add_argument(
+        "--keypoints", default="runs/keypoints/weights.safetensors", metavar="FILE", help="%(default)s"
+    )
     teacher.add_argument("--lifter", default="lifter_synthetic", metavar="FILE", help="%(default)s")
     teacher.add_argument("--split", default="or-val-v1", help="to evaluate on (default: %(default)s)")
     teacher.add_argument("--tuning-split", default="general-val-v1", help="for thresholds: %(default)s")

@@ -35,7 +35,7 @@ from orpose_core.labelling.picking import (
     uniquely_named,
 )
 from orpose_core.skeleton import COCO17
-from orpose_core.teacher.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, Picture, StageInfo
 from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 from orpose_core.types import Poses, RgbdFrame
 
@@ -47,6 +47,7 @@ PICKED = LabelOptions(batch=3, low_resolution_hw=(12, 16), motion=0.01, balance=
 class CountReader:
     """A detector that finds as many people as the first pixel says, one beside the other."""
 
+    thresholds = PersonThresholds(0.0, 0.0)
     info = StageInfo("count_reader", "0" * 64, False)
 
     def detect(self, images: Sequence[Picture]) -> list[PersonBoxes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from orpose_core.teacher.detector import (
 )
 from orpose_core.teacher.keypoint_stage import KeypointStageConfig, TopDownKeypoints
 from orpose_core.teacher.lifting import load_lifter, random_lifter, save_lifter
+from orpose_core.teacher.stages import PersonThresholds
 from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher, confident_joints, sure_people
 from orpose_core.training.student.losses import student_targets
 from orpose_core.types import Poses, PseudoLabels
@@ -109,8 +111,10 @@ def test_the_mirrored_view_is_mirrored_back_and_only_people_stay() -> None:
     for found, box in zip(detector.detect(images), ([20, 10, 35, 50], [65, 10, 80, 50]), strict=True):
         assert np.allclose(found.boxes, [box]) and np.allclose(found.scores, 0.8)
     assert detector.detect([]) == []
-    strict = TorchvisionDetector(_BrightPatch(), "bright", "0", True, DetectorConfig(min_score=0.85))
+    strict = TorchvisionDetector(_BrightPatch(), "bright", "0", True, DetectorConfig(0.9, unsure_score=0.85))
     assert len(strict.detect(images[:1])[0]) == 0
+    unsure = TorchvisionDetector(_BrightPatch(), "bright", "0", True, DetectorConfig(min_score=0.85))
+    assert len(unsure.detect(images[:1])[0]) == 1 and unsure.thresholds == PersonThresholds(0.85, 0.3)
     scaled = TorchvisionDetector(_BrightPatch(), "bright", "0", True, DetectorConfig(scales=(96,)))
     with pytest.raises(ValueError, match="bright: has no scale to set"):
         scaled.detect(images)
@@ -172,9 +176,16 @@ def test_people_need_enough_joints() -> None:
     scores = np.full((2, 17), 0.2, np.float32)
     scores[1, :4] = 0.36
     poses = Poses(COCO17, np.ones((2, 17, 2), np.float32), scores, poses.person_scores, poses.boxes_px)
-    kept = sure_people(poses, PseudoLabelConfig())
-    assert len(kept) == 1 and kept.scores[0, 0] == np.float32(0.36)
-    assert len(sure_people(poses, PseudoLabelConfig(min_joints=5))) == 0
+    assert sure_people(poses, PseudoLabelConfig()).tolist() == [False, True]
+    assert sure_people(poses, PseudoLabelConfig(min_joints=5)).tolist() == [False, False]
+
+
+def test_boxes_between_nobody_and_somebody_are_regions_to_ignore() -> None:
+    poses = _poses(2)
+    seen = np.where(poses.scores > 0, 0.9, 0).astype(np.float32)
+    people = replace(poses, scores=seen, box_scores=np.array([0.9, 0.4], np.float32))
+    sure = sure_people(people, PseudoLabelConfig(), PersonThresholds(0.7, 0.3))
+    assert sure.tolist() == [True, False]
 
 
 def test_lifted_joints_need_what_they_are_lifted_from(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orpose_core.skeleton import COCO17
-from orpose_core.teacher.stages import PersonBoxes, Picture, StageInfo
+from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, Picture, StageInfo
 from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 from orpose_core.teacher.teacher_estimator import TeacherEstimator, teacher_estimator
 from orpose_core.types import Poses, RgbdFrame
@@ -19,6 +19,7 @@ SIZE_HW = (48, 64)
 class BrightestPlace:
     """Finds one person: a box around the bright pixels, all joints in their middle."""
 
+    thresholds = PersonThresholds(0.0, 0.0)
     info = StageInfo("bright", "0", True)
 
     def __init__(self) -> None:

@@ -49,8 +49,10 @@ def test_everybody_who_is_labelled_is_trained_on(labels):
 def test_the_command_of_the_documentation_trains_on_the_labels(labels, tmp_path, caplog):
     options = [
         "--data.source", "folder", "--data.folder", str(labels), "--data.labels", str(labels / "labels.json"),
-        "--data.render_hw", "[60,80]", "--data.crop_hw", "[32,40]", "--engine.steps", "2", "--engine.batch", "2",
-        "--engine.workers", "0", "--validation.final_frames", "0", "--out", str(tmp_path / "run"),
+        "--data.render_hw", "[60,80]", "--data.crop_hw", "[32,40]", "--engine.steps", "2",
+
+        "--engine.batch", "2", "--engine.workers", "0", "--validation.final_frames", "0",
+        "--out", str(tmp_path / "run"),
     ]  # fmt: skip
     assert main(["train", "depthpose", "--config", "tiny", *options]) == 0
     assert (tmp_path / "run" / "weights.safetensors").is_file()
