@@ -227,5 +227,5 @@ def test_the_command_labels_and_says_what_it_is(
     assert main([*command, *random]) == 0
     out, err = capsys.readouterr()
     assert "3 of 3 frames" in out and "random weights" in err and "skipped: " in err
-    assert main(command) == 2
+    assert main([*command, "--detector", "fasterrcnn_resnet50_fpn_v2"]) == 2
     assert "fetch https://" in capsys.readouterr().err
