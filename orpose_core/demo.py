@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from orpose_core.data.recordings.recording import RecordedFrame, SkipLog
-from orpose_core.estimation.estimate import Progress, RunOptions, estimate_recording, estimated_frames
+from orpose_core.estimation.estimate import Progress, estimate_recording
+from orpose_core.estimation.frames import estimated_frames
+from orpose_core.estimation.options import RunOptions
 from orpose_core.estimators import PoseEstimator
 from orpose_core.files import write_picture
 from orpose_core.render import Picture, beside, contact_sheet, overlay, view_3d, write_video

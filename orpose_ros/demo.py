@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.skeleton_messages import from_skeletons, stamp_ns_of
-from orpose_core.estimation.estimate import people_3d
+from orpose_core.estimation.results import people_3d
 from orpose_core.files import write_json, write_picture
 from orpose_core.render import beside, contact_sheet, overlay, view_3d, write_video
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame

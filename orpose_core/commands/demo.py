@@ -17,7 +17,7 @@ def _run(args: argparse.Namespace) -> int:
     config = EstimatorConfig(device=args.device, threads=args.threads)
     estimator = load_estimator(args.model or MODEL, config)
     with tqdm(total=options.frames, unit=" frames", disable=args.quiet) as bar:
-        lines = run_demo(estimator, args.out, options, lambda _: bar.update(1))
+        lines = run_demo(estimator, args.out, options, lambda done, _: bar.update(done - bar.n))
     print("\n".join(lines))
     return 0
 

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from orpose_core.commands.parsers import command_parser
+
+if TYPE_CHECKING:
+    from orpose_core.estimation.options import RunOptions
+
+_DESCRIPTION = (
+    "Run a model over a recording, with no ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a folder of images, "
+    "one image, or a video (models of color). Frames are brought to low resolution first. Writes "
+    "results.json (COCO results), skeletons_3d.json, run.json, frames.jsonl and overlays drawn on the "
+    "low-resolution image. Ctrl-C keeps what was done; --resume goes on from there."
+)
+
+_EXAMPLE = """\
+orpose estimate monday.mcap --model depthpose_64x48 --out monday
+orpose estimate frames/ --model depthpose_64x48 --out out --intrinsics 525,525,319.5,239.5 --format csv"""
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -13,21 +28,10 @@ def _run(args: argparse.Namespace) -> int:
 
     from orpose_core.data.recordings.opening import open_recording
     from orpose_core.data.recordings.recording import Modality
-    from orpose_core.estimation.estimate import RunOptions, estimate_recording
+    from orpose_core.estimation.estimate import estimate_recording
     from orpose_core.estimators import EstimatorConfig, load_estimator
-    from orpose_core.image_ops import parse_resolution
-    from orpose_core.types import Intrinsics
 
-    size_hw = None if args.low_resolution is None else parse_resolution(args.low_resolution)
-    options = RunOptions(
-        every=args.every,
-        limit=args.limit,
-        overlays=args.overlays,
-        low_resolution_hw=size_hw,
-        batch=args.batch,
-        track=not args.no_tracking,
-        intrinsics=None if args.camera is None else Intrinsics(*args.camera[:4], *map(int, args.camera[4:])),
-    )
+    options = _options(args)
     config = EstimatorConfig(device=args.device, flip_test=not args.no_flip, threads=args.threads)
     estimator = load_estimator(args.model, config)
     wanted: Modality = "depth" if estimator.info.modality == "depth" else "color"
@@ -35,51 +39,92 @@ def _run(args: argparse.Namespace) -> int:
     chosen = {role: topic for role, topic in topics.items() if topic is not None}
     recording = open_recording(args.source, wanted, topics=chosen or None, tolerance_s=args.tolerance)
     with tqdm(unit=" frames", disable=args.quiet) as bar:
-        summary = estimate_recording(recording, estimator, args.out, options, lambda _: bar.update(1))
-    for line in summary.skipped:
-        print(f"skipped: {line}", file=sys.stderr)
+
+        def show(done: int, total: int) -> None:
+            if not bar.n and done > options.batch:
+                bar.initial = bar.n = done - options.batch  # what was there does not count as speed
+            bar.total = total
+            bar.update(done - bar.n)
+
+        summary = estimate_recording(recording, estimator, args.out, options, show)
+    for what, lines in (("read", summary.taken), ("skipped", summary.skipped), ("note", summary.remarks)):
+        for line in lines:
+            print(f"{what}: {line}", file=sys.stderr)
     print(
         f"{summary.frames} frames, {summary.people} skeletons, {summary.joints_3d} joints in space "
         f"({estimator.info.name}, {estimator.info.backend}); written to {args.out}"
     )
+    if summary.interrupted:
+        print("interrupted: the same command with --resume goes on from there", file=sys.stderr)
+        return 130
     return 0
+
+
+def _options(args: argparse.Namespace) -> RunOptions:
+    from orpose_core.estimation.options import RunOptions
+    from orpose_core.image_ops import parse_resolution
+
+    return RunOptions(
+        every=args.every,
+        limit=args.limit,
+        overlays=args.overlays,
+        low_resolution_hw=None if args.low_resolution is None else parse_resolution(args.low_resolution),
+        batch=args.batch,
+        track=not args.no_tracking,
+        intrinsics=None if args.intrinsics is None else _four_numbers(args.intrinsics),
+        resume=args.resume,
+        format=args.format,
+    )
+
+
+def _four_numbers(text: str) -> tuple[float, float, float, float]:
+    """Return fx, fy, cx and cy of ``FX,FY,CX,CY``."""
+    try:
+        fx, fy, cx, cy = map(float, text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--intrinsics: expected FX,FY,CX,CY, such as 525,525,319.5,239.5, got {text!r}"
+        ) from None
+    return fx, fy, cx, cy
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `estimate` to the command line."""
-    parser = command_parser(
-        subparsers,
-        "estimate",
-        "Run a model over a recording, with no ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a folder of "
-        "images or one image. Frames are brought to low resolution first. Writes results.json (COCO "
-        "results), skeletons_3d.json, run.json and overlays drawn on the low-resolution image.",
-        "orpose estimate monday.mcap --model depthpose_64x48 --out monday",
-        usage="BAG|FOLDER|IMAGE --model NAME|FILE --out DIR [options]",
-    )
-    parser.add_argument("source", metavar="BAG|FOLDER|IMAGE")
+    from orpose_core.estimation.options import FORMATS, RunOptions
+
+    usual = RunOptions()
+    usage = "SOURCE --model NAME|FILE --out DIR [options]"
+    parser = command_parser(subparsers, "estimate", _DESCRIPTION, _EXAMPLE, usage=usage)
+    parser.add_argument("source", metavar="SOURCE", help="bag, folder, image, video or MVOR.json")
     parser.add_argument("--model", required=True, metavar="NAME|FILE", help="or untrained:depthpose_64x48")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the files are written")
-    parser.add_argument("--every", type=int, default=1, metavar="K", help="each K-th frame (default: 1)")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
-    parser.add_argument("--overlays", type=int, default=20, metavar="N", help="default: %(default)s")
-    parser.add_argument("--low-resolution", metavar="WxH", help="default: what the model reads")
-    parser.add_argument("--batch", type=int, default=4, help="frames at once (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
-    parser.add_argument("--no-flip", action="store_true", help="without the mirrored image: twice as quick")
-    parser.add_argument("--no-tracking", action="store_true", help="give people no ids")
-    parser.add_argument("--color-topic", metavar="TOPIC", help="default: found by type and name")
-    parser.add_argument("--depth-topic", metavar="TOPIC")
-    parser.add_argument("--camera-info-topic", metavar="TOPIC")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that is in DIR")
+    parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="take every K-th frame")
+    parser.add_argument("--limit", type=int, metavar="N", help="take at most N frames")
     parser.add_argument(
-        "--tolerance", type=float, default=0.05, help="color to depth, s (default: %(default)s)"
+        "--overlays", type=int, default=usual.overlays, metavar="N", help="default: %(default)s"
     )
     parser.add_argument(
-        "--camera",
+        "--format", default=usual.format, choices=FORMATS, help="also write a table of joints"
+    )
+    parser.add_argument("--low-resolution", metavar="WxH", help="default: what the model reads")
+    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the network (default: all)")
+    parser.add_argument("--no-flip", action="store_true", help="without the mirrored image: twice as fast")
+    parser.add_argument("--no-tracking", action="store_true", help="give people no ids")
+    parser.add_argument("--color-topic", metavar="TOPIC", help="of a bag; default: found by type and name")
+    parser.add_argument("--depth-topic", metavar="TOPIC")
+    parser.add_argument("--camera-info-topic", metavar="TOPIC", help="default: the one beside the images")
+    parser.add_argument(
+        "--tolerance",
         type=float,
-        nargs=6,
-        metavar=("FX", "FY", "CX", "CY", "W", "H"),
-        help="intrinsics of images that bring none, px; without them poses stay in px",
+        default=0.05,
+        metavar="S",
+        help="color to depth, s (default: 0.05)",
+    )
+    parser.add_argument(
+        "--intrinsics", metavar="FX,FY,CX,CY", help="px, of images that bring none; for metric 3D"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_run)

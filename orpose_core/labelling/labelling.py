@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orpose_core.data.recordings.opening import open_recording
-from orpose_core.data.recordings.recording import RecordedFrame, Recording
+from orpose_core.data.recordings.recording import RecordedFrame, Recording, uniquely_named
 from orpose_core.files import remove_temporaries
 from orpose_core.labelling.frame_labeller import FrameLabeller
 from orpose_core.labelling.journal import Done, Journal
 from orpose_core.labelling.options import LabelOptions
-from orpose_core.labelling.picking import chosen_frames, uniquely_named
+from orpose_core.labelling.picking import chosen_frames
 from orpose_core.labelling.results import LabelSummary, assemble, read_summary, remove_unlisted
 from orpose_core.teacher.teacher import Teacher
 

@@ -67,22 +67,6 @@ def _noted(
         yield recorded
 
 
-def uniquely_named(frames: Iterator[RecordedFrame]) -> Iterator[RecordedFrame]:
-    """Yield the frames; names made of stamps get a number once a camera's clock stands or jumps back.
-
-    Else the images of a moment that comes twice would overwrite each other.
-    """
-    newest_ns: dict[str, int] = {}
-    jumps: dict[str, int] = {}
-    for recorded in frames:
-        stamp, camera = recorded.frame.stamp_ns, recorded.camera
-        if stamp:
-            jumps[camera] = jumps.get(camera, 0) + int(stamp <= newest_ns.get(camera, 0))
-            newest_ns[camera] = stamp
-        again = jumps.get(camera, 0)
-        yield replace(recorded, name=f"{recorded.name}_{again}") if again else recorded
-
-
 def at_rate(frames: Iterator[RecordedFrame], rate_hz: float) -> Iterator[RecordedFrame]:
     """Yield at most so many frames a second of each camera; time that jumps back starts anew.
 

@@ -22,7 +22,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from orpose_core.cli import build_parser
 from orpose_core.data.image_messages import encode_color
-from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.data.recordings.recording import RecordedFrame, uniquely_named
 from orpose_core.data.skeleton_messages import rosbags_types
 from orpose_core.labelling.journal import Journal
 from orpose_core.labelling.labelling import Group, label_recordings
@@ -32,7 +32,6 @@ from orpose_core.labelling.picking import (
     chosen_frames,
     in_motion,
     moved_share,
-    uniquely_named,
 )
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, Picture, StageInfo
