@@ -20,6 +20,9 @@ from orpose_core.types import FloatArray, Picture, RgbdFrame
 LOW_RESOLUTIONS: dict[str, tuple[int, int]] = {"64x48": (48, 64), "80x60": (60, 80), "53x40": (40, 53)}
 """The low resolutions of the two papers, by name: 10x, 8x and 12x below 640x480, as (height, width)."""
 
+MAX_PRIVATE_PIXELS = 4800
+"""Width times height of the largest image in which nobody can be recognised, px: 80x60."""
+
 DepthMethod = Literal["median", "nearest", "area", "bilinear", "bicubic"]
 ColorMethod = Literal["nearest", "area", "bilinear", "bicubic"]
 DEPTH_METHODS: tuple[str, ...] = get_args(DepthMethod)

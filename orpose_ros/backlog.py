@@ -112,6 +112,15 @@ class Backlog:
             self._condition.notify()
         return request.answer
 
+    def discard(self) -> int:
+        """Let go of the messages that wait, and return how many they were."""
+        with self._condition:
+            count = sum(map(len, self._kept.values()))
+            self._items = deque(item for item in self._items if isinstance(item, Request))
+            self._kept.clear()
+            self._untold.clear()
+        return count
+
     @property
     def waiting(self) -> int:
         """How many messages wait."""

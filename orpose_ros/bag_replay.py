@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,15 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosbags.interfaces import Connection, QosDurability, QosReliability
 from rosbags.rosbag2 import Reader, ReaderError
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import SetBool
 
-from orpose_ros import conversions, parameters
+from orpose_ros import conversions, parameters, stopping
+from orpose_ros.diagnostics import NodeDiagnostics
 from orpose_ros.input_watch import overridable_qos
 from orpose_ros.parameters import parameter
 from orpose_ros.replay_pace import ReplayPace
@@ -73,6 +77,7 @@ class BagReplay(Node):
         self.parameters = parameters.declare(self, ReplayParameters)
         self.finished = threading.Event()
         self.published = 0
+        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, served="subscribers")
         self._stop = threading.Event()
         self._running = threading.Event()
         if not self.parameters.paused:
@@ -102,6 +107,9 @@ class BagReplay(Node):
         if self._thread.is_alive():
             self._thread.join()
         self._reader.close()
+
+    def _values(self) -> dict[str, object]:
+        return {"bag": Path(self.parameters.bag).name, "paused": not self._running.is_set()}
 
     def _make_publishers(self) -> dict[int, Publisher]:
         wanted = self.parameters.topics
@@ -172,6 +180,7 @@ class BagReplay(Node):
             if self._pace is not None:
                 self._pace.after(publisher, data)
             self.published += 1
+            self.diagnostics.frame(0.0)
 
     def _messages(self) -> Iterator[tuple[Connection, int, bytes]]:
         connections = [c for c in self._reader.connections if c.id in self._outputs]
@@ -273,22 +282,33 @@ def _command_line(args: list[str]) -> list[Parameter]:
 
 def main(args: list[str] | None = None) -> None:
     """Play a bag and end."""
-    rclpy.init(args=args)
+    given = _command_line(remove_ros_args(args)[1:])
+    sys.exit(stopping.work(partial(_live, args, given)))
+
+
+def _live(args: list[str] | None, given: list[Parameter], told: threading.Event) -> int:
+    """Play until the end, or until told to stop; return the exit status."""
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:
-        node = BagReplay(parameter_overrides=_command_line(remove_ros_args(args)[1:]))
+        node = BagReplay(parameter_overrides=given)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.start()
-        while not node.finished.is_set():
+        while not (node.finished.is_set() or told.is_set()) and rclpy.ok():
             executor.spin_once(timeout_sec=0.1)
     except ValueError as error:
         rclpy.logging.get_logger("bag_replay").fatal(str(error))
-        raise SystemExit(1) from None
-    except (KeyboardInterrupt, ExternalShutdownException):
+        return 1
+    except ExternalShutdownException:
         pass
     finally:
         if node is not None:
             node.clean_up()
             node.destroy_node()
         rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ row step is not a multiple of the pixel size, and accepts a step that is shorter
 from __future__ import annotations
 
 import array
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from orpose_core.data import image_messages
+from orpose_core.files import MOST_PIXELS
 from orpose_core.types import Intrinsics, RgbdFrame
 
 
@@ -29,33 +31,59 @@ def stamp_of(ns: int) -> Time:
     return Time(sec=ns // 1_000_000_000, nanosec=ns % 1_000_000_000)
 
 
-def color_of(message: Image | CompressedImage) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Reading:
+    """How a camera's messages are to be read.
+
+    Attributes:
+        depth_unit_m: what one step of 16-bit depth is, m.
+        rectified: whether the images are rectified, so that their camera is P of the camera_info and not K.
+        most_pixels: compressed images of more px by their header are refused before they are decoded.
+    """
+
+    depth_unit_m: float = image_messages.MILLIMETRE_M
+    rectified: bool = False
+    most_pixels: int = MOST_PIXELS
+
+
+USUAL = Reading()
+"""REP 118: 16-bit depth in mm; images as they come from the sensor."""
+
+
+def color_of(message: Image | CompressedImage, reading: Reading = USUAL) -> NDArray[np.uint8]:
     """Return the picture of a message, uint8 (H, W, 3), red first.
 
     Raises:
         ValueError: an encoding that is no color, or data that do not fit; the message names both.
     """
-    return image_messages.decode_color(message)
+    return image_messages.decode_color(message, reading.most_pixels)
 
 
-def depth_of(message: Image | CompressedImage) -> NDArray[np.float32]:
+def depth_of(message: Image | CompressedImage, reading: Reading = USUAL) -> NDArray[np.float32]:
     """Return the depth image of a message, float32 (H, W), m, NaN = no return.
 
     Raises:
         ValueError: an encoding that is no depth (JPEG loses it), or data that do not fit.
     """
-    return image_messages.decode_depth(message)
+    return image_messages.decode_depth(message, reading.depth_unit_m, reading.most_pixels)
 
 
-def intrinsics_of(message: CameraInfo) -> Intrinsics:
+def intrinsics_of(message: CameraInfo, reading: Reading = USUAL) -> Intrinsics:
     """Return the pinhole camera of a camera_info; ValueError where it is not calibrated."""
-    return image_messages.intrinsics_of(message)
+    return image_messages.intrinsics_of(message, reading.rectified)
+
+
+def distortion_of(message: CameraInfo, reading: Reading = USUAL) -> tuple[str, tuple[float, ...]]:
+    """Return the distortion model and its coefficients; none of images that are rectified."""
+    model, coefficients = image_messages.distortion_of(message)
+    return model, () if reading.rectified else coefficients
 
 
 def frame_of(
     color: Image | CompressedImage | None,
     depth: Image | CompressedImage | None,
     camera_info: CameraInfo | None,
+    reading: Reading = USUAL,
 ) -> RgbdFrame:
     """Return the frame of messages that belong together.
 
@@ -65,6 +93,7 @@ def frame_of(
         color: the picture, or None.
         depth: the depth image, registered to the color camera, or None.
         camera_info: of the same images, or None where there is none (yet).
+        reading: how they are to be read.
 
     Raises:
         ValueError: neither image; sizes or frame_ids that differ; an encoding that cannot be read. The
@@ -82,9 +111,9 @@ def frame_of(
                 "register the depth to the color camera"
             )
     return RgbdFrame(
-        None if color is None else color_of(color),
-        None if depth is None else depth_of(depth),
-        None if camera_info is None else intrinsics_of(camera_info),
+        None if color is None else color_of(color, reading),
+        None if depth is None else depth_of(depth, reading),
+        None if camera_info is None else intrinsics_of(camera_info, reading),
         frame_id,
         stamp_ns(leading.header),
     )

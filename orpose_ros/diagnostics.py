@@ -1,22 +1,61 @@
-"""What a node tells of itself on /diagnostics: rate, latency, drops, device, and what is wrong."""
+"""What a node tells of itself on /diagnostics: rate, latency, drops, device, and what is wrong.
+
+Everything is over the last :data:`WINDOW_S` of wall time, so that a rate of a frame every seven seconds
+reads as 0.14 Hz, and a fault that has passed is forgotten. The level follows :class:`Thresholds`.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 PERIOD_S = 1.0
-WINDOW = 200  # frames over which rate and latency are taken
+WINDOW_S = 10.0
+_MOST_EVENTS = 20_000  # 40 cameras at 50 Hz over the window
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When a status is no longer OK, over the window.
+
+    Attributes:
+        refused_warn: share of the frames that were refused, above which it warns.
+        refused_error: share above which it is an error.
+        dropped_warn: share of the frames that were dropped for newer ones.
+        dropped_error: the same.
+        latency_warn_s: median latency, s.
+        latency_error_s: the same.
+    """
+
+    refused_warn: float = 0.0
+    refused_error: float = 0.5
+    dropped_warn: float = 0.1
+    dropped_error: float = 0.8
+    latency_warn_s: float = 0.5
+    latency_error_s: float = 2.0
+
+
+FRAMES, DROPPED, REFUSED = "frames", "dropped", "refused"
+_OK, _WARN, _ERROR = (
+    int.from_bytes(level, "little")
+    for level in (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
+)
 
 
 class NodeDiagnostics:
-    """Counts frames and publishes a DiagnosticStatus once a second; any thread may call its methods."""
+    """Counts frames and publishes a DiagnosticStatus once a second; any thread may call its methods.
+
+    Attributes:
+        hardware_id: the device, for example ``cuda:0``; may be set once it is known.
+    """
 
     def __init__(
         self,
@@ -24,66 +63,102 @@ class NodeDiagnostics:
         hardware_id: str = "",
         values: Callable[[], Mapping[str, object]] | None = None,
         problems: Callable[[], Sequence[str]] | None = None,
+        thresholds: Thresholds | None = None,
+        served: str = "images",
     ) -> None:
         """Create the publisher and its timer.
 
         Args:
             node: whose diagnostics these are.
-            hardware_id: the device, for example ``cuda:0``.
+            hardware_id: the device, "" = not known yet.
             values: more key-value pairs, asked for once a second.
             problems: what is wrong at the moment; each makes the status a warning.
+            thresholds: when the level rises.
+            served: what the node serves, for the message while nothing has come.
         """
         self._node = node
-        self._hardware_id = hardware_id
+        self.hardware_id = hardware_id
         self._values = values or dict
         self._problems = problems or tuple
+        self._thresholds = thresholds or Thresholds()
+        self._served = served
         self._lock = threading.Lock()
-        self._frames: deque[tuple[float, float]] = deque(maxlen=WINDOW)  # (steady time, latency), both in s
-        self._counts = {"frames": 0, "dropped": 0, "refused": 0}
+        self._began_s = time.monotonic()
+        self._events: deque[tuple[float, str, float]] = deque(maxlen=_MOST_EVENTS)  # time, kind, latency; s
+        self._counts = {FRAMES: 0, DROPPED: 0, REFUSED: 0}
+        self._busy = ""
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = node.create_timer(
             PERIOD_S, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
     def frame(self, latency_s: float) -> None:
-        """Count a frame that was served, so many seconds after it arrived."""
-        with self._lock:
-            self._counts["frames"] += 1
-            self._frames.append((time.monotonic(), latency_s))
+        """Count a frame that was served, this many seconds after it arrived."""
+        self._count(FRAMES, 1, latency_s)
 
     def drop(self, count: int = 1) -> None:
         """Count frames that were left out because newer ones had come."""
-        with self._lock:
-            self._counts["dropped"] += count
+        self._count(DROPPED, count)
 
     def refuse(self, count: int = 1) -> None:
         """Count frames that could not be served."""
-        with self._lock:
-            self._counts["refused"] += count
+        self._count(REFUSED, count)
 
     def counts(self) -> dict[str, int]:
         """Return how many frames were served, dropped and refused so far."""
         with self._lock:
             return dict(self._counts)
 
+    @contextmanager
+    def busy(self, doing: str) -> Iterator[None]:
+        """Say, once a second, what keeps the node from its work, such as ``loading the model``.
+
+        The executor may be blocked meanwhile: a thread of its own publishes.
+        """
+        done = threading.Event()
+        began_s = time.monotonic()
+
+        def tell() -> None:
+            while True:
+                self._busy = f"{doing}, for {time.monotonic() - began_s:.0f} s"
+                self._publish()
+                if done.wait(PERIOD_S):
+                    return
+
+        teller = threading.Thread(target=tell, name="diagnostics", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            done.set()
+            teller.join()
+            self._busy = ""
+            self._began_s = time.monotonic()
+
     def status(self) -> DiagnosticStatus:
         """Return the status as it is now."""
         now = time.monotonic()
         with self._lock:
-            counts, frames = dict(self._counts), [f for f in self._frames if now - f[0] <= 10.0]
-        latencies = sorted(latency for _, latency in frames)
-        rate = (len(frames) - 1) / (frames[-1][0] - frames[0][0]) if len(frames) > 1 else 0.0
-        values: dict[str, object] = {"rate (Hz)": f"{rate:.2f}"}
+            while self._events and now - self._events[0][0] > WINDOW_S:
+                self._events.popleft()
+            counts, events = dict(self._counts), list(self._events)
+        window_s = max(min(now - self._began_s, WINDOW_S), 1e-3)
+        latencies = sorted(latency for _, kind, latency in events if kind == FRAMES)
+        values: dict[str, object] = {"rate (Hz)": f"{len(latencies) / window_s:.2f}"}
         if latencies:
             values["latency, median (ms)"] = f"{1e3 * latencies[len(latencies) // 2]:.1f}"
             values["latency, maximum (ms)"] = f"{1e3 * latencies[-1]:.1f}"
-        values |= counts | dict(self._values())
-        problems = list(self._problems())
+        values |= counts
+        if self._busy:
+            level, message = _WARN, self._busy
+        else:
+            values |= dict(self._values())
+            level, message = self._judged(events, latencies)
         return DiagnosticStatus(
-            level=DiagnosticStatus.WARN if problems else DiagnosticStatus.OK,
+            level=bytes([level]),
             name=self._node.get_fully_qualified_name().lstrip("/"),
-            message="; ".join(problems) if problems else ("running" if frames else "waiting for images"),
-            hardware_id=self._hardware_id,
+            message=message,
+            hardware_id=self.hardware_id,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
@@ -91,6 +166,36 @@ class NodeDiagnostics:
         """Destroy the publisher and its timer."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
+
+    def _count(self, kind: str, count: int, latency_s: float = 0.0) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._counts[kind] += count
+            self._events.extend([(now, kind, latency_s)] * min(count, _MOST_EVENTS))
+
+    def _judged(
+        self, events: Sequence[tuple[float, str, float]], latencies: Sequence[float]
+    ) -> tuple[int, str]:
+        """Return the level and the message."""
+        limits, level, sentences = self._thresholds, _OK, list(self._problems())
+        if sentences:
+            level = _WARN
+        for kind, warn, error in (
+            (REFUSED, limits.refused_warn, limits.refused_error),
+            (DROPPED, limits.dropped_warn, limits.dropped_error),
+        ):
+            count = sum(event[1] == kind for event in events)
+            share = count / max(len(events), 1)
+            if share > warn:
+                level = max(level, _ERROR if share > error else _WARN)
+                sentences.append(f"{count} of {len(events)} frames {kind} in the last {WINDOW_S:g} s")
+        median_s = latencies[len(latencies) // 2] if latencies else 0.0
+        if median_s > limits.latency_warn_s:
+            level = max(level, _ERROR if median_s > limits.latency_error_s else _WARN)
+            sentences.append(f"median latency {median_s:.2f} s")
+        if sentences:
+            return level, "; ".join(sentences)
+        return level, "running" if latencies else f"waiting for {self._served}"
 
     def _publish(self) -> None:
         message = DiagnosticArray(status=[self.status()])

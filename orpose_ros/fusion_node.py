@@ -131,7 +131,7 @@ class FusionNode(SelfStartingNode):
         }
 
     def _problems(self) -> list[str]:
-        return [] if self.watch is None else list(self.watch.silent.values())
+        return [] if self.watch is None else self.watch.problems
 
     def _take_flat(self, camera: _Camera, message: Skeleton2DArray) -> None:
         """Take 2D skeletons; they wait for the 3D ones of the same stamp, but not for long."""

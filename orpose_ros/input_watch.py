@@ -9,7 +9,7 @@ is sent.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,11 +28,20 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+from orpose_ros.peer_states import PeerStates
+
 SILENCE_S = 5.0
 """After so long without a message an input is called silent."""
 
+TROUBLE_S = 10.0
+"""A message that was refused is a problem for this long after it."""
+
 REMIND_S = 30.0
 """The same complaint is logged again only after so long."""
+
+_LONGEST_WAIT_S = 60.0  # a larger difference is a system clock that was set
+
+_NO_SEQUENCE = 2**64 - 1  # of a middleware that does not number messages
 
 OVERRIDABLE = (
     QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY,
@@ -50,11 +59,15 @@ class _Input:
     topic: str
     type_name: str
     required: bool
+    missed: Callable[[int], None] | None = None
     subscription: Subscription | None = None
     last_s: float = field(default_factory=time.monotonic)  # of the steady clock; at first, when it was made
     messages: int = 0
     refused: int = 0
     silence: str = ""  # why, while it is silent
+    trouble: str = ""  # what was wrong with a message
+    trouble_s: float = 0.0  # when, by the steady clock
+    sequence: int = 0  # number of the newest message, as its publisher counts
     said_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -63,12 +76,19 @@ class InputWatch:
 
     Not for two threads at once: it expects the node's callbacks in one thread, as in a single-threaded
     executor.
+
+    Attributes:
+        arrived_s: when the message whose callback runs came to this machine, by the steady clock; it may have
+            waited in the middleware while the executor was busy.
     """
 
     def __init__(self, node: Node, silence_s: float = SILENCE_S) -> None:
+        self.arrived_s = time.monotonic()
         self._node = node
         self._silence_s = silence_s
         self._inputs: dict[str, _Input] = {}
+        self._peers = PeerStates(node)
+        self._starting: set[str] = set()  # reasons that are no fault: a publisher is still starting
         # A steady clock: with use_sim_time and nobody playing, ROS time stands still and would hide the
         # silence.
         self._timer = node.create_timer(
@@ -82,6 +102,7 @@ class InputWatch:
         callback: Callable[[Any], None],
         qos: QoSProfile = qos_profile_sensor_data,
         required: bool = True,
+        missed: Callable[[int], None] | None = None,
     ) -> Subscription:
         """Subscribe; ``callback`` may raise ValueError to refuse a message, which is logged and counted.
 
@@ -91,10 +112,12 @@ class InputWatch:
             callback: called with each message.
             qos: what is asked for; parameters may override it (``qos_overrides``).
             required: whether silence is worth a warning; that of an optional input is only in :attr:`silent`.
+            missed: told how many messages were sent and never came, by the numbers that a publisher gives
+                them: the queue of a subscription drops the oldest in silence.
         """
         name = self._node.resolve_topic_name(topic)
         module, kind = message_type.__module__.split(".")[0], message_type.__name__
-        watched = _Input(name, f"{module}/msg/{kind}", required)
+        watched = _Input(name, f"{module}/msg/{kind}", required, missed)
         watched.subscription = self._node.create_subscription(
             message_type,
             topic,
@@ -114,6 +137,17 @@ class InputWatch:
         return {i.topic: i.silence for i in self._inputs.values() if i.silence}
 
     @property
+    def problems(self) -> list[str]:
+        """What is wrong with the inputs: those that are silent, and what was refused a moment ago."""
+        now, found = time.monotonic(), []
+        for i in self._inputs.values():
+            if i.silence and i.required:
+                found.append(f"{i.topic}: {i.silence}")
+            elif i.trouble and now - i.trouble_s < TROUBLE_S:
+                found.append(f"{i.topic}: {i.trouble}")
+        return found
+
+    @property
     def refused(self) -> int:
         """Number of messages that were refused so far."""
         return sum(i.refused for i in self._inputs.values())
@@ -128,8 +162,9 @@ class InputWatch:
             watched.last_s = time.monotonic()
 
     def complain(self, topic: str, sentence: str) -> None:
-        """Log a warning about ``topic``; the same sentence again only after a while."""
+        """Log a warning about ``topic``, the same sentence again only after a while; it is a problem now."""
         watched = self._inputs[self._node.resolve_topic_name(topic)]
+        watched.trouble, watched.trouble_s = sentence, time.monotonic()
         self._say(watched, f"{watched.topic}: {sentence}")
 
     def close(self) -> None:
@@ -139,9 +174,15 @@ class InputWatch:
             if watched.subscription is not None:
                 self._node.destroy_subscription(watched.subscription)
         self._inputs.clear()
+        self._peers.close()
 
-    def _receive(self, watched: _Input, callback: Callable[[Any], None], message: Any) -> None:
+    def _receive(
+        self, watched: _Input, callback: Callable[[Any], None], message: Any, info: Mapping[str, Any]
+    ) -> None:
         watched.messages += 1
+        waited_s = (time.time_ns() - (info.get("received_timestamp") or time.time_ns())) / 1e9
+        self.arrived_s = time.monotonic() - min(max(waited_s, 0.0), _LONGEST_WAIT_S)
+        self._count_missed(watched, info.get("publication_sequence_number"))
         watched.last_s = time.monotonic()
         if watched.silence:
             self._node.get_logger().info(f"{watched.topic}: messages arrive (again)")
@@ -150,11 +191,23 @@ class InputWatch:
         try:
             callback(message)
         except ValueError as error:
-            watched.refused += 1
-            self._say(watched, f"{watched.topic}: message refused: {error}")
+            self._refuse(watched, f"message refused: {error}")
         except Exception as error:  # one bad message must not end the node
-            watched.refused += 1
-            self._say(watched, f"{watched.topic}: message lost: {type(error).__name__}: {error}")
+            self._refuse(watched, f"message lost: {type(error).__name__}: {error}")
+
+    def _refuse(self, watched: _Input, sentence: str) -> None:
+        watched.refused += 1
+        watched.trouble, watched.trouble_s = sentence, time.monotonic()
+        self._say(watched, f"{watched.topic}: {sentence}")
+
+    def _count_missed(self, watched: _Input, sequence: int | None) -> None:
+        """Count the numbers left out since the last message; of several publishers they tell nothing."""
+        if watched.missed is None or not sequence or sequence >= _NO_SEQUENCE:
+            return
+        last, watched.sequence = watched.sequence, sequence
+        gap = sequence - last - 1
+        if last and gap > 0 and self._node.count_publishers(watched.topic) == 1:
+            watched.missed(gap)
 
     def _look(self) -> None:
         for watched in list(self._inputs.values()):
@@ -165,16 +218,19 @@ class InputWatch:
         if quiet_s < self._silence_s and not now:
             return
         reason = self._reason(watched)
+        if not reason:
+            return  # a publisher was asked whether it works yet
+        starting = reason in self._starting
         if quiet_s >= self._silence_s:
             watched.silence = reason
             reason = f"nothing for {self._silence_s:g} s: {reason}"
         elif "QoS does not fit" not in reason:
             return  # the publisher that does not fit has gone again
         if watched.required or "QoS does not fit" in reason:
-            self._say(watched, f"{watched.topic}: {reason}")
+            self._say(watched, f"{watched.topic}: {reason}", is_wrong=not starting)
 
     def _reason(self, watched: _Input) -> str:
-        """Say why nothing arrives, from what the graph tells of the publishers."""
+        """Say why nothing arrives, from what the graph tells of the publishers; "" = not known yet."""
         publishers = self._node.get_publishers_info_by_topic(watched.topic)
         if not publishers:
             return "nobody publishes it (is the name right, does the camera run?)"
@@ -189,13 +245,23 @@ class InputWatch:
                     f"QoS does not fit that of the publisher {publisher.node_name}: {why.strip()} "
                     f"(qos_overrides.{watched.topic}.subscription.* can change it)"
                 )
+        for publisher in publishers:
+            why_not = self._peers.not_active(publisher.node_name, publisher.node_namespace)
+            if why_not is None:
+                return ""
+            if why_not:
+                self._starting.add(why_not)
+                return why_not
         return f"{len(publishers)} publisher(s), QoS fits, but they send nothing"
 
-    def _say(self, watched: _Input, sentence: str) -> None:
+    def _say(self, watched: _Input, sentence: str, is_wrong: bool = True) -> None:
         now = time.monotonic()
         if now - watched.said_s.get(sentence, -REMIND_S) < REMIND_S:
             return
         if len(watched.said_s) > 20:  # sentences that name changing numbers must not pile up
             watched.said_s.clear()
         watched.said_s[sentence] = now
-        self._node.get_logger().warning(sentence)
+        if is_wrong:
+            self._node.get_logger().warning(sentence)
+        else:
+            self._node.get_logger().info(sentence)

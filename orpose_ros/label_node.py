@@ -7,7 +7,12 @@ pixels is published.
 
     [camera/]color/image_raw, depth/image_raw, camera_info -> files in the folder ``out``
     ~/taken (std_msgs/Header, latched): stamp and topic of each message that is safely in, for a replay
-    ~/finish (std_srvs/Trigger): label what waits and write labels.json, report.json and the contact sheet
+    ~/finish (std_srvs/Trigger): label what waits and write labels.json, report.json and the contact sheet;
+        while that lasts the answer is no success and begins with "still labelling": ask again
+
+Told to stop, it finishes the batch at hand, writes the files and ends; what waits is not labelled. Where
+there is no time for the files, the next start, or `~/finish` of it, writes them: every label is in the
+journal.
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -39,10 +46,16 @@ from orpose_ros.diagnostics import NodeDiagnostics
 from orpose_ros.input_watch import InputWatch, overridable_qos
 from orpose_ros.label_parameters import LabelParameters
 from orpose_ros.lifecycle import SelfStartingNode, run
-from orpose_ros.replay_pace import TAKEN
+from orpose_ros.replay_pace import STILL_LABELLING, TAKEN
 
 _INPUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 _IDLE_PERIOD_S = 0.5
+_ANSWER_S = 0.5
+"""~/finish keeps the executor from hearing images for no longer."""
+
+_DEACTIVATE_S = 30.0
+"""So long at most a deactivation labels what waits; the rest is let go."""
+
 _MOST_ARRIVALS = 1000
 
 
@@ -61,6 +74,7 @@ class LabelNode(SelfStartingNode):
         self._taken: LifecyclePublisher | None = None
         self._others: list[Any] = []  # the service and the timer
         self._worker: threading.Thread | None = None
+        self._asked: Future[LabelSummary] | None = None  # by ~/finish, not answered yet
         self._arrived_s: dict[tuple[str, int], float] = {}  # the worker's
         self._heard_s: float | None = None  # when something came that is not written yet
         self._problem = ""
@@ -68,7 +82,12 @@ class LabelNode(SelfStartingNode):
     def configure(self) -> None:
         """Load the teacher, open the folder, subscribe."""
         settings = self.parameters
-        self.teacher = settings.make_teacher()
+        if settings.privacy_problem:
+            self.get_logger().warning(f"PRIVACY: {settings.privacy_problem}")
+        self.diagnostics = NodeDiagnostics(self, settings.device, self._values, self._problems)
+        with self.diagnostics.busy("loading the teacher"):
+            self.get_logger().info("loading the teacher")
+            self.teacher = settings.make_teacher()
         self._announce(self.teacher)
         self._cameras = [self._topics_of(namespace) for namespace in settings.cameras]
         self.session = LabelSession(
@@ -86,7 +105,6 @@ class LabelNode(SelfStartingNode):
             Header, "~/taken", copy(TAKEN), qos_overriding_options=overridable_qos()
         )
         self.watch = InputWatch(self, settings.silence_s)
-        self.diagnostics = NodeDiagnostics(self, settings.device, self._values, self._problems)
         for namespace in settings.cameras:
             self._subscribe(namespace)
         idle = self.create_timer(_IDLE_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -102,10 +120,27 @@ class LabelNode(SelfStartingNode):
         self._accepted("", 0)
 
     def deactivate(self) -> None:
-        """Label what waits and write the files."""
+        """Label what waits, as long as that takes a moment, and write the files."""
+        self._end_worker(_DEACTIVATE_S)
+
+    def stop(self) -> None:
+        """Finish the batch at hand, write the files and destroy everything; what waits is not labelled."""
+        self._end_worker(0.0)
+        self.clean_up()
+
+    def _end_worker(self, patience_s: float) -> None:
         worker, self._worker = self._worker, None
-        if worker is not None:
+        if worker is None:
+            return
+        if patience_s:
             self.backlog.ask(close=True)
+            worker.join(patience_s)
+        if worker.is_alive():
+            left = self.backlog.discard()
+            if not patience_s:
+                self.backlog.ask(close=True)
+            if left:
+                self.get_logger().warning(f"{left} messages that waited are not labelled")
             worker.join()
 
     def clean_up(self) -> None:
@@ -153,7 +188,8 @@ class LabelNode(SelfStartingNode):
         for topic, kind in kinds.items():
             name = "/".join(part for part in (namespace, topic) if part)
             take = partial(self._take, self.resolve_topic_name(name))
-            self.watch.subscribe(kind, name, take, _INPUT)
+            missed = self.diagnostics.drop if topic == color and self.diagnostics else None
+            self.watch.subscribe(kind, name, take, _INPUT, missed=missed)
 
     def _take(self, topic: str, message: Any) -> None:
         """Store one message; ValueError refuses it."""
@@ -166,13 +202,20 @@ class LabelNode(SelfStartingNode):
         self.backlog.put(topic, stamp_ns, message)
 
     def _finish(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Answer ~/finish once the files are written; what comes meanwhile waits in the middleware."""
+        """Answer ~/finish, within a moment: the files are written, or it is still at work on them."""
         if self._worker is None or self.watch is None:
             response.message = "not active"
             return response
+        if self._asked is None:
+            self._asked = self.backlog.ask()
         try:
-            summary: LabelSummary = self.backlog.ask().result()
+            summary = self._asked.result(timeout=_ANSWER_S)
+            self._asked = None
+        except NotYet:
+            response.message = f"{STILL_LABELLING}: {self.backlog.waiting} messages wait; ask again"
+            return response
         except Exception as error:  # whatever kept the worker from writing; it has said so
+            self._asked = None
             response.message = f"{type(error).__name__}: {error}"
             return response
         finally:
@@ -279,9 +322,11 @@ class LabelNode(SelfStartingNode):
         }
 
     def _problems(self) -> list[str]:
-        assert self.watch is not None and self.teacher is not None
+        if self.watch is None or self.teacher is None:
+            return []
         problems = [] if self.teacher.trained else ["untrained teacher: the labels mean nothing"]
-        problems += [f"{topic}: {reason}" for topic, reason in self.watch.silent.items()]
+        problems += [self.parameters.privacy_problem] if self.parameters.privacy_problem else []
+        problems += self.watch.problems
         return problems + ([self._problem] if self._problem else [])
 
 

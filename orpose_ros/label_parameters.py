@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orpose_core.image_ops import parse_resolution
+from orpose_core.image_ops import MAX_PRIVATE_PIXELS, parse_resolution
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.teacher.loading import MOVENET, teacher_of
 from orpose_core.teacher.teacher import Teacher
@@ -43,7 +43,7 @@ class LabelParameters:
         (), "Image sides that the detector looks at, px; empty = its own.", low=32, high=10_000
     )
     decoding: str = parameter("quarter", "Of the keypoint maps.", choices=("quarter", "dark"))
-    no_flip: bool = parameter(False, "Without mirrored images: twice as quick.")
+    no_flip: bool = parameter(False, "Without mirrored images: twice as fast.")
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
     keep: str = parameter(
         _OPTIONS.keep, "Store low-resolution images, or labels alone.", choices=("lowres", "none")
@@ -55,21 +55,19 @@ class LabelParameters:
         low=1,
         high=100_000_000,
     )
-    every: int = parameter(_OPTIONS.every, "Take each so-many-th frame.", low=1, high=1_000_000)
-    rate: float = parameter(
-        0.0, "At most so many frames a second of each camera; 0 = all.", low=0.0, high=1000.0
-    )
+    every: int = parameter(_OPTIONS.every, "Take every n-th frame.", low=1, high=1_000_000)
+    rate: float = parameter(0.0, "Most frames a second of each camera; 0 = all.", low=0.0, high=1000.0)
     motion: float = parameter(
         0.0, "Take a frame when this share of its px has changed; 0 = all.", low=0.0, high=1.0
     )
     motion_step: int = parameter(
         _OPTIONS.motion_step, "A px has changed if it differs by more levels.", low=0, high=255
     )
-    limit: int = parameter(0, "At most so many frames; 0 = all.", low=0, high=1_000_000_000)
+    limit: int = parameter(0, "Most frames; 0 = all.", low=0, high=1_000_000_000)
     min_people: int = parameter(_OPTIONS.min_people, "Leave emptier frames out.", low=0, high=1000)
     balance: int = parameter(
         -1,
-        "Label images of 1, 2, 3, 4 and more people equally often, at most so many of each; "
+        "Label images of 1, 2, 3, 4 and more people equally often, at most this many of each; "
         "0 = as many as there are of the rarest; -1 = label all.",
         low=-1,
         high=1_000_000_000,
@@ -78,19 +76,19 @@ class LabelParameters:
         _OPTIONS.batch, "Frames that the networks look at together; they wait for it.", low=1, high=256
     )
     tolerance: float = parameter(
-        _OPTIONS.tolerance_s, "Color and depth of one moment may be so far apart, s.", low=0.0, high=1.0
+        _OPTIONS.tolerance_s, "Color and depth of one moment may be this far apart, s.", low=0.0, high=1.0
     )
     queue: int = parameter(
-        16, "Messages of a topic that may wait; more are let go and counted.", low=8, high=10_000
+        16, "Messages of a topic that may wait; more are dropped and counted.", low=8, high=10_000
     )
     finish_idle_s: float = parameter(
         10.0,
-        "Write the files when nothing has come for so long, s; 0 = only when asked or at the end.",
+        "Write the files when nothing has come for this long, s; 0 = only when asked or at the end.",
         low=0.0,
         high=86_400.0,
     )
     silence_s: float = parameter(
-        SILENCE_S, "An input that is silent for so long is named, s.", low=0.5, high=600.0
+        SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
     )
 
     def __post_init__(self) -> None:
@@ -104,6 +102,17 @@ class LabelParameters:
                 f"parameter low_resolution: expected at most max_pixels = {self.max_pixels} px, "
                 f"got {width}x{height} = {height * width}"
             )
+
+    @property
+    def privacy_problem(self) -> str:
+        """What lets images be stored in which people can be recognised, or ""."""
+        height, width = parse_resolution(self.low_resolution)
+        if self.keep == "none" or height * width <= MAX_PRIVATE_PIXELS:
+            return ""
+        return (
+            f"images of {self.low_resolution} are stored: above {MAX_PRIVATE_PIXELS} px people can be "
+            "recognised"
+        )
 
     @property
     def options(self) -> LabelOptions:

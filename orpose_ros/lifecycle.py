@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 
-from orpose_ros import parameters
+from orpose_ros import parameters, stopping
 from orpose_ros.input_watch import REMIND_S
 from orpose_ros.parameters import parameter
+from orpose_ros.rclpy_internals import destroy_state_machine
+
+_LOOK_S = 0.1
+"""The executor looks this often whether it shall stop."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,13 @@ class SelfStartingNode(LifecycleNode):
         return self.trigger_configure() == done and self.trigger_activate() == done
 
     def destroy_node(self) -> None:
-        """Destroy the node, its state machine included, which rclpy leaves to the garbage collector.
-
-        Until then the node would live on, and a new one of the same name could not log to /rosout.
-        """
+        """Destroy the node, its state machine included."""
         super().destroy_node()
-        self._state_machine.destroy_when_not_in_use()
+        destroy_state_machine(self)
+
+    def stop(self) -> None:
+        """End for good, within :data:`stopping.GRACE_S`: what takes longer is given up."""
+        self.clean_up()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run :meth:`configure`; undo it where it refuses."""
@@ -129,30 +137,35 @@ class SelfStartingNode(LifecycleNode):
 
 
 def run(make_node: Callable[[], SelfStartingNode], args: list[str] | None = None) -> None:
-    """Run one node until it is told to stop; exit with status 1 where it cannot start.
+    """Run one node until the process is told to stop; exit with status 1 where it cannot start.
 
     Args:
         make_node: the node's class.
         args: command line, with ``--ros-args``; the process's own where None.
     """
-    rclpy.init(args=args)
+    sys.exit(stopping.work(partial(_live, make_node, args)))
+
+
+def _live(make_node: Callable[[], SelfStartingNode], args: list[str] | None, told: threading.Event) -> int:
+    """Make a node, start it and spin until told to stop; return the exit status."""
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:
         node = make_node()
-        started = not node.start_parameters.autostart or node.start()
-        if started:
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
-            executor.spin()
+        if node.start_parameters.autostart and not node.start():
+            return 0 if told.is_set() else 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while rclpy.ok() and not told.is_set():
+            executor.spin_once(timeout_sec=_LOOK_S)
     except ValueError as error:
         rclpy.logging.get_logger("orpose_ros").fatal(str(error))
-        started = False
-    except (KeyboardInterrupt, ExternalShutdownException):
-        started = True
+        return 1
+    except ExternalShutdownException:
+        pass
     finally:
         if node is not None:
-            node.clean_up()
+            node.stop()
             node.destroy_node()
         rclpy.try_shutdown()
-    if not started:
-        sys.exit(1)
+    return 0

@@ -1,99 +1,40 @@
 """The gateway beside the camera: full-resolution images in, and only low-resolution ones out.
 
-Everything after this node sees 64x48, 80x60 or 53x40 px, in which nobody can be recognised. A full-resolution
-image lives for the one callback that shrinks it: it is not kept, not queued for pairing, not published and
-not logged. That is also why depth and color pass through each by itself; they keep their stamps, and whoever
-needs both pairs the small images.
+Everything after this node sees 64x48, 80x60 or 53x40 px, in which nobody can be recognised. A
+full-resolution image lives for the one callback that shrinks it: it is not kept, not queued for pairing,
+not published and not logged, and its buffers are overwritten. That is also why depth and color pass through
+each by itself; they keep their stamps, and whoever needs both pairs the small images.
 
-    depth/image_raw, color/image_raw (or color/image_raw/compressed), camera_info
+    depth/image_raw (or .../compressedDepth), color/image_raw (or .../compressed), camera_info
         -> lowres/depth/image_raw, lowres/color/image_raw, lowres/camera_info
+
+Images of a lens that distorts are undistorted before they shrink, unless they are rectified already
+(parameter ``rectified``); the camera_info that leaves is that of a pinhole.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from orpose_core.image_ops import (
-    COLOR_METHODS,
-    DEPTH_METHODS,
-    LOW_RESOLUTIONS,
-    ColorMethod,
-    DepthMethod,
-    low_resolution_color,
-    low_resolution_depth,
-)
-from orpose_ros import conversions, parameters
+from orpose_core.image_ops import low_resolution_color, low_resolution_depth
+from orpose_core.undistortion import Undistortion, undistortion
+from orpose_ros import conversions, memory, parameters
 from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.input_watch import SILENCE_S, InputWatch, overridable_qos
+from orpose_ros.gateway_parameters import GatewayParameters
+from orpose_ros.input_watch import InputWatch, overridable_qos
 from orpose_ros.lifecycle import SelfStartingNode, run
-from orpose_ros.parameters import parameter
+from orpose_ros.stream_agreement import Seen, StreamAgreement
 
 # The newest image alone: an older one is of no use, and full-resolution images must not pile up.
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-
-@dataclass(frozen=True)
-class GatewayParameters:
-    """What the gateway can be told; all of it before it starts."""
-
-    resolution: str = parameter(
-        "64x48", "Width x height of the images that leave, px.", choices=tuple(LOW_RESOLUTIONS)
-    )
-    max_pixels: int = parameter(
-        4800,
-        "Strict upper limit of width times height of an image that leaves; a resolution above it is refused.",
-        low=1,
-        high=4800,
-    )
-    depth: bool = parameter(True, "Take depth/image_raw and publish it small.")
-    color: bool = parameter(False, "Take color/image_raw and publish it small.")
-    compressed_color: bool = parameter(False, "Take color/image_raw/compressed instead of color/image_raw.")
-    depth_method: DepthMethod = parameter(
-        "median",
-        "How depth shrinks: median of the valid returns, or (as in the paper) bicubic, or another.",
-        choices=DEPTH_METHODS,
-    )
-    color_method: ColorMethod = parameter(
-        "bilinear", "How color shrinks; bilinear as in the paper.", choices=COLOR_METHODS
-    )
-    depth_encoding: str = parameter(
-        "32FC1", "Of the depth image that leaves: m with NaN, or mm with 0.", choices=("32FC1", "16UC1")
-    )
-    silence_s: float = parameter(
-        SILENCE_S, "An input that is silent for so long is named, s.", low=0.5, high=600.0
-    )
-
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        """(height, width) of the images that leave, px."""
-        return LOW_RESOLUTIONS[self.resolution]
-
-    def check(self) -> None:
-        """Raise ValueError unless the settings fit together."""
-        height, width = self.size_hw
-        if height * width > self.max_pixels:
-            raise ValueError(
-                f"resolution {self.resolution} has {height * width} px, but max_pixels allows "
-                f"{self.max_pixels}: choose a smaller resolution or raise the limit"
-            )
-        if not self.depth and not self.color:
-            raise ValueError("expected depth or color to be on, got neither: nothing would leave the gateway")
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """All that is remembered of a full-resolution image: no pixel."""
-
-    size_hw: tuple[int, int]
-    frame_id: str
-    at_s: float  # steady clock
 
 
 class LowresGateway(SelfStartingNode):
@@ -105,7 +46,7 @@ class LowresGateway(SelfStartingNode):
         self.watch: InputWatch | None = None
         self.diagnostics: NodeDiagnostics | None = None
         self._active = False
-        self._seen: dict[str, _Seen] = {}
+        self._agreement = StreamAgreement(self.parameters.silence_s)
         self._camera_info: CameraInfo | None = None
         self._out: dict[str, LifecyclePublisher] = {}
 
@@ -116,15 +57,28 @@ class LowresGateway(SelfStartingNode):
         for stream in self._streams():
             self._out[stream] = self._publisher(Image, f"lowres/{stream}/image_raw")
         self._out["camera_info"] = self._publisher(CameraInfo, "lowres/camera_info")
+        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, self._problems)
+        with self.diagnostics.busy("compiling"):
+            self._compile()
         self.watch = InputWatch(self, settings.silence_s)
-        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, lambda: self._problems())
         if settings.depth:
-            self.watch.subscribe(Image, "depth/image_raw", self._take_depth, NEWEST)
-        if settings.color and settings.compressed_color:
-            self.watch.subscribe(CompressedImage, "color/image_raw/compressed", self._take_color, NEWEST)
-        elif settings.color:
-            self.watch.subscribe(Image, "color/image_raw", self._take_color, NEWEST)
+            self._subscribe("depth", settings.compressed_depth, "compressedDepth", self._take_depth)
+        if settings.color:
+            self._subscribe("color", settings.compressed_color, "compressed", self._take_color)
         self.watch.subscribe(CameraInfo, "camera_info", self._take_camera_info, NEWEST)
+
+    def _subscribe(self, stream: str, compressed: bool, transport: str, take: Callable[[Any], None]) -> None:
+        assert self.watch is not None and self.diagnostics is not None
+        topic, kind = f"{stream}/image_raw", Image
+        if compressed:
+            topic, kind = f"{topic}/{transport}", CompressedImage
+        self.watch.subscribe(kind, topic, take, NEWEST, missed=self.diagnostics.drop)
+
+    def _compile(self) -> None:
+        """Shrink an empty image once, so that the first real one does not wait for the compiler."""
+        if self.parameters.depth:
+            empty = np.full((480, 640), np.nan, np.float32)
+            low_resolution_depth(empty, self.parameters.size_hw, self.parameters.depth_method)
 
     def activate(self) -> None:
         """Let images through."""
@@ -148,7 +102,7 @@ class LowresGateway(SelfStartingNode):
             self.destroy_lifecycle_publisher(publisher)
         self.watch = self.diagnostics = self._camera_info = None
         self._out.clear()
-        self._seen.clear()
+        self._agreement.clear()
 
     def _publisher(self, kind: type, topic: str) -> LifecyclePublisher:
         # A profile each: rclpy writes the overrides of the one topic into it.
@@ -166,64 +120,74 @@ class LowresGateway(SelfStartingNode):
         self._pass("color", message)
 
     def _take_camera_info(self, message: CameraInfo) -> None:
-        conversions.intrinsics_of(message)  # refuses one that is not calibrated, and says so
+        self._camera_info = None  # one that is refused must not leave the one before in use
+        reading = self.parameters.reading
+        intrinsics = conversions.intrinsics_of(message, reading)  # refuses one that is not calibrated
+        model, coefficients = conversions.distortion_of(message, reading)
+        if coefficients:
+            undistortion(intrinsics, model, coefficients)  # refuses a model that is not known
         self._camera_info = message
 
     def _pass(self, stream: str, message: Image | CompressedImage) -> None:
-        """Shrink one image and send it with its header; what was large is gone when this returns."""
-        if not self._active:
-            return
-        arrived_s = time.monotonic()
+        """Shrink one image and send it with its header; what was large is overwritten when this returns."""
+        assert self.watch is not None and self.diagnostics is not None  # made before the subscription
         try:
-            small, source_hw = self._shrunk(stream, message)
-            self._agree(stream, source_hw, message.header.frame_id)
+            if self._active:
+                self._pass_active(stream, message, self.watch.arrived_s)
         except ValueError:
-            assert self.diagnostics is not None  # made before the subscription that called
             self.diagnostics.refuse()
             raise
+        finally:
+            memory.wipe_message(message)
+
+    def _pass_active(self, stream: str, message: Image | CompressedImage, arrived_s: float) -> None:
+        small, source_hw, pinhole = self._shrunk(stream, message)
+        other = "color" if stream == "depth" else "depth"
+        self._agreement.check(stream, other, Seen(source_hw, message.header.frame_id))
         self._out[stream].publish(small)
         if stream == self._streams()[0]:
-            self._pass_camera_info(source_hw, message.header)
+            self._pass_camera_info(source_hw, message.header, pinhole)
         if self.diagnostics is not None:
             self.diagnostics.frame(time.monotonic() - arrived_s)
 
-    def _shrunk(self, stream: str, message: Image | CompressedImage) -> tuple[Image, tuple[int, int]]:
-        """Return the small image as a message, and the (height, width) of the large one."""
+    def _shrunk(self, stream: str, message: Image | CompressedImage) -> tuple[Image, tuple[int, int], bool]:
+        """Return the small image, the (height, width) of the large one, and whether it was undistorted."""
         settings, header = self.parameters, message.header
-        if stream == "depth":
-            depth_m = conversions.depth_of(message)
-            small_m = low_resolution_depth(depth_m, settings.size_hw, settings.depth_method)
-            small = conversions.depth_message(small_m, header, settings.depth_encoding)
-            return small, (depth_m.shape[0], depth_m.shape[1])
-        rgb = conversions.color_of(message)
-        small_rgb = low_resolution_color(rgb, settings.size_hw, settings.color_method)
-        return conversions.color_message(small_rgb, header), (rgb.shape[0], rgb.shape[1])
+        is_depth = stream == "depth"
+        image: Any = (conversions.depth_of if is_depth else conversions.color_of)(message, settings.reading)
+        source_hw = image.shape[0], image.shape[1]
+        lens = self._lens(source_hw, header.frame_id)
+        straight: Any = image if lens is None else (lens.depth if is_depth else lens.color)(image)
+        try:
+            if is_depth:
+                small_m = low_resolution_depth(straight, settings.size_hw, settings.depth_method)
+                return (
+                    conversions.depth_message(small_m, header, settings.depth_encoding),
+                    source_hw,
+                    lens is not None,
+                )
+            small_rgb = low_resolution_color(straight, settings.size_hw, settings.color_method)
+            return conversions.color_message(small_rgb, header), source_hw, lens is not None
+        finally:
+            memory.wipe(image, straight)
 
-    def _agree(self, stream: str, size_hw: tuple[int, int], frame_id: str) -> None:
-        """Refuse an image that does not fit the other stream: 3D from such a pair would be wrong."""
-        now = time.monotonic()
-        self._seen[stream] = _Seen(size_hw, frame_id, now)
-        other = "color" if stream == "depth" else "depth"
-        seen = self._seen.get(other)
-        if seen is None or now - seen.at_s > self.parameters.silence_s:
-            return  # a stream that died has no say
-        if seen.frame_id != frame_id:
-            raise ValueError(
-                f"{stream} is in frame {frame_id!r} but {other} in {seen.frame_id!r}: "
-                "register the depth to the color camera"
-            )
-        if seen.size_hw != size_hw:
-            raise ValueError(
-                f"{stream} is {size_hw[1]}x{size_hw[0]} but {other} {seen.size_hw[1]}x{seen.size_hw[0]}: "
-                "register the depth to the color camera"
-            )
-
-    def _pass_camera_info(self, source_hw: tuple[int, int], header: Header) -> None:
-        """Send the camera_info of the small image, with the same stamp; without one that fits, none."""
+    def _lens(self, size_hw: tuple[int, int], frame_id: str) -> Undistortion | None:
+        """Return what corrects the images of the camera; None where nothing is known to distort them."""
         info = self._camera_info
+        if info is None or info.header.frame_id != frame_id:
+            return None
+        model, coefficients = conversions.distortion_of(info, self.parameters.reading)
+        intrinsics = conversions.intrinsics_of(info, self.parameters.reading)
+        if not coefficients or (intrinsics.height, intrinsics.width) != size_hw:
+            return None
+        return undistortion(intrinsics, model, coefficients)
+
+    def _pass_camera_info(self, source_hw: tuple[int, int], header: Header, pinhole: bool) -> None:
+        """Send the camera_info of the small image, with the same stamp; without one that fits, none."""
+        info, settings = self._camera_info, self.parameters
         if info is None:
             return
-        camera = conversions.intrinsics_of(info)
+        camera = conversions.intrinsics_of(info, settings.reading)
         if info.header.frame_id != header.frame_id or (camera.height, camera.width) != source_hw:
             assert self.watch is not None  # it made the subscription that called
             self.watch.complain(
@@ -232,17 +196,21 @@ class LowresGateway(SelfStartingNode):
                 f"are {source_hw[1]}x{source_hw[0]} px in frame {header.frame_id!r}; they leave without it",
             )
             return
-        small = conversions.resized_camera_info(info, self.parameters.size_hw, header)
+        if pinhole or settings.rectified:
+            small = conversions.camera_info_message(camera.resized(settings.size_hw), header)
+        else:
+            small = conversions.resized_camera_info(info, settings.size_hw, header)
         self._out["camera_info"].publish(small)
 
     def _values(self) -> dict[str, object]:
         return {"resolution": self.parameters.resolution, "camera_info": self._camera_info is not None}
 
     def _problems(self) -> list[str]:
-        assert self.watch is not None  # made before the diagnostics
-        return [f"{topic}: {reason}" for topic, reason in self.watch.silent.items()]
+        return [] if self.watch is None else self.watch.problems
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the gateway."""
+    """Run the gateway, in a process that keeps no image and overwrites whatever memory it frees."""
+    memory.keep_no_received_image()
+    memory.overwrite_freed_memory()
     run(LowresGateway, args)

@@ -27,6 +27,8 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from orpose_ros.rclpy_internals import given_parameters
+
 Settings = TypeVar("Settings")
 
 PARAMETER_ERRORS = (
@@ -77,10 +79,10 @@ def declare(node: Node, kind: type[Settings]) -> Settings:
         try:
             node.declare_parameter(field.name, default, descriptor)
         except PARAMETER_ERRORS as error:
-            got = getattr(node, "_parameter_overrides", {}).get(field.name)
+            given = given_parameters(node)
             raise ValueError(
                 f"{node.get_name()}: parameter {field.name}: expected {_expected(field, hints[field.name])}, "
-                f"got {got.value if got is not None else error!r}"
+                f"got {given.get(field.name, repr(error))}"
             ) from error
     return read(node, kind)
 
@@ -129,12 +131,13 @@ def on_change(node: Node, kind: type[Settings], changed: Callable[[Settings], No
 
 
 def unknown(node: Node) -> list[str]:
-    """Return the parameters that somebody gave to ``node`` and that it does not have: slips of the pen.
+    """Return the parameters given to ``node`` that it does not have, such as misspelled ones.
 
     Call it after all have been declared.
     """
-    given = getattr(node, "_parameter_overrides", {})
-    return sorted(n for n in given if not node.has_parameter(n) and not n.startswith("qos_overrides."))
+    return sorted(
+        n for n in given_parameters(node) if not node.has_parameter(n) and not n.startswith("qos_overrides.")
+    )
 
 
 def _descriptor(field: dataclasses.Field[Any], hint: Any) -> ParameterDescriptor:

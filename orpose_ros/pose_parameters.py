@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.decoding.roi import RoiDecoderConfig
 from orpose_core.estimators import EstimatorConfig
+from orpose_core.image_ops import MAX_PRIVATE_PIXELS
+from orpose_core.rotation import ROTATIONS
 from orpose_core.skeleton import SKELETONS
 from orpose_core.tracking import OneEuroConfig, TrackerConfig
+from orpose_ros.conversions import Reading
 from orpose_ros.input_watch import SILENCE_S
 from orpose_ros.parameters import parameter
 
@@ -22,7 +25,7 @@ _MOST_JOINTS = max(len(skeleton) for skeleton in SKELETONS.values())
 
 @dataclass(frozen=True)
 class PoseParameters:
-    """Of the pose node. Those marked live may be set while it runs, the others before it starts."""
+    """Of the pose node. Those marked live can be set while it runs, the others before it starts."""
 
     model: str = parameter(
         "depthpose_64x48",
@@ -30,7 +33,7 @@ class PoseParameters:
     )
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
     half_precision: bool = parameter(True, "Compute in bfloat16 where that is fast.")
-    threads: int = parameter(0, "CPU threads of the network; 0 = as torch has it.", low=0, high=256)
+    threads: int = parameter(0, "CPU threads of the network; 0 = PyTorch's default.", low=0, high=256)
     flip_test: bool = parameter(
         True, "Average over the image and its mirror image: better, twice the work.", live=True
     )
@@ -41,11 +44,23 @@ class PoseParameters:
         "lowres", "Name below a camera's namespace where its images are; empty = directly in it."
     )
     compressed_color: bool = parameter(False, "Color models: take color/image_raw/compressed.")
+    compressed_depth: bool = parameter(False, "Take depth/image_raw/compressedDepth (PNG or RVL).")
+    depth_unit_m: float = parameter(
+        0.001, "What one step of 16-bit depth is, m; 0.001 by REP 118.", low=1e-6, high=1.0
+    )
+    rectified: bool = parameter(False, "The images are rectified: their camera is P of camera_info, not K.")
+    rotation: tuple[int, ...] = parameter(
+        (0,),
+        "Degrees (0, 90, 180, 270) by which images are turned clockwise to be upright: one for all cameras, "
+        "or one each. Skeletons stay in the image as it came.",
+        low=0,
+        high=270,
+    )
     depth_with_color: bool = parameter(
         False, "Color models: pair color with registered depth, so that 3D is metric."
     )
     slop_s: float = parameter(
-        0.02, "Color and depth of one moment may be so far apart, s.", low=0.0, high=1.0
+        0.02, "Color and depth of one moment may be this far apart, s.", low=0.0, high=1.0
     )
     strict: bool = parameter(True, "Refuse images of more than max_pixels, as nobody must be recognisable.")
     max_pixels: int = parameter(
@@ -59,7 +74,11 @@ class PoseParameters:
         _DECODER.paf_threshold, "Lowest part affinity of a limb's sample.", low=0.0, high=1.0, live=True
     )
     min_joints: int = parameter(
-        _DECODER.min_joints, "Fewest joints of a person.", low=1, high=_MOST_JOINTS, live=True
+        _DECODER.min_joints,
+        "People with fewer joints are left out.",
+        low=1,
+        high=_MOST_JOINTS,
+        live=True,
     )
     min_mean_score: float = parameter(
         _DECODER.min_mean_score,
@@ -71,9 +90,7 @@ class PoseParameters:
     min_person_score: float = parameter(
         _DECODER.min_person_score, "Lowest score of a person.", low=0.0, high=1.0, live=True
     )
-    max_people: int = parameter(
-        _DECODER.max_people, "At most so many people per image.", low=1, high=256, live=True
-    )
+    max_people: int = parameter(_DECODER.max_people, "Most people per image.", low=1, high=256, live=True)
     min_box_score: float = parameter(
         _STUDENT.min_person_score,
         "Color students: lowest score of a person's box.",
@@ -104,12 +121,39 @@ class PoseParameters:
         live=True,
     )
     silence_s: float = parameter(
-        SILENCE_S, "An input that is silent for so long is named, s.", low=0.5, high=600.0
+        SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
     )
 
     def __post_init__(self) -> None:
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+        if len(self.rotation) not in (1, len(self.cameras)) or not set(self.rotation) <= set(ROTATIONS):
+            raise ValueError(
+                f"parameter rotation: expected one of {', '.join(map(str, ROTATIONS))} for all cameras or "
+                f"one for each of {len(self.cameras)}, got {list(self.rotation)}"
+            )
+
+    def rotation_of(self, camera: str) -> int:
+        """Return by how many degrees a camera's images are turned clockwise."""
+        return self.rotation[0] if len(self.rotation) == 1 else self.rotation[self.cameras.index(camera)]
+
+    @property
+    def reading(self) -> Reading:
+        """How the cameras' messages are to be read; in strict mode no larger image is decoded."""
+        most = self.max_pixels if self.strict else Reading.most_pixels
+        return Reading(self.depth_unit_m, self.rectified, most)
+
+    @property
+    def privacy_problem(self) -> str:
+        """What lets images in which people can be recognised through, or ""."""
+        if not self.strict:
+            return "strict is off: images of any size are processed, in which people can be recognised"
+        if self.max_pixels > MAX_PRIVATE_PIXELS:
+            return (
+                f"max_pixels is {self.max_pixels}: in images of more than {MAX_PRIVATE_PIXELS} px people can "
+                "be recognised"
+            )
+        return ""
 
     @property
     def estimator(self) -> EstimatorConfig:

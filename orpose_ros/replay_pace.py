@@ -29,6 +29,9 @@ AHEAD = 4
 TAKEN = QoSProfile(depth=16, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """QoS of ``~/taken``."""
 
+STILL_LABELLING = "still labelling"
+"""How the answer of ``~/finish`` begins while the work is not done."""
+
 _LOOK_S = 0.2
 _AGAIN_S = 1.0
 
@@ -112,12 +115,18 @@ class ReplayPace:
         self._wait(self._finish.service_is_ready, "to offer ~/finish", gone=True)
         if self._stop.is_set():
             return
-        answer = self._finish.call_async(Trigger.Request())
-        self._wait(answer.done, "to finish", gone=True)
-        if answer.done():
+        while not self._stop.is_set():
+            answer = self._finish.call_async(Trigger.Request())
+            self._wait(answer.done, "to finish", gone=True)
+            if not answer.done():
+                return
             response = answer.result()
+            if response.message.startswith(STILL_LABELLING):
+                self._stop.wait(_AGAIN_S)
+                continue
             say = self._node.get_logger().info if response.success else self._node.get_logger().error
             say(f"{self._name} has finished: {response.message}")
+            return
 
     def _taken_topics(self, name: str, namespace: str) -> set[str]:
         nodes = self._node.get_node_names_and_namespaces()

@@ -1,4 +1,4 @@
-"""Skeletons as markers for RViz: joints and bones of each person in the colour of the track, with its id.
+"""Skeletons as markers for RViz: joints and bones of each person in the color of the track, with its id.
 
     [camera/]skeletons_3d, skeleton_info -> [camera/]skeleton_markers
 
@@ -27,6 +27,7 @@ from orpose_core.data.skeleton_messages import from_skeleton_info, stamp_ns_of
 from orpose_core.render import track_color
 from orpose_core.skeleton import Skeleton, by_name
 from orpose_ros import parameters
+from orpose_ros.diagnostics import NodeDiagnostics
 from orpose_ros.input_watch import SILENCE_S, InputWatch, overridable_qos
 from orpose_ros.lifecycle import SelfStartingNode, run
 from orpose_ros.msg import Skeleton3D, Skeleton3DArray, SkeletonInfo
@@ -57,10 +58,10 @@ class MarkerParameters:
     )
     room_frame: str = parameter("room", "Frame whose z points up; in the cameras' frames y points down.")
     stale_s: float = parameter(
-        2.0, "Without a new message for so long, everyone is removed, s.", low=0.1, high=60.0
+        2.0, "Everyone is removed when no message has come for this long, s.", low=0.1, high=60.0
     )
     silence_s: float = parameter(
-        SILENCE_S, "An input that is silent for so long is named, s.", low=0.5, high=600.0
+        SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
     )
 
     def __post_init__(self) -> None:
@@ -68,8 +69,8 @@ class MarkerParameters:
             raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
 
 
-def track_colour(track_id: int) -> ColorRGBA:
-    """Return the colour of a track: always the same, unlike those of the ids next to it; -1 is grey."""
+def track_marker_color(track_id: int) -> ColorRGBA:
+    """Return the color of a track: always the same, unlike those of the ids next to it; -1 is grey."""
     if track_id < 0:
         return ColorRGBA(r=0.6, g=0.6, b=0.6, a=1.0)
     r, g, b = (value / 255 for value in track_color(track_id))  # the same as in our pictures
@@ -96,6 +97,7 @@ class SkeletonMarkers(SelfStartingNode):
         self.parameters = parameters.declare(self, MarkerParameters)
         parameters.on_change(self, MarkerParameters, self._changed)
         self.watch: InputWatch | None = None
+        self.diagnostics: NodeDiagnostics | None = None
         self._active = False
         self._skeletons: dict[str, Skeleton] = {}
         self._scenes: dict[str, _Scene] = {}
@@ -105,6 +107,7 @@ class SkeletonMarkers(SelfStartingNode):
     def configure(self) -> None:
         """Make publishers and subscriptions."""
         self.watch = InputWatch(self, self.parameters.silence_s)
+        self.diagnostics = NodeDiagnostics(self, "cpu", problems=self._problems, served="skeletons")
         # Not watched: it is sent once, and silent for good.
         self._info = self.create_subscription(SkeletonInfo, "skeleton_info", self._take_info, copy(LATCHED))
         for namespace in self.parameters.cameras:
@@ -116,8 +119,10 @@ class SkeletonMarkers(SelfStartingNode):
                 qos_overriding_options=overridable_qos(),
             )
             scene = self._scenes[namespace] = _Scene(publisher)
-            take = partial(self._take, scene, namespace)
-            self.watch.subscribe(Skeleton3DArray, f"{prefix}skeletons_3d", take, RELIABLE)
+            take = partial(self._take, scene)
+            self.watch.subscribe(
+                Skeleton3DArray, f"{prefix}skeletons_3d", take, RELIABLE, missed=self.diagnostics.drop
+            )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(self.parameters.stale_s / 4, self._remove_stale, clock=steady)
 
@@ -136,17 +141,22 @@ class SkeletonMarkers(SelfStartingNode):
         self._active = False
         if self.watch is not None:
             self.watch.close()
+        if self.diagnostics is not None:
+            self.diagnostics.close()
         if self._timer is not None:
             self.destroy_timer(self._timer)
         if self._info is not None:
             self.destroy_subscription(self._info)
         for scene in self._scenes.values():
             self.destroy_lifecycle_publisher(scene.publisher)
-        self.watch = self._timer = self._info = None
+        self.watch = self.diagnostics = self._timer = self._info = None
         self._scenes.clear()
 
     def _changed(self, settings: MarkerParameters) -> None:
         self.parameters = settings
+
+    def _problems(self) -> list[str]:
+        return [] if self.watch is None else self.watch.problems
 
     def _take_info(self, message: SkeletonInfo) -> None:
         try:
@@ -154,10 +164,19 @@ class SkeletonMarkers(SelfStartingNode):
         except ValueError as error:
             self.get_logger().warning(f"skeleton_info refused: {error}")
 
-    def _take(self, scene: _Scene, namespace: str, message: Skeleton3DArray) -> None:
+    def _take(self, scene: _Scene, message: Skeleton3DArray) -> None:
         """Draw one message; ValueError refuses it."""
+        assert self.watch is not None and self.diagnostics is not None  # made before the subscription
         if not self._active:
             return
+        try:
+            self._draw(scene, message)
+        except Exception:
+            self.diagnostics.refuse()
+            raise
+        self.diagnostics.frame(time.monotonic() - self.watch.arrived_s)
+
+    def _draw(self, scene: _Scene, message: Skeleton3DArray) -> None:
         skeleton = self._skeletons.get(message.skeleton_model) or by_name(message.skeleton_model)
         relative = message.kind == Skeleton3DArray.KIND_ROOT_RELATIVE
         if relative and self.parameters.root_relative == "refuse":
@@ -210,7 +229,7 @@ class SkeletonMarkers(SelfStartingNode):
             return []
         # RViz tells markers apart by 32 bits; who has no track is told apart by the row.
         marker_id = int(person.track_id % 2**31) if person.track_id >= 0 else -1 - row
-        common = {"header": header, "id": marker_id, "color": track_colour(person.track_id)}
+        common = {"header": header, "id": marker_id, "color": track_marker_color(person.track_id)}
         size, width = settings.joint_diameter_m, settings.bone_width_m
         markers = [
             _marker(

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from typing import Any
 
-from orpose_core.reports.stage_card import shown_words
+from orpose_core.reports.pages import shown_words
 from orpose_core.training.engine.distributed import processes
 from orpose_core.training.engine.processor import prepare_processor
 from orpose_core.training.engine.recipe_run import TrainedKind

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.files import decode_image, metres, millimetres
+from orpose_core.data.rvl import decode_rvl
+from orpose_core.files import MOST_PIXELS, decode_image, image_size_hw, metres, millimetres
 from orpose_core.types import FloatArray, Intrinsics
 
 # encoding: (dtype, channels). 8UC1 and 8UC3 are what OpenCV users publish: grey, and blue-green-red.
@@ -42,6 +43,10 @@ _FROM_RGB = {
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")  # codec, depthQuantA, depthQuantB
+_RVL_HEADER = struct.Struct("<II")  # width, height
+
+MILLIMETRE_M = 0.001
+"""What one step of 16-bit depth is by REP 118, m; some cameras have steps of 0.1 or 0.25 mm."""
 
 
 def is_compressed(message: Any) -> bool:
@@ -49,8 +54,12 @@ def is_compressed(message: Any) -> bool:
     return hasattr(message, "format") and not hasattr(message, "encoding")
 
 
-def decode_color(message: Any) -> NDArray[np.uint8]:
+def decode_color(message: Any, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
     """Return the picture of an ``Image`` (see :data:`COLOR_ENCODINGS`) or ``CompressedImage`` (JPEG, PNG).
+
+    Args:
+        message: the image.
+        most_pixels: a compressed image whose header tells of more is refused before it is decoded.
 
     Returns:
         uint8 (H, W, 3), red first. Grey images have three equal channels; alpha is dropped.
@@ -59,7 +68,7 @@ def decode_color(message: Any) -> NDArray[np.uint8]:
         ValueError: the encoding is no color, or the message contradicts itself; says what was expected.
     """
     if is_compressed(message):
-        return _decode_compressed_color(message)
+        return _decode_compressed_color(message, most_pixels)
     pixels = _pixels(message, _COLOR, "color")
     conversion = _TO_RGB.get(message.encoding)
     if conversion is None:
@@ -67,8 +76,13 @@ def decode_color(message: Any) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), conversion), np.uint8)
 
 
-def decode_depth(message: Any) -> FloatArray:
-    """Return the depth of an ``Image`` (16UC1, mono16, 32FC1) or of a losslessly compressed one (PNG).
+def decode_depth(message: Any, unit_m: float = MILLIMETRE_M, most_pixels: int = MOST_PIXELS) -> FloatArray:
+    """Return the depth of an ``Image`` (16UC1, mono16, 32FC1) or of a losslessly compressed one (PNG, RVL).
+
+    Args:
+        message: the image.
+        unit_m: what one step of 16-bit depth is, m.
+        most_pixels: a compressed image whose header tells of more is refused before it is decoded.
 
     Returns:
         float32 (H, W), metres, NaN = no return (0 in millimetres; NaN, infinite or not positive in metres).
@@ -78,24 +92,53 @@ def decode_depth(message: Any) -> FloatArray:
             itself; says what was expected.
     """
     if is_compressed(message):
-        return _decode_compressed_depth(message)
-    return _metres(_pixels(message, _DEPTH, "depth"))
+        return _decode_compressed_depth(message, unit_m, most_pixels)
+    return _metres(_pixels(message, _DEPTH, "depth"), unit_m)
 
 
-def intrinsics_of(camera_info: Any) -> Intrinsics:
-    """Return the pinhole camera of a ``CameraInfo``: its K, after region of interest and binning.
-
-    The distortion coefficients are not used: images are taken as rectified.
+def size_of(message: Any) -> tuple[int, int]:
+    """Return (height, width) of an ``Image`` or ``CompressedImage`` without decoding a pixel.
 
     Raises:
-        ValueError: the camera is not calibrated (K is zero), or K or the size is malformed.
+        ValueError: a compressed image whose header cannot be read.
     """
-    k = getattr(camera_info, "k", None)
-    k = np.asarray(camera_info.K if k is None else k, np.float64).ravel()  # ROS 1 calls it K
-    if k.size != 9:
-        raise ValueError(f"camera_info: expected K of 9 numbers, got {k.size}")
+    if not is_compressed(message):
+        return int(message.height), int(message.width)
+    data, form = _bytes_of(message.data), str(message.format)
+    what = f"compressed image (format {form!r})"
+    if "compressedDepth" in form:
+        data = data[_COMPRESSED_DEPTH_HEADER.size :]
+        if form.endswith("rvl"):
+            return _rvl_size(data, what)
+    size_hw = image_size_hw(data.tobytes())
+    if size_hw is None:
+        raise ValueError(f"{what}: expected JPEG or PNG data, got {data.size} bytes that are neither")
+    return size_hw
+
+
+def intrinsics_of(camera_info: Any, rectified: bool = False) -> Intrinsics:
+    """Return the pinhole camera of a ``CameraInfo``, after region of interest and binning.
+
+    The distortion coefficients are not used; :func:`distortion_of` gives them.
+
+    Args:
+        camera_info: of ROS 1 or 2.
+        rectified: whether the images are rectified (``image_rect``): their camera is P, otherwise it is K.
+
+    Raises:
+        ValueError: the camera is not calibrated (K or P is zero), or a matrix or the size is malformed.
+    """
+    name, size = ("p", 12) if rectified else ("k", 9)
+    values = getattr(camera_info, name, None)
+    values = getattr(camera_info, name.upper()) if values is None else values  # ROS 1 writes them large
+    k = np.asarray(values, np.float64).ravel()
+    if k.size != size:
+        raise ValueError(f"camera_info: expected {name.upper()} of {size} numbers, got {k.size}")
+    k = k.reshape(3, -1)[:, :3].ravel()
     if k[0] == 0 or k[4] == 0:
-        raise ValueError("camera_info: the camera is not calibrated: expected fx and fy in K, got 0")
+        raise ValueError(
+            f"camera_info: the camera is not calibrated: expected fx and fy in {name.upper()}, got 0"
+        )
     width, height, cx, cy = int(camera_info.width), int(camera_info.height), float(k[2]), float(k[5])
     roi = getattr(camera_info, "roi", None)
     if roi is not None and roi.width and roi.height:
@@ -107,6 +150,15 @@ def intrinsics_of(camera_info: Any) -> Intrinsics:
     if binning_x == binning_y == 1:
         return intrinsics
     return intrinsics.resized((height // binning_y, width // binning_x))
+
+
+def distortion_of(camera_info: Any) -> tuple[str, tuple[float, ...]]:
+    """Return the model and the coefficients of a camera's lens; no coefficients = it does not distort."""
+    d = getattr(camera_info, "d", None)
+    d = np.asarray(camera_info.D if d is None else d, np.float64).ravel()  # ROS 1 calls it D
+    if not d.any():
+        return str(camera_info.distortion_model), ()
+    return str(camera_info.distortion_model), tuple(float(value) for value in d)
 
 
 def encode_color(
@@ -199,19 +251,23 @@ def _pixels(message: Any, known: dict[str, tuple[str, int]], wanted: str) -> NDA
     return rows.reshape(height, width) if channels == 1 else rows.reshape(height, width, channels)
 
 
-def _metres(pixels: NDArray) -> FloatArray:
-    """Turn raw depth, uint16 mm or float32 m in either byte order, into float32 metres with NaN."""
+def _metres(pixels: NDArray, unit_m: float = MILLIMETRE_M) -> FloatArray:
+    """Turn raw depth, uint16 steps or float32 m in either byte order, into float32 metres with NaN."""
     if pixels.dtype.kind == "u":
-        return metres(pixels)
-    depth_m = pixels.astype(np.float32)
+        if unit_m == MILLIMETRE_M:
+            return metres(pixels)
+        depth_m = pixels.astype(np.float32)
+        depth_m *= np.float32(unit_m)
+    else:
+        depth_m = pixels.astype(np.float32)
     depth_m[~((depth_m > 0) & (depth_m < np.inf))] = np.nan
     return depth_m
 
 
-def _decode_compressed_color(message: Any) -> NDArray[np.uint8]:
+def _decode_compressed_color(message: Any, most_pixels: int) -> NDArray[np.uint8]:
     data = _bytes_of(message.data)
     what = f"compressed color image (format {message.format!r})"
-    image = _imdecode(data, what)
+    image = _imdecode(data, what, most_pixels)
     if image.dtype != np.uint8:
         raise ValueError(f"{what}: expected 8 bits per channel, got {image.dtype}")
     if image.ndim == 2:
@@ -223,8 +279,8 @@ def _decode_compressed_color(message: Any) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _decode_compressed_depth(message: Any) -> FloatArray:
-    """Read 16-bit PNG, plain or as the compressedDepth transport wraps it (12 bytes of header)."""
+def _decode_compressed_depth(message: Any, unit_m: float, most_pixels: int) -> FloatArray:
+    """Read 16-bit PNG, plain or as the compressedDepth transport wraps it (12 bytes of header), or RVL."""
     data, form = _bytes_of(message.data), str(message.format)
     what = f"compressed depth image (format {form!r})"
     if data[:3].tobytes() == _JPEG_MAGIC or ("jpeg" in form and "compressedDepth" not in form):
@@ -235,13 +291,9 @@ def _decode_compressed_depth(message: Any) -> FloatArray:
             raise ValueError(f"{what}: expected a header of 12 bytes, got {data.size} bytes in all")
         quantisation = _COMPRESSED_DEPTH_HEADER.unpack(data[: _COMPRESSED_DEPTH_HEADER.size].tobytes())[1:]
         data = data[_COMPRESSED_DEPTH_HEADER.size :]
-    if data[:8].tobytes() != _PNG_MAGIC:
-        raise ValueError(f"{what}: expected PNG data, got bytes that begin {data[:4].tobytes().hex()}")
-    image = _imdecode(data, what)
-    if image.ndim != 2 or image.dtype != np.uint16:
-        raise ValueError(f"{what}: expected one channel of 16 bits, got {image.dtype} of shape {image.shape}")
+    image = _rvl(data, what, most_pixels) if form.endswith("rvl") else _depth_png(data, what, most_pixels)
     if quantisation is None or not form.startswith("32FC1"):
-        return _metres(image)
+        return _metres(image, unit_m)
     # 32FC1 is sent as quantised inverse depth: code = A / z + B, 0 = no return.
     a, b = quantisation
     with np.errstate(divide="ignore"):
@@ -250,11 +302,37 @@ def _decode_compressed_depth(message: Any) -> FloatArray:
         )
 
 
-def _imdecode(data: NDArray[np.uint8], what: str) -> NDArray:
+def _imdecode(data: NDArray[np.uint8], what: str, most_pixels: int) -> NDArray:
     try:
-        return decode_image(data, cv2.IMREAD_UNCHANGED)
+        return decode_image(data, cv2.IMREAD_UNCHANGED, most_pixels)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from None
+
+
+def _depth_png(data: NDArray[np.uint8], what: str, most_pixels: int) -> NDArray[np.uint16]:
+    if data[:8].tobytes() != _PNG_MAGIC:
+        raise ValueError(f"{what}: expected PNG data, got bytes that begin {data[:4].tobytes().hex()}")
+    image = _imdecode(data, what, most_pixels)
+    if image.ndim != 2 or image.dtype != np.uint16:
+        raise ValueError(f"{what}: expected one channel of 16 bits, got {image.dtype} of shape {image.shape}")
+    return image
+
+
+def _rvl_size(data: NDArray[np.uint8], what: str) -> tuple[int, int]:
+    if data.size < _RVL_HEADER.size:
+        raise ValueError(f"{what}: expected width and height in 8 bytes, got {data.size} bytes")
+    width, height = _RVL_HEADER.unpack(data[: _RVL_HEADER.size].tobytes())
+    return height, width
+
+
+def _rvl(data: NDArray[np.uint8], what: str, most_pixels: int) -> NDArray[np.uint16]:
+    height, width = _rvl_size(data, what)
+    if not 0 < height * width <= most_pixels:
+        raise ValueError(f"{what}: expected 1 to {most_pixels} px, got {width}x{height}")
+    try:
+        return decode_rvl(data[_RVL_HEADER.size :], (height, width))
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
 
 
 def _fields(

@@ -7,12 +7,13 @@ from orpose_core.files.atomic import (
     write_text,
 )
 from orpose_core.files.depth import metres, millimetres, read_depth, write_depth
-from orpose_core.files.images import decode_image, image_size_hw, read_color, write_picture
+from orpose_core.files.images import MOST_PIXELS, decode_image, image_size_hw, read_color, write_picture
 from orpose_core.files.json_files import read_json, write_json
 from orpose_core.files.line_log import LineLog
 from orpose_core.files.own_output import file_name, is_own_output, mark_own_output
 
 __all__ = [
+    "MOST_PIXELS",
     "LineLog",
     "decode_image",
     "file_name",

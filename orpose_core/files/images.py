@@ -39,23 +39,26 @@ def image_size_hw(content: bytes) -> tuple[int, int] | None:
             return None
 
 
-def decode_image(content: bytes | memoryview | NDArray[np.uint8], flags: int) -> NDArray:
+def decode_image(
+    content: bytes | memoryview | NDArray[np.uint8], flags: int, most_pixels: int = MOST_PIXELS
+) -> NDArray:
     """Decode PNG, JPEG, TIFF, WebP, BMP or EXR with OpenCV.
 
     Args:
         content: the encoded image.
         flags: ``cv2.IMREAD_...``.
+        most_pixels: an image of more px by its header is refused before it is decoded.
 
     Returns:
         (H, W) or (H, W, channels), blue first, with the bits that the flags ask for.
 
     Raises:
-        ValueError: no image, a damaged one, or one of more than :data:`MOST_PIXELS` px.
+        ValueError: no image, a damaged one, or one of more than ``most_pixels``.
     """
     data = np.frombuffer(content, np.uint8)
     size_hw = image_size_hw(data.tobytes())
-    if size_hw is not None and size_hw[0] * size_hw[1] > MOST_PIXELS:
-        raise ValueError(f"expected an image of at most {MOST_PIXELS} px, got {size_hw[1]}x{size_hw[0]}")
+    if size_hw is not None and size_hw[0] * size_hw[1] > most_pixels:
+        raise ValueError(f"expected an image of at most {most_pixels} px, got {size_hw[1]}x{size_hw[0]}")
     try:
         image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error as error:

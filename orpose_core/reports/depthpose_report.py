@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from orpose_core.files import write_text
 from orpose_core.metrics.pck_interval import FrameCounts, difference_interval
 from orpose_core.models import ModelConfig
 from orpose_core.models.inference import bf16_is_fast
-from orpose_core.reports.stage_card import earlier_words, norm_words, shown_words
+from orpose_core.reports.pages import page, table, unlike, verdict
 from orpose_core.training.depthpose.recipe import gflops
 from orpose_core.training.depthpose.validation import milliseconds
 from orpose_core.training.engine.run_folder import RunFolder
@@ -95,153 +95,93 @@ def _window_share(row: Row) -> str:
 
 def _unlike(rows: Sequence[Row]) -> list[str]:
     """Return in what the runs differ that should be alike for a fair table."""
-    of_interest = {
-        "steps": lambda r: r.results["steps"],
-        "images": lambda r: r.results["images"],
-        "width": lambda r: r.results["recipe"]["model"]["width"],
-        "optimiser": lambda r: json.dumps(r.results["recipe"]["optim"], sort_keys=True),
-        "windows": _window_share,
-        "batch normalisation": lambda r: r.results.get("batch_norm", False),
-        "domains": lambda r: r.results["domains"],
-        "earlier trainings": lambda r: r.results.get("earlier", []),
-        "benchmark frames": lambda r: r.results["scores"]["frames"],
-        "benchmark": lambda r: r.results["recipe"]["validation"]["split"],
-        "shrink method": lambda r: r.results["recipe"]["validation"]["shrink_method"],
-    }
-    return [name for name, of in of_interest.items() if len({str(of(row)) for row in rows}) > 1]
+    results = [row.results for row in rows]
+    return unlike(
+        {
+            "steps": [r["steps"] for r in results],
+            "images": [r["images"] for r in results],
+            "width": [r["recipe"]["model"]["width"] for r in results],
+            "optimiser": [json.dumps(r["recipe"]["optim"], sort_keys=True) for r in results],
+            "windows": [_window_share(row) for row in rows],
+            "batch normalisation": [r.get("batch_norm", False) for r in results],
+            "domains": [r["domains"] for r in results],
+            "earlier trainings": [r.get("earlier", []) for r in results],
+            "benchmark frames": [r["scores"]["frames"] for r in results],
+            "benchmark": [r["recipe"]["validation"]["split"] for r in results],
+            "shrink method": [r["recipe"]["validation"]["shrink_method"] for r in results],
+        }
+    )
 
 
-def _setting(rows: Sequence[Row]) -> list[str]:
-    recipe, scores = rows[0].results["recipe"], rows[0].results["scores"]
-    validation = recipe["validation"]
-    flip = "with" if validation["flip_test"] else "without"
-    lines = [
-        f"PCK@0.2 in percent on {scores['frames']} frames of `{validation['split']}`, shrunk from 640x480 by "
-        f"`{validation['shrink_method']}`, {flip} flip test, by the protocol of MVOR's authors "
-        "(without its lookup of detections by score); the average without its other flaws (strict) beside "
-        "it. Small figures: the paper's row, on MVOR itself, trained on 77,000 recorded images from "
-        "pre-trained weights. Ours and theirs are different data sets: compare the rows, not the numbers.",
-    ]
-    unlike = _unlike(rows)
-    if len(rows) == 1:
-        lines.append("One run only: no comparison between architectures can be read from this table yet.")
-    elif unlike:
-        lines.append(f"**These runs are not alike in: {', '.join(unlike)}.** Their rows cannot be compared.")
-    else:
-        lines.append("All rows were trained alike: same width, optimiser, schedule, images and steps.")
-    absent = [name for name in PUBLISHED if name not in {row.name for row in rows}]
-    if absent:
-        lines.append(f"Not run: {', '.join(absent)}.")
-    return lines
-
-
-def table(rows: Sequence[Row], threads: int) -> str:
+def report(rows: Sequence[Row], threads: int) -> str:
     """Return the report, Markdown."""
-    order = list(PUBLISHED)
-    rows = sorted(rows, key=lambda row: order.index(row.name))
-    head = [part.capitalize() for part in PARTS]
-    lines = [
-        "# Results of DepthPose",
-        "",
-        "<!-- written by `orpose report depthpose`; do not edit -->",
-        "",
-        "\n\n".join(_setting(rows)),
-        "",
-        f"| | {' | '.join(head)} | strict | GFLOPs | ms on {threads} threads | parameters | images | "
-        "minutes |",
-        "|---|" + "---|" * (len(head) + 6),
-    ]
+    rows = sorted(rows, key=lambda row: list(PUBLISHED).index(row.name))
+    scores = rows[0].results["scores"]
+    return page(
+        "depthpose_report",
+        rows=rows,
+        frames=scores["frames"],
+        validation=rows[0].results["recipe"]["validation"],
+        unlike=_unlike(rows),
+        absent=[name for name in PUBLISHED if name not in {row.name for row in rows}],
+        table=_table(rows, threads),
+        findings=_findings(rows),
+        best=max(row.results["scores"]["pck_average"] for row in rows),
+        paper_width=ModelConfig().width,
+    )
+
+
+def _table(rows: Sequence[Row], threads: int) -> str:
+    header = ["", *(part.capitalize() for part in PARTS), "strict", "GFLOPs", f"ms on {threads} threads"]
+    lines = []
     for row in rows:
         scores = row.results["scores"]
-        cells = [
+        parts = [
             f"{scores[f'pck_{part}']:.1f} <sub>{paper:.1f}</sub>"
             for part, paper in zip(PARTS, PUBLISHED[row.name], strict=True)
         ]
-        cells += [
-            f"{scores['strict_pck_average']:.1f}",
-            f"{row.gflops:.1f}",
-            f"{row.milliseconds:.0f}",
-            f"{row.parameters / 1e6:.2f} M",
-            f"{row.results['images']}",
-            f"{row.results['minutes']:.0f}",
-        ]
-        lines.append(f"| {row.name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_findings(rows), *_differences(rows)]) + "\n"
+        cost = [f"{row.gflops:.1f}", f"{row.milliseconds:.0f}", f"{row.parameters / 1e6:.2f} M"]
+        training = [f"{row.results['images']}", f"{row.results['minutes']:.0f}"]
+        lines.append([row.name, *parts, f"{scores['strict_pck_average']:.1f}", *cost, *training])
+    return table([*header, "parameters", "images", "minutes"], lines)
 
 
-def _findings(rows: Sequence[Row]) -> list[str]:
+def _findings(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return which of the paper's comparisons show, of those whose two rows were run alike."""
     if len(rows) < 2 or _unlike(rows):
         return []
     average = {row.name: row.results["scores"]["pck_average"] for row in rows}
     results = {row.name: row.results for row in rows}
-    lines = []
+    found = []
     for name, other, least in FINDINGS:
         if name not in average or other not in average:
             continue
         gained, paper = average[name] - average[other], PUBLISHED[name][-1] - PUBLISHED[other][-1]
-        verdict = "shows" if gained >= least else "does not show"
-        lines.append(
-            f"- **{verdict}**: {name} is {gained:+.1f} points above {other}"
-            f"{_interval(results[name], results[other])} (wanted {least:+.0f} or more; "
-            f"the paper has {paper:+.1f})."
+        found.append(
+            {
+                "name": name,
+                "other": other,
+                "verdict": verdict(gained >= least),
+                "gained": f"{gained:+.1f}",
+                "least": f"{least:+.0f}",
+                "paper": f"{paper:+.1f}",
+                "interval": _interval(results[name], results[other]),
+            }
         )
-    if not lines:
-        return []
-    best = max(average.values())
-    lines += [
-        "",
-        f"Each row was trained once, and the best average is {best:.1f}: how much another seed would change "
-        "was not measured, and a difference of a point or two should not be read as a finding.",
-    ]
-    if any("over the rooms" in line for line in lines):
-        lines[-1] += (
-            " Intervals hold 95 % of the paired bootstrap over the benchmark's rooms: what other rooms of "
-            "the same kind might have shown."
-        )
-    return ["## What shows of the paper's findings", "", *lines, ""]
+    return found
 
 
-def _interval(of: dict[str, Any], other: dict[str, Any]) -> str:
-    """Return between what the difference of two runs lies, "" where they do not say what they counted.
+def _interval(of: dict[str, Any], other: dict[str, Any]) -> tuple[str, str] | None:
+    """Return between what the difference of two runs lies, None where they do not say what they counted.
 
     Runs that did not record the rooms have none: frames of one room are not independent evidence.
     """
     if any("room" not in run.get("per_frame", {}) for run in (of, other)):
-        return ""
+        return None
     low, high = difference_interval(
         FrameCounts.from_values(of["per_frame"]), FrameCounts.from_values(other["per_frame"])
     )
-    return f", between {low:+.1f} and {high:+.1f} over the rooms"
-
-
-def _differences(rows: Sequence[Row]) -> list[str]:
-    """Return how each run was trained, from its recipe."""
-    lines = ["## How they were trained", ""]
-    for row in rows:
-        r = row.results["recipe"]
-        model, optim, engine = r["model"], r["optim"], r["engine"]
-        shown = shown_words(row.results["images"], row.results.get("window_hw"))
-        sr = model["width"] if model["sr_width"] is None else model["sr_width"]
-        lines.append(
-            f"- **{row.name}**: width {model['width']:g} (super-resolution part {sr:g}), {optim['name']}, "
-            f"learning rate {optim['lr']:g} ({optim['schedule']}), batch {engine['batch']} x "
-            f"{row.results['processes']}, {shown} in {row.results['steps']} steps"
-            f"{norm_words(row.results)}{earlier_words(row.results)}, "
-            f"foreground weight {r['loss']['foreground']:g}, L_HR weight {r['loss']['hr_weight']:g}, "
-            f"{row.results['data']} ({', '.join(row.results['domains'])}), shrink methods "
-            f"{', '.join(r['data']['shrink_methods'])}, {r['data'].get('crowd', 0)} people more than usual; "
-            f"{row.results['images_per_s']:g} images/s, "
-            f"{100 * row.results['share_waiting_for_data']:.1f} % of the time waiting for data."
-        )
-    paper = asdict(ModelConfig())
-    lines += [
-        "",
-        f"The paper: width {paper['width']:g}, SGD with momentum 0.9, learning rate 0.001 divided by 10 "
-        "after 12,000 of 32,000 steps, batch 12, bicubic shrinking, no foreground weight, pose part from "
-        "COCO weights.",
-    ]
-    return lines
+    return f"{low:+.1f}", f"{high:+.1f}"
 
 
 def write_report(folders: Sequence[Path], out: Path, threads: int = 2) -> str:
@@ -257,6 +197,6 @@ def write_report(folders: Sequence[Path], out: Path, threads: int = 2) -> str:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"expected each row once, got {', '.join(twice)} more than once")
-    text = table(rows, threads)
+    text = report(rows, threads)
     write_text(out, text)
     return text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from orpose_core.reports.pages import verdict
+
 SCALES = (1, 8, 10, 12)
 
 Scores = Mapping[str, float]
@@ -34,9 +36,8 @@ def findings(table: Table) -> list[str]:
 
 
 def _verdict(good: bool, part: bool = False, best_ap: float = 100.0) -> str:
-    if best_ap < NO_ROOM:
-        return "**cannot tell** (keypoint AP too low)"
-    return "**shows**" if good else "**shows in part**" if part else "**does not show**"
+    can_tell = best_ap >= NO_ROOM
+    return verdict(good, part, can_tell) + ("" if can_tell else " (keypoint AP too low)")
 
 
 def _distillation(table: Table) -> str:

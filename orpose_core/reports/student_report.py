@@ -11,7 +11,7 @@ from typing import Any
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.files import read_json, write_text
 from orpose_core.models.student.config import StudentConfig
-from orpose_core.reports.stage_card import machine_words
+from orpose_core.reports.pages import page, table, unlike
 from orpose_core.reports.student_findings import ABLATION, SCALES, Scores, findings
 from orpose_core.training.engine.run_folder import RunFolder
 from orpose_core.training.student.validation import headline
@@ -83,6 +83,11 @@ class Row:
     parameters: int = 0
     full_hw: tuple[int, int] = (0, 0)
 
+    @property
+    def title(self) -> str:
+        """Name of the row for people."""
+        return NAMES[self.name]
+
 
 def read_row(folder: Path) -> Row | None:
     """Read a run that was scored; None for a folder that holds something else.
@@ -143,151 +148,81 @@ def write_student_report(folders: Sequence[Path], out: Path) -> str:
 
 def report(rows: dict[str, Row]) -> str:
     """Return the report, Markdown."""
-    lines = [
-        "# Results of the student",
-        "",
-        "<!-- written by `orpose report student`; do not edit -->",
-        "",
-        *_setting(rows),
-        "",
-        "## What shows of the paper's findings",
-        "",
-        *findings({name: row.scores for name, row in rows.items()}),
-        "",
-        *_caveats(rows),
-    ]
     ablated = {s for name in ABLATION if name in rows for s in rows[name].scores}
     tables = (
         ("Table 1: before anything was learnt from OR images", (TEACHER, UNDISTILLED), set(SCALES)),
         ("Table 2: students that learnt from the teacher's labels", (*FIXED, ALL, EXACT), set(SCALES)),
         ("Table 3: hard and soft labels, one branch or two", (*ABLATION, ALL), ablated),
     )
-    for title, wanted, scales in tables:
-        lines += ["", f"## {title}", "", *_table(rows, wanted, scales)]
-    return "\n".join([*lines, "", "## How they were trained", "", *_trained(rows)]) + "\n"
-
-
-def _setting(rows: dict[str, Row]) -> list[str]:
-    first = next(iter(rows.values()))
-    absent = [NAMES[name] for name in ROWS if name not in rows]
-    lines = [
-        f"{first.frames} frames of the synthetic `or-val-v1` (640x480), which no training sees, shrunk "
-        "bilinearly by the scale, enlarged bilinearly before they enter; the teacher looks at each "
-        "image as often as it does to label. Box and keypoint AP (AP50: OKS above 0.5) and PCK@0.2 in "
-        "percent, MPJPE in mm over the eight joints of the upper body. Small figures: the paper's row, on "
-        "MVOR+, trained on 77,000 recorded images from COCO weights. Ours is a miniature on other data: "
-        "compare the rows with each other, not the numbers with the paper's.",
-    ]
-    different = {(row.frames, row.dataset) for row in rows.values()}
-    if len(different) > 1:
-        lines += ["", f"**Not all rows were scored on the same frames:** {sorted(different)}."]
-    if absent:
-        lines += ["", f"Not run: {', '.join(absent)}."]
-    return lines
+    return page(
+        "student_report",
+        frames=next(iter(rows.values())).frames,
+        different=sorted({(row.frames, row.dataset) for row in rows.values()}),
+        absent=[NAMES[name] for name in ROWS if name not in rows],
+        findings=findings({name: row.scores for name, row in rows.items()}),
+        unlike=_unlike(rows),
+        best=max(s["keypoint_ap"] for row in rows.values() for s in row.scores.values()),
+        low_ap=_LOW_AP,
+        tables=[(title, _table(rows, wanted, scales)) for title, wanted, scales in tables],
+        trained=[rows[name] for name in ROWS if name in rows],
+        labels=_labels_of(rows),
+    )
 
 
 def _unlike(rows: dict[str, Row]) -> list[str]:
     """Return in what the distilled students differ that must be alike for a fair comparison."""
     trained = [rows[name] for name in DISTILLED if name in rows]
-    of_interest = {
-        "steps": lambda r: r.results["steps"],
-        "images": lambda r: r.results["images"],
-        "batch": lambda r: r.results["recipe"]["engine"]["batch"],
-        "optimiser": lambda r: json.dumps(r.results["recipe"]["optim"], sort_keys=True),
-        "labels": lambda r: r.results["recipe"]["data"]["labels"],
-        "start": lambda r: r.results["recipe"]["init"]["weights"],
-        "size of the network's image": lambda r: r.full_hw,
-        "augmentation": lambda r: json.dumps(r.results["recipe"]["data"]["augment"], sort_keys=True),
-    }
-    return [name for name, of in of_interest.items() if len({str(of(row)) for row in trained}) > 1]
-
-
-def _caveats(rows: dict[str, Row]) -> list[str]:
-    unlike = _unlike(rows)
-    first = (
-        f"**The distilled students are not alike in: {', '.join(unlike)}.** Their rows cannot be compared."
-        if unlike
-        else "All distilled students had the same start, labels, images, steps, schedule and augmentation."
+    recipes = [row.results["recipe"] for row in trained]
+    return unlike(
+        {
+            "steps": [row.results["steps"] for row in trained],
+            "images": [row.results["images"] for row in trained],
+            "batch": [recipe["engine"]["batch"] for recipe in recipes],
+            "optimiser": [json.dumps(recipe["optim"], sort_keys=True) for recipe in recipes],
+            "labels": [recipe["data"]["labels"] for recipe in recipes],
+            "start": [recipe["init"]["weights"] for recipe in recipes],
+            "size of the network's image": [row.full_hw for row in trained],
+            "augmentation": [json.dumps(recipe["data"]["augment"], sort_keys=True) for recipe in recipes],
+        }
     )
-    best = max(s["keypoint_ap"] for row in rows.values() for s in row.scores.values())
-    low = (
-        f" The best keypoint AP here is {best:.1f}: the networks are far from trained out, and a finding in "
-        "points of AP has no room to show; PCK@0.2 stands beside it."
-        if best < _LOW_AP
-        else ""
-    )
-    return [
-        f"{first}{low} Each was trained once: how much another seed would change was not measured, and "
-        "differences of a point or two should not be read as findings."
-    ]
 
 
-def _table(rows: dict[str, Row], wanted: Sequence[str], scales: set[int]) -> list[str]:
-    lines = [
-        "| | scale | Box AP | Keypoint AP | Keypoint AP50 | PCK@0.2 | MPJPE |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def _table(rows: dict[str, Row], wanted: Sequence[str], scales: set[int]) -> str:
+    lines = []
     for name in wanted:
         if name not in rows:
             continue
         for scale in sorted(scales & rows[name].scores.keys()):
             scores = rows[name].scores[scale]
             paper = PUBLISHED.get(name, {}).get(scale)
-            cells = [
-                _cell(scores["box_ap"], ".1f", paper and paper[0]),
-                _cell(scores["keypoint_ap"], ".1f", paper and paper[1]),
-                _cell(scores["keypoint_ap50"], ".1f", None),
-                _cell(scores["pck"], ".1f", None),
-                _cell(scores["mpjpe_mm"], ".0f", paper and paper[2]),
-            ]
-            lines.append(f"| {NAMES[name]} | {scale}x | {' | '.join(cells)} |")
-    return lines
+            lines.append(
+                [
+                    NAMES[name],
+                    f"{scale}x",
+                    _cell(scores["box_ap"], ".1f", paper and paper[0]),
+                    _cell(scores["keypoint_ap"], ".1f", paper and paper[1]),
+                    _cell(scores["keypoint_ap50"], ".1f", None),
+                    _cell(scores["pck"], ".1f", None),
+                    _cell(scores["mpjpe_mm"], ".0f", paper and paper[2]),
+                ]
+            )
+    return table(["", "scale", "Box AP", "Keypoint AP", "Keypoint AP50", "PCK@0.2", "MPJPE"], lines)
 
 
 def _cell(ours: float, form: str, paper: float | None) -> str:
     return format(ours, form) + (f" <sub>{format(paper, form)}</sub>" if paper is not None else "")
 
 
-def _trained(rows: dict[str, Row]) -> list[str]:
-    lines = []
-    for name in ROWS:
-        row = rows.get(name)
-        if row is None:
-            continue
-        if not row.results:
-            lines.append(f"- **{NAMES[name]}**: fingerprint `{row.model[:12]}`.")
-            continue
-        r, recipe = row.results, row.results["recipe"]
-        optim = recipe["optim"]
-        ranges = ", ".join(f"{a:g} to {b:g}" if a != b else f"{a:g}" for a, b in r["scale_ranges"])
-        weights = ", ".join(
-            f"{k} {recipe['loss'][k]:g}" for k in ("soft_2d", "hard_2d", "soft_3d", "hard_3d")
-        )
-        lines.append(
-            f"- **{NAMES[name]}**: {row.parameters / 1e6:.2f} M parameters, sees "
-            f"{row.full_hw[1]}x{row.full_hw[0]}; {r['images']} images ({r['steps']} steps of "
-            f"{recipe['engine']['batch']}), {optim['name']}, learning rate {optim['lr']:g} "
-            f"({optim['schedule']}), scales {ranges}; weights {weights}; {r['minutes']:g} minutes "
-            f"at {r['images_per_s']:g} images/s{machine_words(r)}."
-        )
-    lines += ["", *_labels_of(rows)]
-    return lines
-
-
-def _labels_of(rows: dict[str, Row]) -> list[str]:
+def _labels_of(rows: dict[str, Row]) -> dict[str, Any] | None:
     """Return what the teacher's labels were, if the file is still there."""
     row = next((rows[name] for name in DISTILLED if name in rows and rows[name].results), None)
     path = Path(row.results["recipe"]["data"]["labels"] or "") if row else Path()
     if row is None or not path.is_file():
-        return []
+        return None
     content = read_json(path)
-    teacher = content.get("info", {}).get("teacher", {})
     stages = ", ".join(
         f"{kind} `{stage['name']}` (sha256 `{stage['sha256'][:12]}`)"
-        for kind, stage in teacher.items()
+        for kind, stage in content.get("info", {}).get("teacher", {}).items()
         if isinstance(stage, dict) and {"name", "sha256"} <= stage.keys()
     )
-    return [
-        f"The labels: {len(content['images'])} images of the synthetic OR with {len(content['annotations'])} "
-        f"people, nobody looked at them{': ' + stages if stages else ''}."
-    ]
+    return {"images": len(content["images"]), "people": len(content["annotations"]), "stages": stages}

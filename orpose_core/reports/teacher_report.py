@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 
 from orpose_core.files import replacing, write_text
+from orpose_core.reports.pages import number, page, table
 from orpose_core.reports.teacher_evaluation import TeacherFiles, evaluate_teacher
 from orpose_core.simulation import SPLITS
 from orpose_core.training.stages.frames import frames_of
@@ -56,54 +57,32 @@ def write_teacher_report(folder: Path, out: Path) -> str:
     picture = out.parent / "images" / f"{out.stem}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw(results, picture)
-    text = page(results, f"images/{picture.name}")
+    text = teacher_page(results, f"images/{picture.name}")
     write_text(out, text)
     return text
 
 
-def _number(value: float | None, digits: int = 1, factor: float = 1.0) -> str:
-    return "-" if value is None else f"{factor * value:.{digits}f}"
+_NAMES = {"detector": "detector", "keypoints": "keypoint network", "lifter": "lifter"}
 
 
-def page(results: dict[str, Any], picture: str) -> str:
+def teacher_page(results: dict[str, Any], picture: str) -> str:
     """Return the page, Markdown."""
     looks = results["looks"]
-    last = looks[list(looks)[-1]]
-    lines = [
-        "# How good the synthetic teacher's labels are",
-        "",
-        "<!-- written by `orpose report teacher`; do not edit -->",
-        "",
-        *_setting(results),
-        "",
-        "## With and without test-time augmentation",
-        "",
-        *_table(looks),
-        "",
-        _legend(results),
-        "",
-        "## Do confidences mean what they say?",
-        "",
-        *_calibration(looks),
-        "",
-        "A box is right at an IoU of 0.5 with a person of its own; a joint of a right box is right where "
-        "COCO's similarity of that joint is 0.5 or more, wrong where the image has no such joint. Groups are "
-        "tenths of all answers.",
-        "",
-        f"![Confidence against share of right joints, and against their error]({picture})",
-        "",
-        "## Soft labels carry information",
-        "",
-        *_information(last),
-        "",
-        *_details(list(looks)[-1], last),
-        "",
-        *_box_details(list(looks)[-1], last),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-_NAMES = {"detector": "detector", "keypoints": "keypoint network", "lifter": "lifter"}
+    name = list(looks)[-1]
+    return page(
+        "teacher_report",
+        results=results,
+        picture=picture,
+        people=next(iter(looks.values()))["people"],
+        trained=[(_NAMES[part], _listed(domains)) for part, domains in results["domains"].items()],
+        scores=_table(looks),
+        own=", ".join(f"{look} {number(of['box_AP_tuning'], 1, 100)}" for look, of in looks.items()),
+        calibration=_calibration(looks),
+        name=name,
+        last=looks[name],
+        joints=_joints(looks[name]),
+        boxes=_boxes(looks[name]["boxes"]),
+    )
 
 
 def _listed(domains: Sequence[str]) -> str:
@@ -111,118 +90,48 @@ def _listed(domains: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _legend(results: dict[str, Any]) -> str:
-    return (
-        "Box and keypoint AP: COCO's, of everything found from a box score of "
-        f"{results['lowest_box_score']:g} on. *True boxes*: the joints alone, with perfect boxes. The rest "
-        "is of the labels, that is of people whose box scores at least the threshold, which was chosen on "
-        f"{results['tuning_frames']} frames of `{results['tuning_split']}` (best F1 at IoU 0.5), never on "
-        "the frames that are judged. PCK@0.2 by the benchmark's protocol, (strict) without its flaws; MPJPE "
-        "of ORPose's eight joints by the released protocol, (strict) of people who resemble the true one: "
-        "OKS 0.3 or more."
-    )
-
-
-def _setting(results: dict[str, Any]) -> list[str]:
-    stages, first = results["stages"], next(iter(results["looks"].values()))
-    names = ", ".join(
-        f"{part} `{stages[part]['name']}` (sha256 `{stages[part]['sha256'][:12]}`)"
-        for part in ("detector", "keypoints", "lifter")
-    )
-    seen = [
-        f"The {_NAMES[part]} was trained here, on synthetic people of {_listed(domains)} alone."
-        for part, domains in results["domains"].items()
-    ]
-    if seen:
-        seen.append(
-            "They were trained for minutes, from random weights: this shows the procedure and its "
-            "measurement, and is no match for networks trained on COCO."
-        )
-    return [
-        f"{results['frames']} color frames of `{results['split']}`, spread evenly, with {first['people']} "
-        f"people in them. The teacher: {names}. {' '.join(seen)}".rstrip(),
-    ]
-
-
-def _table(looks: dict[str, Any]) -> list[str]:
-    lines = [
-        "| | box AP | AP50 | keypoint AP | AP50 | AP with true boxes | box score from | precision | recall | "
-        "PCK@0.2 (strict) | MPJPE mm (strict) | PA-MPJPE mm |",
-        "|---|" + "---|" * 11,
-    ]
+def _table(looks: dict[str, Any]) -> str:
+    header = ["", "box AP", "AP50", "keypoint AP", "AP50", "AP with true boxes", "box score from"]
+    header += ["precision", "recall", "PCK@0.2 (strict)", "MPJPE mm (strict)", "PA-MPJPE mm"]
+    shares = ("box_AP", "box_AP50", "keypoint_AP", "keypoint_AP50", "keypoint_AP_true_boxes")
+    rows = []
     for name, look in looks.items():
-        cells = [
-            _number(look["box_AP"], 1, 100),
-            _number(look["box_AP50"], 1, 100),
-            _number(look["keypoint_AP"], 1, 100),
-            _number(look["keypoint_AP50"], 1, 100),
-            _number(look["keypoint_AP_true_boxes"], 1, 100),
-            _number(look["box_score"], 2),
-            _number(look["label_precision"], 2),
-            _number(look["label_recall"], 2),
-            f"{_number(look['pck']['Average'])} ({_number(look['pck_strict'])})",
-            f"{_number(look['mpjpe']['MPJPE'], 0)} ({_number(look['mpjpe_strict']['MPJPE'], 0)})",
-            _number(look["mpjpe_strict"]["PA-MPJPE"], 0),
+        cells = [name, *(number(look[share], 1, 100) for share in shares)]
+        cells += [number(look[key], 2) for key in ("box_score", "label_precision", "label_recall")]
+        cells += [
+            f"{number(look['pck']['Average'])} ({number(look['pck_strict'])})",
+            f"{number(look['mpjpe']['MPJPE'], 0)} ({number(look['mpjpe_strict']['MPJPE'], 0)})",
+            number(look["mpjpe_strict"]["PA-MPJPE"], 0),
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    own = ", ".join(f"{name} {_number(look['box_AP_tuning'], 1, 100)}" for name, look in looks.items())
-    return [*lines, "", f"For comparison, box AP on everyday people at eye level: {own}."]
+        rows.append(cells)
+    return table(header, rows)
 
 
-def _calibration(looks: dict[str, Any]) -> list[str]:
-    lines = ["| | ECE of boxes | right boxes | ECE of joints | right joints |", "|---|---|---|---|---|"]
-    for name, look in looks.items():
-        boxes, joints = look["boxes"], look["joints"]
-        cells = [_number(part[key], 3) for part in (boxes, joints) for key in ("ece", "overall")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+def _calibration(looks: dict[str, Any]) -> str:
+    rows = [
+        [name, *(number(look[part][key], 3) for part in ("boxes", "joints") for key in ("ece", "overall"))]
+        for name, look in looks.items()
+    ]
+    return table(["", "ECE of boxes", "right boxes", "ECE of joints", "right joints"], rows)
 
 
-def _information(look: dict[str, Any]) -> list[str]:
+def _joints(look: dict[str, Any]) -> str:
     flat, space = look["joints"], look["joints_3d"]
-    if not flat["count"]:
-        return ["No label is a person's: there is nothing to say."]
-    return [
-        "Spearman's rank correlation of a joint's confidence and its error (with test-time augmentation): "
-        f"**{_number(flat['rank_correlation'], 2)}** in 2D, {_number(space['rank_correlation'], 2)} in 3D. "
-        "Below 0, errors fall as confidence rises. The tenth of joints with the lowest confidence has a "
-        f"median 2D error of {_number(flat['error'][0], 3)} of the person's size (root of the box's area), "
-        f"the highest {_number(flat['error'][-1], 3)}; {_number(flat['correct'][0], 0, 100)} % against "
-        f"{_number(flat['correct'][-1], 0, 100)} % are right.",
-    ]
+    header = ["tenth", "joints", "mean confidence", "right"]
+    header += ["median 2D error, share of size", "median 3D error, mm"]
+    rows = [[*_tenth(flat, k), number(flat["error"][k], 3), number(space["error"][k], 0)]
+            for k in range(len(flat["count"]))]  # fmt: skip
+    return table(header, rows)
 
 
-def _details(name: str, look: dict[str, Any]) -> list[str]:
-    lines = [
-        f"Joints by confidence ({name}):",
-        "",
-        "| tenth | joints | mean confidence | right | median 2D error, share of size | median 3D error, mm |",
-        "|---|---|---|---|---|---|",
-    ]
-    flat, space = look["joints"], look["joints_3d"]
-    rows = (
-        f"| {k + 1} | {flat['count'][k]:.0f} | {_number(flat['confidence'][k], 2)} | "
-        f"{_number(flat['correct'][k], 2)} | {_number(flat['error'][k], 3)} | "
-        f"{_number(space['error'][k], 0)} |"
-        for k in range(len(flat["count"]))
-    )
-    return [*lines, *rows]
+def _boxes(boxes: dict[str, Any]) -> str:
+    rows = [_tenth(boxes, k) for k in range(len(boxes["count"]))]
+    return table(["tenth", "boxes", "mean score", "right"], rows)
 
 
-def _box_details(name: str, look: dict[str, Any]) -> list[str]:
-    boxes = look["boxes"]
-    lines = [
-        f"Boxes by confidence ({name}), those below the threshold of the labels, too:",
-        "",
-        "| tenth | boxes | mean score | right |",
-        "|---|---|---|---|",
-    ]
-    rows = (
-        f"| {k + 1} | {boxes['count'][k]:.0f} | {_number(boxes['confidence'][k], 2)} | "
-        f"{_number(boxes['correct'][k], 2)} |"
-        for k in range(len(boxes["count"]))
-    )
-    return [*lines, *rows]
+def _tenth(values: dict[str, Any], k: int) -> list[str]:
+    said, right = number(values["confidence"][k], 2), number(values["correct"][k], 2)
+    return [f"{k + 1}", f"{values['count'][k]:.0f}", said, right]
 
 
 def _values(numbers: Sequence[float | None]) -> np.ndarray:

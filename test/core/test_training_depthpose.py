@@ -17,8 +17,9 @@ from orpose_core.commands.recipes import parse, train
 from orpose_core.decoding.paf import decode_paf
 from orpose_core.metrics.pck_interval import FrameCounts
 from orpose_core.models import ModelConfig, PoseMaps, StageMaps, build_model
-from orpose_core.reports.depthpose_report import PUBLISHED, Row, table, write_report
+from orpose_core.reports.depthpose_report import PUBLISHED, Row, report, write_report
 from orpose_core.reports.model_card import write_card
+from orpose_core.reports.pages import number, table, verdict
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
 from orpose_core.skeleton import BODY24, OPENPOSE18
 from orpose_core.training.augment.depth import AugmentConfig, augmented, mirrored, zoomed
@@ -320,21 +321,21 @@ def test_the_table_says_which_findings_show() -> None:
                    "recipe": recipe_values(DepthPoseRecipe())}, 10, 1.0, 1.0)
         for name, average in (("RTPose_640x480", 50.0), ("RTPose_64x48", 45.0), ("DepthPose_64x48", 49.2))
     ]  # fmt: skip
-    text = table(rows, threads=1)
+    text = report(rows, threads=1)
     assert "**shows**: DepthPose_64x48 is -0.8 points above RTPose_640x480" in text
     assert "**shows**: DepthPose_64x48 is +4.2 points above RTPose_64x48 (wanted +4 or more" in text
     assert "SR+RTPose_64x48 (wanted" not in text and "the best average is 50.0" in text
     assert "over the rooms" not in text
     for row, correct in zip(rows, (50, 45, 49), strict=True):
         row.results["per_frame"] = {"correct": [[correct] * 10, [0] * 10], "counted": [[100] * 10, [0] * 10]}
-    assert "over the rooms" not in table(rows, threads=1)  # it was not recorded which room a frame shows
+    assert "over the rooms" not in report(rows, threads=1)  # it was not recorded which room a frame shows
     for row in rows:
         row.results["per_frame"]["room"] = [0, 1]
-    assert "above RTPose_64x48, between +4.0 and +4.0 over the rooms (wanted" in table(rows, threads=1)
+    assert "above RTPose_64x48, between +4.0 and +4.0 over the rooms (wanted" in report(rows, threads=1)
     rows[2].results["scores"] = scores(48.9)
-    assert "**does not show**: DepthPose_64x48 is +3.9 points above RTPose_64x48" in table(rows, threads=1)
+    assert "**does not show**: DepthPose_64x48 is +3.9 points above RTPose_64x48" in report(rows, threads=1)
     rows[2].results["window_hw"] = [32, 40]
-    assert "not alike in: windows" in table(rows, threads=1) and "**shows**" not in table(rows, threads=1)
+    assert "not alike in: windows" in report(rows, threads=1) and "**shows**" not in report(rows, threads=1)
 
 
 def scores(average: float) -> dict[str, float]:
@@ -385,3 +386,14 @@ def test_the_real_depth_check_counts_what_it_says(realdata: Path) -> None:
         stranger = replace(found, xy_px=np.clip(found.xy_px / 20, 0, 20))
         lost = check.score_frame(frame, stranger)
         assert lost["found"] == 0 and lost["extra"] + lost["extra_in_background"] == len(frame.truth)
+
+
+def test_tables_and_verdicts_are_written_in_one_way() -> None:
+    assert (
+        table(["", "AP"], [["all", "1.0"], ["none", ""]]) == "| | AP |\n|---|---|\n| all | 1.0 |\n| none | |"
+    )
+    assert [verdict(True), verdict(False, True), verdict(False)] == [
+        "**shows**", "**shows in part**", "**does not show**"
+    ]  # fmt: skip
+    assert verdict(True, can_tell=False) == "**cannot tell**"
+    assert number(None) == "-" and number(0.1234, 1, 100) == "12.3"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,7 +21,23 @@ import pytest
 # other.
 os.environ.setdefault("ROS_PYTHON_CHECK_FIELDS", "1")
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+
+
+def _domain_of_our_own() -> int:
+    """Return a ROS domain that no other test process of this machine has, and hold it until this one ends."""
+    for k in range(100):
+        domain = 1 + (os.getpid() + k) % 100
+        lock = os.open(Path(tempfile.gettempdir(), f"orpose_test_domain_{domain}"), os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        return domain
+    raise RuntimeError("every ROS domain from 1 to 100 is in use by tests")
+
+
+os.environ["ROS_DOMAIN_ID"] = str(_domain_of_our_own())
 
 try:
     import rclpy
@@ -86,7 +104,7 @@ else:
                 self.executor.spin_once(timeout_sec=left)
 
         def until(
-            self, condition: Callable[[], Any], what: str = "condition", timeout_s: float = 15.0
+            self, condition: Callable[[], Any], what: str = "condition", timeout_s: float = 60.0
         ) -> Any:
             """Spin until ``condition`` holds and return its value; fail with ``what`` where it does not."""
             end = time.monotonic() + timeout_s

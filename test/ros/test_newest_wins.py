@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from orpose_ros.newest_wins import Arrived, NewestWins
+from orpose_ros.newest_wins import Arrived, BatchSize, NewestWins
 
 
 class Recorder:
@@ -92,3 +92,58 @@ def test_a_discarded_item_is_not_served() -> None:
     recorder.wait()
     recorder.worker.stop()
     assert recorder.batches == [{"a": 0}, {"b": 2}]
+
+
+def batches_of(cost: Callable[[int], float], rounds: int, waiting: int = 4) -> list[int]:
+    """Return the sizes of batches whose times follow from their sizes alone."""
+    sizes, chosen = [], BatchSize()
+    for _ in range(rounds):
+        sizes.append(chosen.next(waiting))
+        chosen.took(sizes[-1], cost(sizes[-1]))
+    return sizes
+
+
+def test_batches_stay_single_where_their_cost_grows_with_their_size() -> None:
+    sizes = batches_of(lambda n: 0.1 * n, 300)
+    assert sizes[:3] == [1, 2, 1]
+    assert sum(size > 1 for size in sizes) <= 4, "a larger one is tried seldom"
+    served_s = sum(0.1 * n for n in sizes) / len(sizes)
+    assert served_s < 2 * 0.1, "an item waits for no more than one of its like, and is served"
+
+
+def test_batches_hold_everybody_where_that_costs_hardly_more() -> None:
+    sizes = batches_of(lambda n: 0.1 + 0.005 * n, 300)
+    assert sizes[:5] == [1, 2, 3, 4, 4]
+    assert sizes.count(1) <= 4, "one alone is measured now and then"
+
+
+def test_batches_shrink_where_the_machine_becomes_busy_and_grow_again() -> None:
+    chosen = BatchSize()
+    for size in (1, 2, 3):
+        chosen.took(size, 0.1)
+    assert chosen.limit == 4
+    chosen.took(4, 1.0)
+    assert chosen.limit == 3
+    sizes = []
+    for _ in range(250):
+        sizes.append(chosen.next(4))
+        chosen.took(sizes[-1], 0.1)
+    assert sizes[-1] == 4
+
+
+def test_who_was_served_longest_ago_comes_first() -> None:
+    recorder = Recorder()
+    recorder.worker.batch_size.next = lambda waiting: 1
+    recorder.worker.start()
+    recorder.open.clear()
+    recorder.worker.put("a", 0)
+    while recorder.worker._waiting:
+        time.sleep(0.001)
+    for i in range(1, 4):  # "a" comes most often, and waits all the same
+        for key in ("a", "b", "c"):
+            recorder.worker.put(key, i)
+    recorder.open.set()
+    for _ in range(4):
+        recorder.wait()
+    recorder.worker.stop()
+    assert recorder.batches == [{"a": 0}, {"b": 3}, {"c": 3}, {"a": 3}]

@@ -15,7 +15,7 @@ from orpose_core.skeleton import COCO17, Skeleton
 from orpose_core.types import Poses
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton3DArray, SkeletonInfo
-from orpose_ros.skeleton_markers import SkeletonMarkers, track_colour
+from orpose_ros.skeleton_markers import SkeletonMarkers, track_marker_color
 
 RELIABLE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -210,7 +210,7 @@ def test_wrong_parameters_are_refused_by_name(graph: Any, wrong: dict) -> None:
 
 
 def test_colours_of_neighbouring_ids_differ() -> None:
-    colours = [np.array([c.r, c.g, c.b]) for c in map(track_colour, range(20))]
+    colours = [np.array([c.r, c.g, c.b]) for c in map(track_marker_color, range(20))]
     assert min(np.abs(a - b).max() for a, b in itertools.pairwise(colours)) > 0.3
 
 

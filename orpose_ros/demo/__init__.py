@@ -1,0 +1,6 @@
+"""The whole graph at work on a scene that the project renders itself: real nodes over real DDS.
+
+    camera (this process) -> lowres_gateway -> pose_node -> skeleton_markers -> this process
+
+What comes back is drawn on the low-resolution images, and written with COCO results and 3D joints.
+"""

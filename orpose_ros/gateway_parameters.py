@@ -1,0 +1,78 @@
+"""What the gateway can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orpose_core.image_ops import COLOR_METHODS, DEPTH_METHODS, LOW_RESOLUTIONS, ColorMethod, DepthMethod
+from orpose_ros.conversions import Reading
+from orpose_ros.input_watch import SILENCE_S
+from orpose_ros.parameters import parameter
+
+
+@dataclass(frozen=True)
+class GatewayParameters:
+    """Of the gateway; all of them are read before it starts."""
+
+    resolution: str = parameter(
+        "64x48", "Width x height of the images that leave, px.", choices=tuple(LOW_RESOLUTIONS)
+    )
+    max_pixels: int = parameter(
+        4800,
+        "Strict upper limit of width times height of an image that leaves; a resolution above it is refused.",
+        low=1,
+        high=4800,
+    )
+    max_input_pixels: int = parameter(
+        40_000_000,
+        "Compressed images of more px by their header are refused before they are decoded.",
+        low=1,
+        high=1_000_000_000,
+    )
+    depth: bool = parameter(True, "Take depth/image_raw and publish it small.")
+    color: bool = parameter(False, "Take color/image_raw and publish it small.")
+    compressed_color: bool = parameter(False, "Take color/image_raw/compressed instead of color/image_raw.")
+    compressed_depth: bool = parameter(
+        False, "Take depth/image_raw/compressedDepth (PNG or RVL) instead of depth/image_raw."
+    )
+    depth_unit_m: float = parameter(
+        0.001, "What one step of 16-bit depth is, m; 0.001 by REP 118.", low=1e-6, high=1.0
+    )
+    rectified: bool = parameter(
+        False, "The images are rectified: their camera is P of camera_info, and nothing is undistorted."
+    )
+    depth_method: DepthMethod = parameter(
+        "median",
+        "How depth shrinks: median of the valid returns, or (as in the paper) bicubic, or another.",
+        choices=DEPTH_METHODS,
+    )
+    color_method: ColorMethod = parameter(
+        "bilinear", "How color shrinks; bilinear as in the paper.", choices=COLOR_METHODS
+    )
+    depth_encoding: str = parameter(
+        "32FC1", "Of the depth image that leaves: m with NaN, or mm with 0.", choices=("32FC1", "16UC1")
+    )
+    silence_s: float = parameter(
+        SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
+    )
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """(height, width) of the images that leave, px."""
+        return LOW_RESOLUTIONS[self.resolution]
+
+    @property
+    def reading(self) -> Reading:
+        """How the camera's messages are to be read."""
+        return Reading(self.depth_unit_m, self.rectified, self.max_input_pixels)
+
+    def check(self) -> None:
+        """Raise ValueError unless the settings fit together."""
+        height, width = self.size_hw
+        if height * width > self.max_pixels:
+            raise ValueError(
+                f"resolution {self.resolution} has {height * width} px, but max_pixels allows "
+                f"{self.max_pixels}: choose a smaller resolution or raise the limit"
+            )
+        if not self.depth and not self.color:
+            raise ValueError("expected depth or color to be on, got neither: nothing would leave the gateway")
