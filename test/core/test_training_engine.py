@@ -272,7 +272,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> No
         )
         for rank in (0, 1)
     ]
-    assert [process.wait(120) for process in started] == [0, 0]
+    assert [process.wait(400) for process in started] == [0, 0]
     one = engine_config(steps=10, batch=8, validate_steps=0, half_precision=False)
     alone = trainer(tmp_path / "one", one)
     alone.model[2].p = 0.0

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 COLCON = shutil.which("colcon", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 pytestmark = [
     pytest.mark.skipif(COLCON is None, reason="colcon is not installed here"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(2400),
 ]
 
 CHECK = """

@@ -13,7 +13,7 @@ import pytest
 from orpose_core.cli import main
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(2400)
 
 
 def run(name: str, *arguments: str | Path) -> str:

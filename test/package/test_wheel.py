@@ -23,7 +23,7 @@ CARRIED = {
     "config": (".yaml",),
     "rviz": (".rviz",),
 }
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(2400)
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -51,7 +51,7 @@ USE_NAMES = """
 import sys
 import orpose_core
 from orpose_core.data.skeleton_messages import message_definitions
-from orpose_core.estimators import load_estimator
+from orpose_core import load_estimator
 from orpose_core.resources import find_recipe, resource_folders
 assert orpose_core.__file__.startswith(sys.argv[1]), orpose_core.__file__
 assert load_estimator("depthpose_64x48").info.trained
@@ -86,15 +86,21 @@ def _pip(*words: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _copied(source: Path) -> Path:
+    """Copy the checkout without what was made in it."""
+    ignored = shutil.ignore_patterns(
+        ".*", "build", "dist", "install", "log", "runs", "*_output", "_build", "_generated", "__pycache__",
+        "*.egg-info",
+    )  # fmt: skip
+    shutil.copytree(REPOSITORY, source, ignore=ignored)
+    return source
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """The wheel of a clean copy, in which an earlier build has left a module that is gone now."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    ignored = shutil.ignore_patterns(
-        ".*", "build", "dist", "install", "log", "runs", "*_output", "__pycache__", "*.egg-info"
-    )
-    shutil.copytree(REPOSITORY, source, ignore=ignored)
+    source = _copied(folder / "source")
     stale = source / "build" / "lib" / "orpose_core" / "moved_elsewhere.py"
     stale.parent.mkdir(parents=True)
     stale.write_text("raise RuntimeError('this module is gone')\n")
@@ -108,20 +114,24 @@ def _clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in dropped}
 
 
-@pytest.fixture(scope="module")
-def in_venv(wheel, tmp_path_factory) -> Installation:
-    """The wheel in an environment of its own, which sees the packages of this one but not the checkout."""
-    folder = tmp_path_factory.mktemp("venv")
+def _in_venv(folder: Path, made: Path) -> Installation:
+    """Install a wheel in an environment that sees the packages of this one, but not the checkout."""
     venv.create(folder / "env", with_pip=False)
     python = folder / "env" / "bin" / "python"
-    _pip("--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
     (modules,) = (folder / "env" / "lib").glob("python3*/site-packages")
     # Files like __editable__*.pth are read only in an environment's own folder: ours leads to packages alone.
     borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    _pip("--python", python, "install", "--quiet", "--no-deps", "--no-index", made)
     (modules / "borrowed.pth").write_text("".join(f"{path}\n" for path in sorted(borrowed)))
     used_from = folder / "elsewhere"
     used_from.mkdir()
     return Installation(modules, python, _clean_environment(), used_from)
+
+
+@pytest.fixture(scope="module")
+def in_venv(wheel, tmp_path_factory) -> Installation:
+    """The wheel in an environment of its own."""
+    return _in_venv(tmp_path_factory.mktemp("venv"), wheel)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +167,19 @@ def test_the_whole_core_imports_where_there_is_no_ros(in_venv):
 def test_names_lead_to_what_the_wheel_carries(place, request):
     installed: Installation = request.getfixturevalue(place)
     installed.run(installed.python, "-c", USE_NAMES, str(installed.modules))
+
+
+def test_an_editable_installation_uses_the_checkout(tmp_path):
+    source = _copied(tmp_path / "source")
+    build = "import sys; from setuptools.build_meta import build_editable; build_editable(sys.argv[1])"
+    built = subprocess.run(
+        [sys.executable, "-c", build, tmp_path], cwd=source, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    (made,) = tmp_path.glob("*.whl")
+    installed = _in_venv(tmp_path, made)
+    installed.run(installed.python, "-c", USE_NAMES, str(source))
+    assert made.stat().st_size < 1e5 and not list(source.rglob("share")), "the resources were copied"
 
 
 def test_the_command_works(in_venv):
