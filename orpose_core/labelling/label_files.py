@@ -8,9 +8,8 @@
   where unknown; absent without a lifter.
 * ``score``: of the person's box alone; ``pose_score``: of box and joints together.
 
-An annotation with ``ignore`` 1 has a box alone: somebody may be there, and a training must take it neither
-for a
-person nor for background. ``info.thresholds`` says what the scores mean: ``person_score``, ``joint_score``,
+An annotation with ``ignore`` 1 is only a box: somebody may be there, and a training must take it neither for
+a person nor for background. ``info.thresholds`` says what the scores mean: ``person_score``, ``joint_score``,
 ``min_joints``.
 
 The file's ``info.teacher`` says in full who labelled, ``info.teacher_sha256`` is the fingerprint. Coordinates
