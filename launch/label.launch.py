@@ -37,9 +37,9 @@ TEXTS = {
 }
 NUMBERS = {
     "min_box_score": (float, "Lowest score of a person's box."),
-    "rate": (float, "At most so many frames a second of each camera."),
-    "every": (int, "Take each so-many-th frame."),
-    "limit": (int, "At most so many frames."),
+    "rate": (float, "Highest number of frames per second and camera."),
+    "every": (int, "Use every N-th frame."),
+    "limit": (int, "Highest number of frames."),
     "batch": (int, "Frames that the networks look at together."),
 }
 
