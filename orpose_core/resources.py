@@ -48,10 +48,10 @@ def find_resource(kind: ResourceKind, name_or_path: str | Path, suffix: str) -> 
             ``suffix``.
         suffix: how the files end, such as ``".yaml"``.
     """
-    path = Path(name_or_path)
+    path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
-    if path.name != str(name_or_path):
+    if path.name != str(path):
         return None
     for folder in resource_folders(kind):
         for candidate in (folder / path.name, folder / f"{path.name}{suffix}"):

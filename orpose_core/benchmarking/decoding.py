@@ -21,6 +21,8 @@ def decode(people: int = 8, repeats: int = 300) -> str:
         people: drawn into the maps, at random places of a grid.
         repeats: of the same maps.
     """
+    if people < 1 or repeats < 1:
+        raise ValueError(f"expected at least 1 person and 1 repeat, got {people} and {repeats}")
     rng = np.random.default_rng(0)
     columns = math.ceil(math.sqrt(people))
     cell_px = np.array([640 / columns, 480 / columns])

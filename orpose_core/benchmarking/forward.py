@@ -22,6 +22,10 @@ def forward(
         threads: PyTorch threads.
         batch: images at once (2 is one image with its flip test).
     """
+    if repeats < 1 or threads < 1 or batch < 1:
+        raise ValueError(
+            f"expected at least 1 repeat, 1 thread and a batch of 1, got {repeats}, {threads} and {batch}"
+        )
     checkpoint = load_checkpoint(name)
     config = checkpoint.config
     before = torch.get_num_threads()

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors_bytes
 from torch import Tensor, nn
 
-from orpose_core.files import write_bytes
+from orpose_core.files import stranger, write_bytes
 from orpose_core.resources import find_resource, resource_names
 
 SUFFIX = ".safetensors"
@@ -174,6 +174,8 @@ def _opened(path: Path) -> Iterator[Any]:
             f"{path}: expected a {SUFFIX} file of orpose, got {path.suffix or 'no ending'}; "
             "`orpose convert` turns published .pth checkpoints into one"
         )
+    if (instead := stranger(path)) is not None:
+        raise ValueError(f"{path}: expected weights, but {instead}")
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orpose_core.commands.parsers import command_parser
@@ -20,7 +21,7 @@ _DESCRIPTION = (
 
 _EXAMPLE = """\
 orpose estimate monday.mcap --model depthpose_64x48 --out monday
-orpose estimate frames/ --model depthpose_64x48 --out out --intrinsics 525,525,319.5,239.5 --format csv"""
+orpose estimate frames/ --model depthpose_64x48 --out out --intrinsics 525,525,319.5,239.5"""
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -31,13 +32,17 @@ def _run(args: argparse.Namespace) -> int:
     from orpose_core.estimation.estimate import estimate_recording
     from orpose_core.estimators import EstimatorConfig, load_estimator
 
-    options = _options(args)
+    topics = {role: getattr(args, f"{role}_topic") for role in ("color", "depth", "camera_info")}
+    reading = {
+        "topics": {role: topic for role, topic in topics.items() if topic is not None} or None,
+        "tolerance_s": args.tolerance,
+        "depth_unit_m": _metres(args.depth_unit),
+    }
+    options = replace(_options(args), reading=reading)
     config = EstimatorConfig(device=args.device, flip_test=not args.no_flip, threads=args.threads)
     estimator = load_estimator(args.model, config)
     wanted: Modality = "depth" if estimator.info.modality == "depth" else "color"
-    topics = {role: getattr(args, f"{role}_topic") for role in ("color", "depth", "camera_info")}
-    chosen = {role: topic for role, topic in topics.items() if topic is not None}
-    recording = open_recording(args.source, wanted, topics=chosen or None, tolerance_s=args.tolerance)
+    recording = open_recording(args.source, wanted, **reading)
     with tqdm(unit=" frames", disable=args.quiet) as bar:
 
         def show(done: int, total: int) -> None:
@@ -72,9 +77,21 @@ def _options(args: argparse.Namespace) -> RunOptions:
         batch=args.batch,
         track=not args.no_tracking,
         intrinsics=None if args.intrinsics is None else _four_numbers(args.intrinsics),
+        rotation=args.rotate,
         resume=args.resume,
         format=args.format,
     )
+
+
+def _metres(text: str) -> float:
+    """Return the length of ``0.25mm``, ``1cm`` or ``1m`` in metres."""
+    for unit, metres in (("mm", 0.001), ("cm", 0.01), ("m", 1.0)):
+        if text.endswith(unit):
+            try:
+                return float(text.removesuffix(unit)) * metres
+            except ValueError:
+                break
+    raise ValueError(f"--depth-unit: expected a length such as 0.25mm, 1mm, 1cm or 1m, got {text!r}")
 
 
 def _four_numbers(text: str) -> tuple[float, float, float, float]:
@@ -125,6 +142,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--intrinsics", metavar="FX,FY,CX,CY", help="px, of images that bring none; for metric 3D"
+    )
+    parser.add_argument("--depth-unit", default="1mm", metavar="LENGTH", help="of 16-bit depth, 0.25mm say")
+    parser.add_argument(
+        "--rotate", type=int, default=0, metavar="DEG", help="turn clockwise to be upright: 90, 180, 270"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_run)

@@ -48,6 +48,8 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     Raises:
         ValueError: saying which key or value was not understood.
     """
+    if not {word.partition("=")[0] for word in argv} - {"--out", "--max-minutes"} - _values(argv):
+        raise ValueError(f"{prog}: expected a recipe (--config NAME) or --resume RUN; see `{prog} --help`")
     parser = ArgumentParser(
         prog=prog, description=(recipe.__doc__ or "").splitlines()[0], exit_on_error=False
     )
@@ -75,6 +77,11 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     out = folder or parsed.out or str(Path("runs") / _name_of(words))
     export = Path(parsed.export) if parsed.export is not None else None
     return Command(recipe(**values), Path(out), folder is not None, export)
+
+
+def _values(argv: Sequence[str]) -> set[str]:
+    """Return the words that are values of options."""
+    return {word for word in argv if not word.startswith("-")}
 
 
 def _with_recipe_found(argv: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.data.rvl import decode_rvl
+from orpose_core.files import MILLIMETRE_M as MILLIMETRE_M
 from orpose_core.files import MOST_PIXELS, decode_image, image_size_hw, metres, millimetres
 from orpose_core.types import FloatArray, Intrinsics
 
@@ -44,9 +45,6 @@ _JPEG_MAGIC = b"\xff\xd8\xff"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")  # codec, depthQuantA, depthQuantB
 _RVL_HEADER = struct.Struct("<II")  # width, height
-
-MILLIMETRE_M = 0.001
-"""What one step of 16-bit depth is by REP 118, m; some cameras have steps of 0.1 or 0.25 mm."""
 
 
 def is_compressed(message: Any) -> bool:
@@ -254,12 +252,8 @@ def _pixels(message: Any, known: dict[str, tuple[str, int]], wanted: str) -> NDA
 def _metres(pixels: NDArray, unit_m: float = MILLIMETRE_M) -> FloatArray:
     """Turn raw depth, uint16 steps or float32 m in either byte order, into float32 metres with NaN."""
     if pixels.dtype.kind == "u":
-        if unit_m == MILLIMETRE_M:
-            return metres(pixels)
-        depth_m = pixels.astype(np.float32)
-        depth_m *= np.float32(unit_m)
-    else:
-        depth_m = pixels.astype(np.float32)
+        return metres(pixels, unit_m)
+    depth_m = pixels.astype(np.float32)
     depth_m[~((depth_m > 0) & (depth_m < np.inf))] = np.nan
     return depth_m
 

@@ -20,6 +20,8 @@ from orpose_core.estimation.results import write_results
 from orpose_core.estimators import PoseEstimator
 from orpose_core.files import file_name, is_own_output, mark_own_output, remove_temporaries, write_picture
 from orpose_core.render import overlay
+from orpose_core.rotation import turned_back
+from orpose_core.types import Picture, Poses
 
 logger = logging.getLogger(__name__)
 
@@ -158,8 +160,16 @@ class _Overlays:
         if not self._step or estimated.index % self._step or len(self.files) >= self._options.overlays:
             return
         path = self._folder / file_name(recorded.name, ".png")
-        write_picture(path, overlay(recorded.frame, poses, estimated.image_hw, self._modality))
+        write_picture(path, self._drawn(estimated, poses))
         self.files.append(path)
+
+    def _drawn(self, estimated: EstimatedFrame, poses: Poses) -> Picture:
+        """Draw people on the image that the model saw, which is upright."""
+        rotation, size_hw = self._options.rotation, estimated.upright_hw or estimated.image_hw
+        if rotation:
+            turned_hw = estimated.image_hw if rotation == 180 else estimated.image_hw[::-1]
+            poses = turned_back(poses, 360 - rotation, turned_hw)
+        return overlay(estimated.recorded.frame, poses, size_hw, self._modality)
 
 
 def _model(estimator: PoseEstimator) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from orpose_core.data.recordings.recording import RecordedFrame, Recording, uniq
 from orpose_core.estimation.options import RunOptions
 from orpose_core.estimators import PoseEstimator
 from orpose_core.image_ops import low_resolution_frame
+from orpose_core.rotation import turned_back, upright
 from orpose_core.tracking import Tracker
 from orpose_core.types import Intrinsics, Poses, Resize, RgbdFrame
 
@@ -23,12 +24,14 @@ class EstimatedFrame:
         image_hw: (height, width) of the image that was recorded.
         poses: px of that image.
         index: its place among the frames that were taken of the recording.
+        upright_hw: (height, width) of that image once it was turned upright.
     """
 
     recorded: RecordedFrame
     image_hw: tuple[int, int]
     poses: Poses
     index: int = 0
+    upright_hw: tuple[int, int] | None = None
 
 
 class Trackers:
@@ -78,25 +81,37 @@ def estimated_batches(
     taken = islice(uniquely_named(recording.frames()), 0, None, options.every)
     wanted = islice(enumerate(taken), done, options.limit)
     while batch := list(islice(wanted, options.batch)):
-        small = [_shrunk(recorded, estimator, options, recording) for _, recorded in batch]
-        ready = [(i, r, s) for (i, r), s in zip(batch, small, strict=True) if s is not None]
-        found = estimator.estimate([frame for _, _, frame in ready])
+        turned = [(i, r, _upright(r.frame, options)) for i, r in batch]
+        small = [_shrunk(recorded, frame, estimator, options, recording) for _, recorded, frame in turned]
+        ready = [(*one, s) for one, s in zip(turned, small, strict=True) if s is not None]
+        found = estimator.estimate([frame for *_, frame in ready])
         estimated = []
-        for (index, recorded, frame), poses in zip(ready, found, strict=True):
+        for (index, recorded, whole, frame), poses in zip(ready, found, strict=True):
             image_hw = recorded.frame.size_hw
-            poses = poses.resized(Resize(frame.size_hw, image_hw))
-            estimated.append(EstimatedFrame(replace(recorded, frame=frame), image_hw, poses, index))
+            poses = poses.resized(Resize(frame.size_hw, whole.size_hw))
+            poses = turned_back(poses, options.rotation, image_hw)
+            seen = replace(recorded, frame=frame)
+            estimated.append(EstimatedFrame(seen, image_hw, poses, index, whole.size_hw))
         yield estimated
 
 
+def _upright(frame: RgbdFrame, options: RunOptions) -> RgbdFrame:
+    """Return a frame as a camera that hangs upright would give it, with its intrinsics."""
+    if frame.intrinsics is None and options.intrinsics is not None:
+        height, width = frame.size_hw
+        frame = replace(frame, intrinsics=Intrinsics(*options.intrinsics, width, height))
+    return upright(frame, options.rotation)
+
+
 def _shrunk(
-    recorded: RecordedFrame, estimator: PoseEstimator, options: RunOptions, recording: Recording
+    recorded: RecordedFrame,
+    frame: RgbdFrame,
+    estimator: PoseEstimator,
+    options: RunOptions,
+    recording: Recording,
 ) -> RgbdFrame | None:
     """Return the frame at low resolution, or None, and a report, where it is too small for the model."""
-    frame = recorded.frame
     height, width = frame.size_hw
-    if frame.intrinsics is None and options.intrinsics is not None:
-        frame = replace(frame, intrinsics=Intrinsics(*options.intrinsics, width, height))
     size_hw = options.low_resolution_hw or estimator.info.input_hw
     if height < size_hw[0] or width < size_hw[1]:
         if estimator.info.enlarges:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orpose_core.rotation import ROTATIONS
 from orpose_core.types import Intrinsics
 
 FORMATS = ("json", "csv", "parquet")
@@ -24,6 +26,9 @@ class RunOptions:
         track: give people ids.
         intrinsics: fx, fy, cx, cy in px of the recorded image, of frames that bring none; None = poses of
             such frames stay in px.
+        rotation: by how many degrees images are turned clockwise to be upright: 0, 90, 180 or 270. Poses are
+            in px of the image as it was recorded.
+        reading: how the recording is read, its topics say: JSON values by which a run is known again.
         resume: go on with the run that is in the folder, instead of starting again.
         format: of the table that is written beside the JSON files: "json" = none, "csv", "parquet".
     """
@@ -35,6 +40,8 @@ class RunOptions:
     batch: int = 4
     track: bool = True
     intrinsics: tuple[float, float, float, float] | None = None
+    rotation: int = 0
+    reading: Mapping[str, Any] = field(default_factory=dict)
     resume: bool = False
     format: str = "json"
 
@@ -45,6 +52,8 @@ class RunOptions:
                 raise ValueError(f"{name}: expected {least} or more, got {value}")
         if self.intrinsics is not None:
             Intrinsics(*self.intrinsics, 1, 1)  # says what is wrong with them
+        if self.rotation not in ROTATIONS:
+            raise ValueError(f"rotation: expected one of {ROTATIONS} degrees, got {self.rotation}")
         if self.format not in FORMATS:
             raise ValueError(f"format: expected one of {', '.join(FORMATS)}, got {self.format!r}")
 

@@ -6,13 +6,15 @@ from orpose_core.files.atomic import (
     write_bytes,
     write_text,
 )
-from orpose_core.files.depth import metres, millimetres, read_depth, write_depth
+from orpose_core.files.depth import MILLIMETRE_M, metres, millimetres, read_depth, write_depth
 from orpose_core.files.images import MOST_PIXELS, decode_image, image_size_hw, read_color, write_picture
 from orpose_core.files.json_files import read_json, write_json
 from orpose_core.files.line_log import LineLog
 from orpose_core.files.own_output import file_name, is_own_output, mark_own_output
+from orpose_core.files.strangers import stranger
 
 __all__ = [
+    "MILLIMETRE_M",
     "MOST_PIXELS",
     "LineLog",
     "decode_image",
@@ -27,6 +29,7 @@ __all__ = [
     "read_json",
     "remove_temporaries",
     "replacing",
+    "stranger",
     "write_bytes",
     "write_depth",
     "write_json",

@@ -10,18 +10,25 @@ from numpy.typing import NDArray
 
 from orpose_core.files.images import encoded_png, read_image, write_image
 
+MILLIMETRE_M = 0.001
+"""What one step of 16-bit depth is by REP 118, m; some cameras have steps of 0.1 or 0.25 mm."""
 
-def metres(depth_mm: NDArray[np.uint16]) -> NDArray[np.float32]:
+
+def metres(depth_mm: NDArray[np.uint16], unit_m: float = MILLIMETRE_M) -> NDArray[np.float32]:
     """Return depth as float32 metres, NaN = no return.
 
     Args:
         depth_mm: uint16, millimetres, 0 = no return.
+        unit_m: what one step is instead, m.
 
     Returns:
-        The float32 number nearest to the millimetres divided by 1000.
+        For millimetres, the float32 number nearest to them divided by 1000.
     """
     depth_m = depth_mm.astype(np.float32)
-    depth_m /= np.float32(1000)
+    if unit_m == MILLIMETRE_M:
+        depth_m /= np.float32(1000)
+    else:
+        depth_m *= np.float32(unit_m)
     depth_m[depth_mm == 0] = np.nan
     return depth_m
 
@@ -37,8 +44,12 @@ def millimetres(depth_m: NDArray[np.floating]) -> NDArray[np.uint16]:
     return np.where((mm > 0) & (mm <= 65535), mm, 0).astype(np.uint16)
 
 
-def read_depth(path: str | os.PathLike) -> NDArray[np.float32]:
+def read_depth(path: str | os.PathLike, unit_m: float = MILLIMETRE_M) -> NDArray[np.float32]:
     """Read a grey image of 16 bits in millimetres, or of floats in metres.
+
+    Args:
+        path: of the file.
+        unit_m: what one step of 16 bits is, m.
 
     Returns:
         float32 (H, W), metres, NaN = no return: 0, or for floats whatever is not positive and finite.
@@ -57,7 +68,7 @@ def read_depth(path: str | os.PathLike) -> NDArray[np.float32]:
             f"{path}: expected a depth image of one 16-bit channel (mm), "
             f"got {image.dtype} of shape {image.shape}"
         )
-    return metres(image)
+    return metres(image, unit_m)
 
 
 def write_depth(path: str | os.PathLike, depth_m: NDArray[np.floating], *, fast: bool = False) -> None:

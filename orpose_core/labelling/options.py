@@ -49,6 +49,8 @@ class LabelOptions:
                 raise ValueError(f"{name}: expected {least} or more, got {value}")
         if self.rate_hz is not None and not self.rate_hz > 0:
             raise ValueError(f"rate_hz: expected a number above 0, got {self.rate_hz}")
+        if not 0 <= self.tolerance_s <= 3600:
+            raise ValueError(f"tolerance_s: expected 0 to 3600 s, got {self.tolerance_s:g}")
         if self.motion is not None and not 0 < self.motion <= 1:
             raise ValueError(f"motion: expected a share above 0 and up to 1, got {self.motion}")
 

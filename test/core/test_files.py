@@ -26,6 +26,7 @@ from orpose_core.files import (
     read_json,
     remove_temporaries,
     replacing,
+    stranger,
     write_bytes,
     write_depth,
     write_json,
@@ -232,3 +233,25 @@ def test_other_formats_are_decoded(ending):
     image = noise(8, 8) if ending != ".exr" else noise(8, 8).astype(np.float32)
     _, data = cv2.imencode(ending, image)
     assert decode_image(data, cv2.IMREAD_UNCHANGED).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        (b"<!DOCTYPE html>\n<html>", "a web page"),
+        (b"", "it is empty"),
+        (b"\x89PNG\r\n\x1a\n", None),
+    ],
+)
+def test_what_a_file_is_instead(tmp_path, content, words):
+    (tmp_path / "model.safetensors").write_bytes(content)
+    said = stranger(tmp_path / "model.safetensors")
+    assert said is None if words is None else words in said
+    assert stranger(tmp_path / "missing") is None
+
+
+def test_other_steps_of_depth(tmp_path):
+    write_depth(tmp_path / "d.png", np.full((4, 4), 8.0, np.float32))
+    np.testing.assert_array_equal(read_depth(tmp_path / "d.png", 0.00025), 2.0)
+    assert np.isnan(metres(np.zeros((1, 1), np.uint16), 0.01)).all()

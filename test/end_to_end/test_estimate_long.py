@@ -263,3 +263,45 @@ def test_a_name_too_long_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     noted(capsys, str(source), "--out", str(tmp_path / "out"))
     names = [f.name for f in (tmp_path / "out" / "overlays").glob("*.png")]
     assert len(names) == 2 and all(len(os.fsencode(name)) < 200 for name in names)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_turned_camera_gives_poses_in_its_own_image(
+    rotation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a network finds at a place of the upright image is found at that place of the recorded one."""
+    from orpose_core.rotation import upright
+    from orpose_core.skeleton import COCO17
+    from orpose_core.types import Poses, RgbdFrame
+
+    size_hw = (96, 128)
+    depth_m = np.full(size_hw, 3.0, np.float32)
+    depth_m[24:40, 88:104] = 1.0  # a near spot, off every axis of symmetry
+    write_depth(tmp_path / "ward" / "1.png", depth_m)
+
+    def spot(self: PoseEstimator, frames: list) -> list:
+        found = []
+        for frame in frames:
+            y, x = (float(v.mean()) for v in np.nonzero(frame.depth_m < 2))
+            xy_px = np.full((1, 17, 2), [x, y], np.float32)
+            box = np.array([[x - 1, y - 1, x + 1, y + 1]], np.float32)
+            found.append(Poses(COCO17, xy_px, np.ones((1, 17), np.float32), np.ones(1, np.float32), box))
+        return found
+
+    monkeypatch.setattr(PoseEstimator, "estimate", spot)
+    words = ["estimate", str(tmp_path / "ward"), "--out", str(tmp_path / "out"), "--rotate", str(rotation)]
+    assert main([*words, *QUICK]) == 0
+    (result,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert result["keypoints"][:2] == pytest.approx([95.5, 31.5], abs=1.0)
+    assert upright(RgbdFrame(None, depth_m, None, "", 0), rotation).depth_m is not None
+    assert (tmp_path / "out" / "overlays" / "1.png").is_file()
+
+
+def test_depth_units_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_depth(tmp_path / "ward" / "1.png", np.full((96, 128), 8.0, np.float32))
+    words = ["estimate", str(tmp_path / "ward"), "--out", str(tmp_path / "out"), *QUICK]
+    assert main([*words, "--depth-unit", "0.25mm"]) == 0
+    line = json.loads((tmp_path / "out" / "frames.jsonl").read_text().splitlines()[1])
+    assert line["median_depth_m"] == 2.0
+    for unit in ("1", "mm", "1km", "0mm", "-1m", "nanm"):
+        assert main([*words, f"--depth-unit={unit}"]) == 2

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orpose_core.data.image_messages import decode_color, decode_depth, intrinsics_of
+from orpose_core.data.image_messages import MILLIMETRE_M, decode_color, decode_depth, intrinsics_of
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
 from orpose_core.types import FloatArray, Intrinsics, RgbdFrame
 
@@ -60,6 +60,7 @@ class CameraStream:
         skipped: told what is left out.
         most_waiting: messages of a topic that wait, at most.
         await_camera_info: frames wait for the first camera_info, as long as that many allow.
+        depth_unit_m: what one step of 16-bit depth is, m.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class CameraStream:
         *,
         most_waiting: int = MOST_WAITING,
         await_camera_info: bool = False,
+        depth_unit_m: float = MILLIMETRE_M,
     ) -> None:
         main = topics.depth if modality == "depth" else topics.color
         if main is None:
@@ -80,7 +82,7 @@ class CameraStream:
         self.intrinsics: Intrinsics | None = None
         self.frames = 0
         self._modality, self._tolerance_ns, self._skipped = modality, tolerance_ns, skipped
-        self._most_waiting = most_waiting
+        self._most_waiting, self._depth_unit_m = most_waiting, depth_unit_m
         self._awaits_info = await_camera_info and topics.camera_info is not None
         self._main: deque[_Message] = deque()
         self._partner: deque[_Message] = deque()
@@ -154,7 +156,7 @@ class CameraStream:
         rgb = depth_m = None
         try:
             if self._modality == "depth":
-                depth_m = decode_depth(first.content)
+                depth_m = decode_depth(first.content, self._depth_unit_m)
             else:
                 rgb = decode_color(first.content)
         except ValueError as error:
@@ -179,7 +181,7 @@ class CameraStream:
             self._skipped.add(self.partner_topic, why, partner.stamp_ns)
             return None
         try:
-            depth_m = decode_depth(partner.content)
+            depth_m = decode_depth(partner.content, self._depth_unit_m)
         except ValueError as error:
             self._skipped.add(self.partner_topic, str(error), partner.stamp_ns)
             return None

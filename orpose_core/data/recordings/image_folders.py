@@ -25,7 +25,7 @@ from orpose_core.data.recordings.image_kinds import (
 )
 from orpose_core.data.recordings.natural_order import natural_key
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
-from orpose_core.files import is_own_output, read_color, read_depth
+from orpose_core.files import MILLIMETRE_M, is_own_output, read_color, read_depth
 from orpose_core.types import Intrinsics, RgbdFrame
 
 _NANOSECONDS = re.compile(r"\d{16,19}")
@@ -59,15 +59,20 @@ class ImageRecording:
         path: folder or file.
         modality: what is wanted; frames that lack it are skipped and reported.
         intrinsics: of all images; None = as the camera files say.
+        depth_unit_m: what one step of 16-bit depth is, m.
 
     Raises:
         ValueError: no image there that can be used.
     """
 
     def __init__(
-        self, path: str | Path, modality: Modality = "depth", intrinsics: Intrinsics | None = None
+        self,
+        path: str | Path,
+        modality: Modality = "depth",
+        intrinsics: Intrinsics | None = None,
+        depth_unit_m: float = MILLIMETRE_M,
     ) -> None:
-        self.skipped = SkipLog()
+        self.skipped, self._depth_unit_m = SkipLog(), depth_unit_m
         path = Path(path)
         if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
             raise ValueError(
@@ -144,7 +149,7 @@ class ImageRecording:
                 continue
             try:
                 if kind == "depth":
-                    depth_m = read_depth(file)
+                    depth_m = read_depth(file, self._depth_unit_m)
                 else:
                     rgb = read_color(file)
             except (ValueError, OSError) as error:

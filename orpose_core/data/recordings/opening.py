@@ -10,6 +10,7 @@ from orpose_core.data.recordings.image_folders import ImageRecording
 from orpose_core.data.recordings.mvor import MvorRecording
 from orpose_core.data.recordings.recording import Modality, Recording
 from orpose_core.data.recordings.videos import NOT_READABLE, VIDEO_SUFFIXES, VideoRecording
+from orpose_core.files import MILLIMETRE_M
 
 
 def open_recording(
@@ -18,6 +19,7 @@ def open_recording(
     *,
     topics: dict[str, str] | None = None,
     tolerance_s: float = 0.05,
+    depth_unit_m: float = MILLIMETRE_M,
 ) -> Recording:
     """Return the recording at a path.
 
@@ -29,15 +31,18 @@ def open_recording(
         modality: what is wanted of it.
         topics: ``color``, ``depth`` and ``camera_info`` topics of a bag's one camera; None = look for them.
         tolerance_s: color and depth of one moment may be so far apart.
+        depth_unit_m: what one step of 16-bit depth is, m; MVOR's is known.
 
     Raises:
         ValueError: nothing there that can be read; says what was expected.
     """
+    if not 0 < depth_unit_m < 100:
+        raise ValueError(f"depth unit: expected a length above 0 m, got {depth_unit_m:g} m")
     path = Path(path).expanduser()
     if not path.exists():
         raise ValueError(f"{path}: expected a bag, a folder of images, an image or a video; nothing is there")
     if looks_like_bag(path):
-        return BagRecording(path, modality, topics=topics, tolerance_s=tolerance_s)
+        return BagRecording(path, modality, topics=topics, tolerance_s=tolerance_s, depth_unit_m=depth_unit_m)
     suffix = path.suffix.lower() if path.is_file() else ""
     if suffix in NOT_READABLE:
         raise ValueError(f"{path}: not readable: {NOT_READABLE[suffix]}")
@@ -45,4 +50,4 @@ def open_recording(
         return VideoRecording(path, modality)
     if suffix == ".json":
         return MvorRecording(path, modality)
-    return ImageRecording(path, modality)
+    return ImageRecording(path, modality, depth_unit_m=depth_unit_m)
