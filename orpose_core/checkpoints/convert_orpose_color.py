@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from orpose_core.checkpoints.detectron_files import BESIDE_PARAMETERS
 from orpose_core.checkpoints.files import save_checkpoint
 from orpose_core.checkpoints.filling import fill_model
+from orpose_core.files import read_json
 from orpose_core.models import config_named
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.models.student.network import Student
@@ -139,7 +139,7 @@ def read_h36_statistics(path: str | Path) -> dict[str, Tensor]:
         ValueError: names the file and what it lacks.
     """
     try:
-        content = json.loads(Path(path).read_text())
+        content = read_json(path)
         values = {
             f"{what}_{d}d": np.asarray(content[f"data_{what}_{d}d"], float)[content[f"dim_to_use_{d}d"]]
             for d in (2, 3)
