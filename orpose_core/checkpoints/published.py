@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from orpose_core.checkpoints.convert_movenet import convert_movenet
 from orpose_core.checkpoints.convert_orpose_color import convert_student
 from orpose_core.checkpoints.files import save_checkpoint
 from orpose_core.checkpoints.filling import fill_model
-from orpose_core.checkpoints.movenet_files import MOVENETS
+from orpose_core.checkpoints.movenet.conversion import convert_movenet
+from orpose_core.checkpoints.movenet.files import MOVENETS
 from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.models import ModelConfig, build_model, config_named
 from orpose_core.models.depthpose import DepthPose, SrRtPose

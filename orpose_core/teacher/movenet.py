@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from orpose_core.checkpoints.movenet_files import load_movenet
+from orpose_core.checkpoints.movenet.files import load_movenet
 from orpose_core.decoding.movenet import MoveNetPeople, decode_multipose, decode_single
 from orpose_core.decoding.oks_nms import suppress_by_oks
 from orpose_core.decoding.top_down import Crops, crops_of

@@ -19,7 +19,7 @@ from orpose_core.checkpoints.files import (
     save_checkpoint,
 )
 from orpose_core.checkpoints.keypoint_networks import load_keypoint_network
-from orpose_core.checkpoints.movenet_files import MOVENETS, load_movenet
+from orpose_core.checkpoints.movenet.files import MOVENETS, load_movenet
 from orpose_core.checkpoints.small_detectors import load_small_detector
 from orpose_core.checkpoints.weights_file import read_header, read_weights, weights_names
 from orpose_core.models import (

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from orpose_core.checkpoints.convert_movenet import convert_movenet, module_of
-from orpose_core.checkpoints.movenet_files import load_movenet, save_movenet
-from orpose_core.checkpoints.tfjs import read_graph_model
+from orpose_core.checkpoints.movenet.conversion import convert_movenet, module_of
+from orpose_core.checkpoints.movenet.files import load_movenet, save_movenet
+from orpose_core.checkpoints.movenet.tfjs import read_graph_model
 from orpose_core.decoding.movenet import decode_multipose, decode_single
 from orpose_core.models.movenet import MULTIPOSE, THUNDER, MoveNet, MoveNetMaps, random_movenet
 from orpose_core.skeleton import COCO17

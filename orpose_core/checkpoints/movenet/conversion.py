@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orpose_core.checkpoints.filling import fill_model
-from orpose_core.checkpoints.movenet_files import MOVENETS, save_movenet
-from orpose_core.checkpoints.tfjs import GraphModel, read_graph_model
+from orpose_core.checkpoints.movenet.files import MOVENETS, save_movenet
+from orpose_core.checkpoints.movenet.tfjs import GraphModel, read_graph_model
 from orpose_core.models.movenet import MoveNet
 
 ORIGIN = {
