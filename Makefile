@@ -1,5 +1,5 @@
 # Everything happens in this checkout: `make test` and `make demo` set up what they need (.venv) by themselves.
-.PHONY: help env test demo check docs clean
+.PHONY: help env test fuzz demo check docs clean
 .DEFAULT_GOAL := help
 
 # A sourced ROS would put its Python packages before those of .venv. To use an installed ROS, build with colcon.
@@ -17,6 +17,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make test   set up .venv and run all tests        (PYTEST_ARGUMENTS=... replaces '$(PYTEST_ARGUMENTS)')"
+	@echo "make fuzz   damage recordings and label files in 2,000 ways each; for the night"
 	@echo "make demo   set up .venv and show the nodes at work; writes to demo_output/"
 	@echo "make check  lint and type-check"
 	@echo "make docs   build the documentation into docs/_build/html"
@@ -28,6 +29,10 @@ env:
 
 test: env
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGUMENTS) test
+
+fuzz: env
+	@OMP_NUM_THREADS=1 ORPOSE_FUZZ_CASES=2000 $(BIN)/python -m pytest -o timeout=36000 -k any_ \
+		test/core/test_fuzz_recordings.py test/core/test_coco_exporters.py
 
 demo: env
 	@$(BIN)/python -m orpose_ros.demo --out demo_output

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "convert": "turn a published checkpoint into one of orpose",
     "simulate": "make synthetic recordings with exact ground truth",
     "benchmark": "measure how fast things are on this machine",
+    "doctor": "say what this machine can do, and what is wrong with a recording",
     "report": "write a results table or a model card from what runs saved",
 }
 """Every command and what it does. Its parser is ``add_parser`` of the module of its name in ``commands``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,7 @@ def _places(value: Any, path: tuple = ()) -> list[tuple]:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=int(os.environ.get("ORPOSE_FUZZ_CASES", "100")), deadline=None)
 def test_any_field_may_hold_anything(data: st.DataObject) -> None:
     given_ = copy.deepcopy(content())
     extra = {

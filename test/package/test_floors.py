@@ -16,7 +16,7 @@ FLOORS = (
     ("__init__",),  # the public names; nothing inside imports them from there
     ("cli",),
     ("commands",),
-    ("benchmarking", "demo"),
+    ("benchmarking", "demo", "doctor"),
     ("reports",),
     ("training",),
     ("labelling",),

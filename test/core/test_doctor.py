@@ -1,0 +1,67 @@
+"""`orpose doctor`: what works, what does not, and the line that mends it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orpose_core.cli import main
+from orpose_core.doctor.machine import look_at_machine
+from orpose_core.files import write_depth, write_picture
+
+TOPICS = """\
+/camera/depth/image_rect_raw [sensor_msgs/msg/Image]
+/camera/depth/camera_info [sensor_msgs/msg/CameraInfo]
+/door/rgb/image_raw [sensor_msgs/msg/Image]
+/chatter [std_msgs/msg/String]
+"""
+
+
+def test_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {finding.what: finding for finding in look_at_machine()}
+    assert found["Python"].state == found["PyTorch"].state == "good"
+    assert "depthpose_64x48" in found["weights"].said
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/no/such")
+    found = {finding.what: finding for finding in look_at_machine()}
+    cache = found["cache of compiled code"]
+    assert cache.state == "note" and "NUMBA_CACHE_DIR" in cache.mend
+
+
+def test_a_recording_with_wrong_depths_and_no_camera(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for k in range(3):
+        write_depth(tmp_path / f"{k}_depth.png", np.full((48, 64), 0.02, np.float32))
+        write_picture(tmp_path / f"{k}_ir.png", np.zeros((48, 64, 3), np.uint8))
+    assert main(["doctor", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "ok  " in said and "about 3 frames" in said
+    assert "0_ir.png: not read: infrared (3 such files)" in said
+    assert "!!  calibration: missing in 3 of 3 frames" in said and "--intrinsics FX,FY,CX,CY" in said
+    assert "its median is 0.02 m" in said and "--depth-unit" in said
+    assert "for models of color: not usable: " in said
+
+
+def test_a_good_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_depth(tmp_path / "1.png", np.full((48, 64), 2.0, np.float32))
+    (tmp_path / "camera_info.yaml").write_text("{fx: 50, fy: 50, cx: 31, cy: 23, width: 64, height: 48}")
+    assert main(["doctor", str(tmp_path)]) == 0
+    assert "!!" not in capsys.readouterr().out
+
+
+def test_live_topics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "topics.txt").write_text(TOPICS)
+    assert main(["doctor", "--topics", str(tmp_path / "topics.txt")]) == 1
+    said = capsys.readouterr().out
+    assert "ok  /camera for models of depth: depth /camera/depth/image_rect_raw" in said
+    assert "!!  /door: no camera_info: no metric 3D" in said
+    monkeypatch.setattr("sys.stdin", io.StringIO("nothing\n"))
+    assert main(["doctor", "--topics", "-"]) == 1
+    assert "none in this list" in capsys.readouterr().out
+    assert main(["doctor", str(tmp_path / "missing")]) == 1
+    assert "nothing is there" in capsys.readouterr().out
