@@ -51,21 +51,21 @@ OTHERS_S = 0.5
 
 @dataclass(frozen=True)
 class ReplayParameters:
-    """What the replay can be told."""
+    """Parameters of the replay."""
 
     bag: str = parameter("", "Folder of a rosbag2 (sqlite3 or mcap), with its metadata.yaml.")
     rate: float = parameter(1.0, "Speed, as a multiple of the recording's.", low=0.01, high=1000.0)
-    loop: bool = parameter(False, "Begin again at the end.")
+    loop: bool = parameter(False, "Start again at the end.")
     clock: bool = parameter(False, "Publish the time of the recording on /clock, for use_sim_time.")
-    paused: bool = parameter(False, "Begin paused; call ~/pause with false to start.")
-    topics: tuple[str, ...] = parameter((), "Play these topics alone; empty = all.")
+    paused: bool = parameter(False, "Start paused; call ~/pause with false to play.")
+    topics: tuple[str, ...] = parameter((), "Play only these topics; empty = all.")
     wait_s: float = parameter(
-        5.0, "Wait at most so long for the first subscriber before playing, s.", low=0.0, high=600.0
+        5.0, "Longest wait for the first subscriber before playing, s.", low=0.0, high=600.0
     )
     paced_by: str = parameter(
         "",
-        "Node to wait for, such as label_node: send nothing that it has no room for, and at the end let it "
-        "finish.",
+        "Node that sets the pace, such as label_node: send only what it can queue, and call its ~/finish at "
+        "the end.",
     )
 
 

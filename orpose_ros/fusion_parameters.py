@@ -1,4 +1,4 @@
-"""What the fusion node can be told: its parameters, and the settings of the core that they stand for."""
+"""Parameters of the fusion node, and the settings of the core that they set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMING = TimingConfig()
 
 @dataclass(frozen=True)
 class FusionParameters:
-    """Of the fusion node; all are read before it starts."""
+    """Parameters of the fusion node; all are read before it starts."""
 
     cameras: tuple[str, ...] = parameter(
         ("ceiling_1", "ceiling_2"), "Namespaces of the cameras whose skeletons are fused; two or more."
@@ -27,39 +27,46 @@ class FusionParameters:
     )
     room_frame: str = parameter("room", "Frame of the fused skeletons: z up, floor at 0.")
     images: str = parameter(
-        "lowres", "Without a calibration file: name below a camera's namespace where its camera_info is."
+        "lowres", "Without a calibration file: name below a camera's namespace that has its camera_info."
     )
     use_depth: bool = parameter(True, "Use the metric depth of each camera's skeletons_3d.")
     max_age_s: float = parameter(
-        _TIMING.max_age_s, "Views so far from the newest are not fused with it, s.", low=0.001, high=2.0
+        _TIMING.max_age_s,
+        "Views older than the newest by more than this are not fused, s.",
+        low=0.001,
+        high=2.0,
     )
-    wait_s: float = parameter(
-        _TIMING.wait_s, "A moment waits so long for cameras that are late, s.", low=0.001, high=2.0
-    )
+    wait_s: float = parameter(_TIMING.wait_s, "Longest wait for late cameras, s.", low=0.001, high=2.0)
     live_s: float = parameter(
         _TIMING.live_s, "A camera silent for longer is not waited for, s.", low=0.01, high=60.0
     )
     max_gap_s: float = parameter(
-        _TRACKER.max_gap_s, "Somebody not seen for longer gets a new id, s.", low=0.01, high=60.0
+        _TRACKER.max_gap_s, "A person not seen for longer gets a new id, s.", low=0.01, high=60.0
     )
     confirm_hits: int = parameter(
-        _TRACKER.confirm_hits, "Moments until somebody seen by one camera is published.", low=1, high=100
+        _TRACKER.confirm_hits,
+        "Moments after which a person seen by one camera is published.",
+        low=1,
+        high=100,
     )
     acceleration: float = parameter(
-        _TRACKER.acceleration, "Of joints, m/s^2 per root Hz: more = less lag, less = calmer.",
+        _TRACKER.acceleration, "Of joints, m/s^2 per root Hz: higher = less lag, lower = smoother.",
         low=0.01, high=100.0,
     )  # fmt: skip
     calibration_rad: float = parameter(
-        _FUSION.calibration_rad, "Deviation of every ray by the calibration, rad.", low=1e-5, high=0.2
+        _FUSION.calibration_rad,
+        "Standard deviation of every ray due to calibration, rad.",
+        low=1e-5,
+        high=0.2,
     )
     min_single_joints: int = parameter(
-        _FUSION.single_min_joints, "Fewest joints of somebody new whom one camera sees.", low=1, high=100
+        _FUSION.single_min_joints, "Fewest joints of a new person seen by only one camera.", low=1, high=100
     )
     max_sigma_m: float = parameter(
-        _FUSION.max_sigma_m, "Joints less sure are unknown, m.", low=0.01, high=10.0
+        _FUSION.max_sigma_m, "Joints with a larger standard deviation are unknown, m.", low=0.01, high=10.0
     )
     silence_s: float = parameter(
-        SILENCE_S, "An input that is silent for so long is named, s.", low=0.5, high=600.0
+        SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
     )
 
     def __post_init__(self) -> None:

@@ -12,45 +12,43 @@ from orpose_ros.parameters import parameter
 
 @dataclass(frozen=True)
 class GatewayParameters:
-    """Of the gateway; all of them are read before it starts."""
+    """Parameters of the gateway; all are read before it starts."""
 
     resolution: str = parameter(
-        "64x48", "Width x height of the images that leave, px.", choices=tuple(LOW_RESOLUTIONS)
+        "64x48", "Width x height of the published images, px.", choices=tuple(LOW_RESOLUTIONS)
     )
     max_pixels: int = parameter(
         4800,
-        "Strict upper limit of width times height of an image that leaves; a resolution above it is refused.",
+        "Strict upper limit of width times height of a published image; a larger resolution is refused.",
         low=1,
         high=4800,
     )
     max_input_pixels: int = parameter(
         40_000_000,
-        "Compressed images of more px by their header are refused before they are decoded.",
+        "Compressed images with more px in their header are refused before they are decoded.",
         low=1,
         high=1_000_000_000,
     )
-    depth: bool = parameter(True, "Take depth/image_raw and publish it small.")
-    color: bool = parameter(False, "Take color/image_raw and publish it small.")
+    depth: bool = parameter(True, "Publish depth/image_raw at low resolution.")
+    color: bool = parameter(False, "Publish color/image_raw at low resolution.")
     compressed_color: bool = parameter(False, "Take color/image_raw/compressed instead of color/image_raw.")
     compressed_depth: bool = parameter(
         False, "Take depth/image_raw/compressedDepth (PNG or RVL) instead of depth/image_raw."
     )
-    depth_unit_m: float = parameter(
-        0.001, "What one step of 16-bit depth is, m; 0.001 by REP 118.", low=1e-6, high=1.0
-    )
+    depth_unit_m: float = parameter(0.001, "Unit of 16-bit depth, m; 0.001 by REP 118.", low=1e-6, high=1.0)
     rectified: bool = parameter(
-        False, "The images are rectified: their camera is P of camera_info, and nothing is undistorted."
+        False, "The images are rectified: use P of camera_info, and do not undistort."
     )
     depth_method: DepthMethod = parameter(
         "median",
-        "How depth shrinks: median of the valid returns, or (as in the paper) bicubic, or another.",
+        "How depth is shrunk: median of the valid returns, bicubic (as in the paper), or another.",
         choices=DEPTH_METHODS,
     )
     color_method: ColorMethod = parameter(
-        "bilinear", "How color shrinks; bilinear as in the paper.", choices=COLOR_METHODS
+        "bilinear", "How color is shrunk; bilinear as in the paper.", choices=COLOR_METHODS
     )
     depth_encoding: str = parameter(
-        "32FC1", "Of the depth image that leaves: m with NaN, or mm with 0.", choices=("32FC1", "16UC1")
+        "32FC1", "Of the published depth image: m with NaN, or mm with 0.", choices=("32FC1", "16UC1")
     )
     silence_s: float = parameter(
         SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0

@@ -17,20 +17,20 @@ _OPTIONS = LabelOptions()
 
 @dataclass(frozen=True)
 class LabelParameters:
-    """Of the label node; all are read once, before it starts."""
+    """Parameters of the label node; all are read once, before it starts."""
 
-    out: str = parameter("", "Folder into which the labels are written. Must be given.")
-    recording: str = parameter("live", "Name of what is recorded, in the labels and as a folder of images.")
+    out: str = parameter("", "Folder for the labels. Required.")
+    recording: str = parameter("live", "Name of the recording in the labels and of its image folder.")
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras; empty = the node's own namespace."
     )
     compressed_color: bool = parameter(False, "Take color/image_raw/compressed.")
-    depth: bool = parameter(True, "Keep registered depth beside color, where some is near in time.")
+    depth: bool = parameter(True, "Also store registered depth, if an image is close enough in time.")
     detector: str = parameter(
         MOVENET[0],
         "movenet_multipose, a detection model of torchvision, or untrained:NAME for random weights.",
     )
-    detector_weights: str = parameter("", "File of its weights; MoveNet's are shipped.")
+    detector_weights: str = parameter("", "File of the detector's weights; MoveNet's are shipped.")
     keypoints: str = parameter(
         MOVENET[1], "movenet_thunder, a file such as pose_hrnet_w48_384x288.pth, or untrained:NAME."
     )
@@ -42,11 +42,11 @@ class LabelParameters:
     scales: tuple[int, ...] = parameter(
         (), "Image sides that the detector looks at, px; empty = its own.", low=32, high=10_000
     )
-    decoding: str = parameter("quarter", "Of the keypoint maps.", choices=("quarter", "dark"))
+    decoding: str = parameter("quarter", "Decoding of the keypoint maps.", choices=("quarter", "dark"))
     no_flip: bool = parameter(False, "Without mirrored images: twice as fast.")
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
     keep: str = parameter(
-        _OPTIONS.keep, "Store low-resolution images, or labels alone.", choices=("lowres", "none")
+        _OPTIONS.keep, "Store low-resolution images, or only labels.", choices=("lowres", "none")
     )
     low_resolution: str = parameter("80x60", "WxH: stored images are no larger, px.")
     max_pixels: int = parameter(
@@ -56,15 +56,17 @@ class LabelParameters:
         high=100_000_000,
     )
     every: int = parameter(_OPTIONS.every, "Take every n-th frame.", low=1, high=1_000_000)
-    rate: float = parameter(0.0, "Most frames a second of each camera; 0 = all.", low=0.0, high=1000.0)
+    rate: float = parameter(
+        0.0, "Highest number of frames per second and camera; 0 = all.", low=0.0, high=1000.0
+    )
     motion: float = parameter(
         0.0, "Take a frame when this share of its px has changed; 0 = all.", low=0.0, high=1.0
     )
     motion_step: int = parameter(
-        _OPTIONS.motion_step, "A px has changed if it differs by more levels.", low=0, high=255
+        _OPTIONS.motion_step, "A px has changed if it differs by more levels than this.", low=0, high=255
     )
-    limit: int = parameter(0, "Most frames; 0 = all.", low=0, high=1_000_000_000)
-    min_people: int = parameter(_OPTIONS.min_people, "Leave emptier frames out.", low=0, high=1000)
+    limit: int = parameter(0, "Highest number of frames; 0 = all.", low=0, high=1_000_000_000)
+    min_people: int = parameter(_OPTIONS.min_people, "Leave out frames with fewer people.", low=0, high=1000)
     balance: int = parameter(
         -1,
         "Label images of 1, 2, 3, 4 and more people equally often, at most this many of each; "
@@ -73,7 +75,10 @@ class LabelParameters:
         high=1_000_000_000,
     )
     batch: int = parameter(
-        _OPTIONS.batch, "Frames that the networks look at together; they wait for it.", low=1, high=256
+        _OPTIONS.batch,
+        "Frames per batch of the networks; frames wait until a batch is full.",
+        low=1,
+        high=256,
     )
     tolerance: float = parameter(
         _OPTIONS.tolerance_s, "Color and depth of one moment may be this far apart, s.", low=0.0, high=1.0

@@ -27,10 +27,10 @@ _LOOK_S = 0.1
 
 @dataclass(frozen=True)
 class StartParameters:
-    """What every node of ours has."""
+    """Parameters of every node."""
 
     autostart: bool = parameter(
-        True, "Configure and activate without being asked; false leaves it to a manager."
+        True, "Configure and activate automatically; false leaves this to a lifecycle manager."
     )
 
 
@@ -60,7 +60,7 @@ class SelfStartingNode(LifecycleNode):
         """Destroy all that ``configure`` made."""
 
     def warn_seldom(self, sentence: str) -> None:
-        """Warn, the same thing not more often than every so many seconds."""
+        """Warn, but repeat the same warning only after some seconds."""
         now = time.monotonic()
         if now - self._said_s.get(sentence, -REMIND_S) >= REMIND_S:
             if len(self._said_s) > 20:  # sentences that name changing numbers must not pile up

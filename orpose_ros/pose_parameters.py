@@ -25,7 +25,7 @@ _MOST_JOINTS = max(len(skeleton) for skeleton in SKELETONS.values())
 
 @dataclass(frozen=True)
 class PoseParameters:
-    """Of the pose node. Those marked live can be set while it runs, the others before it starts."""
+    """Parameters of the pose node. Those marked live can be set at any time, the others before it starts."""
 
     model: str = parameter(
         "depthpose_64x48",
@@ -35,7 +35,7 @@ class PoseParameters:
     half_precision: bool = parameter(True, "Compute in bfloat16 where that is fast.")
     threads: int = parameter(0, "CPU threads of the network; 0 = PyTorch's default.", low=0, high=256)
     flip_test: bool = parameter(
-        True, "Average over the image and its mirror image: better, twice the work.", live=True
+        True, "Average over the image and its mirror image: more accurate, twice the cost.", live=True
     )
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras, served in one batch; empty = the node's own namespace."
@@ -45,10 +45,8 @@ class PoseParameters:
     )
     compressed_color: bool = parameter(False, "Color models: take color/image_raw/compressed.")
     compressed_depth: bool = parameter(False, "Take depth/image_raw/compressedDepth (PNG or RVL).")
-    depth_unit_m: float = parameter(
-        0.001, "What one step of 16-bit depth is, m; 0.001 by REP 118.", low=1e-6, high=1.0
-    )
-    rectified: bool = parameter(False, "The images are rectified: their camera is P of camera_info, not K.")
+    depth_unit_m: float = parameter(0.001, "Unit of 16-bit depth, m; 0.001 by REP 118.", low=1e-6, high=1.0)
+    rectified: bool = parameter(False, "The images are rectified: use P of camera_info instead of K.")
     rotation: tuple[int, ...] = parameter(
         (0,),
         "Degrees (0, 90, 180, 270) by which images are turned clockwise to be upright: one for all cameras, "
@@ -62,16 +60,16 @@ class PoseParameters:
     slop_s: float = parameter(
         0.02, "Color and depth of one moment may be this far apart, s.", low=0.0, high=1.0
     )
-    strict: bool = parameter(True, "Refuse images of more than max_pixels, as nobody must be recognisable.")
+    strict: bool = parameter(True, "Refuse images of more than max_pixels, so that nobody is recognizable.")
     max_pixels: int = parameter(
         4800, "Limit of width times height in strict mode, px.", low=1, high=100_000_000
     )
-    metric_3d: bool = parameter(True, "Metric 3D where depth and camera_info are there.")
+    metric_3d: bool = parameter(True, "Publish metric 3D if depth and camera_info are available.")
     keypoint_threshold: float = parameter(
         _DECODER.keypoint_threshold, "Lowest height of a joint's peak.", low=0.0, high=1.0, live=True
     )
     paf_threshold: float = parameter(
-        _DECODER.paf_threshold, "Lowest part affinity of a limb's sample.", low=0.0, high=1.0, live=True
+        _DECODER.paf_threshold, "Lowest part affinity of a sample on a limb.", low=0.0, high=1.0, live=True
     )
     min_joints: int = parameter(
         _DECODER.min_joints,
@@ -90,7 +88,9 @@ class PoseParameters:
     min_person_score: float = parameter(
         _DECODER.min_person_score, "Lowest score of a person.", low=0.0, high=1.0, live=True
     )
-    max_people: int = parameter(_DECODER.max_people, "Most people per image.", low=1, high=256, live=True)
+    max_people: int = parameter(
+        _DECODER.max_people, "Highest number of people per image.", low=1, high=256, live=True
+    )
     min_box_score: float = parameter(
         _STUDENT.min_person_score,
         "Color students: lowest score of a person's box.",

@@ -47,13 +47,17 @@ class MarkerParameters:
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras; empty = the node's own namespace."
     )
-    joint_diameter_m: float = parameter(0.06, "Of the spheres, m.", low=0.001, high=1.0, live=True)
-    bone_width_m: float = parameter(0.025, "Of the lines, m.", low=0.001, high=1.0, live=True)
-    label_height_m: float = parameter(0.18, "Of the letters, m; 0 = no labels.", low=0.0, high=2.0, live=True)
+    joint_diameter_m: float = parameter(
+        0.06, "Diameter of the joint spheres, m.", low=0.001, high=1.0, live=True
+    )
+    bone_width_m: float = parameter(0.025, "Width of the bone lines, m.", low=0.001, high=1.0, live=True)
+    label_height_m: float = parameter(
+        0.18, "Height of the letters, m; 0 = no labels.", low=0.0, high=2.0, live=True
+    )
     min_score: float = parameter(0.0, "Joints below it are not drawn.", low=0.0, high=1.0, live=True)
     root_relative: str = parameter(
         "row",
-        "Skeletons without a place in the room: side by side before the camera, or not at all.",
+        "Skeletons without a position in the room: draw them in a row in front of the camera, or not at all.",
         choices=("row", "refuse"),
     )
     room_frame: str = parameter("room", "Frame whose z points up; in the cameras' frames y points down.")

@@ -1,1 +1,1 @@
-"""Network maps to poses; the only place that knows half-pixel offsets."""
+"""Decoding of network maps into poses; the only package that handles half-pixel offsets."""

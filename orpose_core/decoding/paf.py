@@ -22,24 +22,24 @@ from orpose_core.types import FloatArray, Poses
 
 @dataclass(frozen=True)
 class PafDecoderConfig:
-    """All thresholds of the decoder; where nothing else is said the defaults are RTPose's.
+    """Thresholds of the decoder. The defaults are those of RTPose unless stated otherwise.
 
     Attributes:
-        keypoint_threshold: a peak must rise above it. RTPose's is 0.1; small networks answer low where they
-            are not sure, most of all at wrists. 0.07 has a PCK 0.8 higher on 150 synthetic frames that no
+        keypoint_threshold: a peak must exceed it. RTPose uses 0.1. Small networks have low peaks where they
+            are uncertain, above all at wrists. 0.07 has a PCK 0.8 higher on 150 synthetic frames that no
             split contains.
         paf_threshold: a sample of a limb counts if the field along the limb is above it there.
         min_sample_share: at least this share of a limb's samples must count.
         samples: how many samples per limb, both ends included.
         min_joints: fewest joints of a person; raise it to drop fragments.
         min_mean_score: lowest (sum of joint and limb scores) / (number of joints) of a person.
-        min_person_score: lowest person score (see :func:`decode_paf`). RTPose has none; 0.18 drops the
-            fragments of people that a small network leaves over: four tenths of the false detections of
-            ``depthpose_64x48`` on those 150 frames, for 0.1 of PCK; it also drops people of whom no more
-            than three joints are seen, which 0.12 keeps. A network that has hardly learned wants 0.12, too.
+        min_person_score: lowest person score (see :func:`decode_paf`). RTPose has none. 0.18 removes the
+            fragments of people that a small network produces: four tenths of the false detections of
+            ``depthpose_64x48`` on those 150 frames, at a cost of 0.1 PCK. It also removes people with
+            three visible joints or fewer, which 0.12 keeps. Use 0.12 for networks after little training, too.
         max_people: the people with the highest scores are kept.
         max_peaks: at most this many candidates per joint, the highest.
-        target_sigma_cells: width of the Gaussian that the network was trained to draw.
+        target_sigma_cells: standard deviation of the Gaussians in the target maps.
         min_sigma_cells: lower bound of a joint's standard deviation.
     """
 

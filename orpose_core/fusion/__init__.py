@@ -1,1 +1,1 @@
-"""Several cameras' skeletons to one per person in the room."""
+"""Fusion of the skeletons of several cameras into one per person."""

@@ -10,32 +10,33 @@ from orpose_core.fusion.body_prior import HEIGHT_SPREAD_M, LENGTH_SPREAD
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """How the skeletons of several cameras become one per person.
+    """Settings of the fusion of several cameras.
 
     Attributes:
         min_joints: people with fewer joints in an image are ignored there.
         joint_sigma: deviation of a 2D joint without a sigma, times its OKS constant, m on the person.
-        least_score: confidences below count as this; a joint's deviation rises with 1/sqrt(confidence).
-        calibration_rad: deviation of every ray, by the calibration and by what moves between exposures.
+        least_score: lower confidences count as this; a joint's deviation rises with 1/sqrt(confidence).
+        calibration_rad: deviation of every ray due to calibration errors and motion between exposures.
         depth_sigma_m: deviation of a measured depth without a sigma.
-        least_depth_sigma_m: no measured depth is taken to be surer than this.
+        least_depth_sigma_m: lower bound of the deviation of a measured depth.
         twice_share: two people of one image whose joints lie closer than this share of their extent are one.
-        ray_range_m: rays of different people pass each other at anything up to this distance.
-        depth_range_m: people are anywhere within this length of a ray.
-        joint_weight: how many independent statements the joints of a pair of detections are worth at most.
+        ray_range_m: rays of different people pass each other at a uniform distance up to this.
+        depth_range_m: people are uniformly distributed over this length of a ray.
+        joint_weight: the joints of a pair of detections count as at most this many independent measurements.
         min_gain: log odds that two detections are one person must exceed this.
-        flip_nats: cost of saying that a view has left and right exchanged.
-        max_residual: a view whose median joint is off by more than so many deviations is none of this person.
+        flip_nats: cost of the hypothesis that a view has left and right exchanged.
+        max_residual: a view does not show this person if its median residual exceeds this many deviations.
         iterations_alone: of the search with one view, at most.
         iterations: of the search with all views, at most.
         length_spread: deviation of the bones' lengths, as a share.
         height_spread_m: deviation of the heights of shoulders, hips, head and pelvis.
-        stature_spread: people differ in size by this share; somebody seen by one camera without depth is that
-            much less sure along the rays.
-        single_min_joints: a person whom one camera sees, and nobody tracks, must have so many joints.
-        single_min_score: and a mean confidence of so much.
-        same_place: somebody seen by one camera within so many deviations of somebody surer is that person.
-        max_sigma_m: a joint less sure than this is unknown.
+        stature_spread: relative deviation of people's sizes, which adds to the deviation along the rays of a
+            person seen by one camera without depth.
+        single_min_joints: fewest joints of an untracked person seen by only one camera.
+        single_min_score: lowest mean confidence of such a person.
+        same_place: a person seen by one camera within this many deviations of a more certain person is the
+            same.
+        max_sigma_m: a joint with a larger deviation is unknown.
     """
 
     min_joints: int = 3

@@ -1,4 +1,4 @@
-"""People of a room as a ``Skeleton3DArray``, over any set of message classes."""
+"""People of a room as a ``Skeleton3DArray``, for any set of message classes."""
 
 from __future__ import annotations
 

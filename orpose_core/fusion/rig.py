@@ -1,4 +1,4 @@
-"""The cameras of a room: where each hangs and how it sees."""
+"""The cameras of a room: their poses and intrinsics."""
 
 from __future__ import annotations
 

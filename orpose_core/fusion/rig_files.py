@@ -1,7 +1,7 @@
-"""Calibration files: our YAML, MVOR's JSON, Kalibr's camchain, and ROS's camera_info with tf.
+"""Calibration files: orpose's YAML, MVOR's JSON, Kalibr's camchain, and ROS's camera_info with tf.
 
-Ours holds, for each camera, its intrinsics and ``room_from_camera`` as a translation (m) and a quaternion
-(x, y, z, w), as tf has it. Distortion is not ours to undo: cameras give rectified images.
+The YAML file has, for each camera, its intrinsics and ``room_from_camera`` as a translation (m) and a
+quaternion (x, y, z, w), as in tf. Images must be rectified: distortion is not modeled.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read_rig(path: str | os.PathLike) -> list[RoomCamera]:
 
 
 def write_rig(path: str | os.PathLike, rig: Sequence[RoomCamera]) -> None:
-    """Write our calibration file, whole or not at all."""
+    """Write a calibration file in YAML, atomically."""
     check_rig(rig)
     cameras = []
     for camera in rig:

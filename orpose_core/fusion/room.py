@@ -1,4 +1,4 @@
-"""A room with cameras that have no common clock edge: whose skeletons are fused together, and when."""
+"""A room with unsynchronized cameras: which skeletons are fused together, and when."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class TimingConfig:
     """Which views belong to a moment.
 
     Attributes:
-        max_age_s: a view older than this, beside the newest, is not used any more.
-        wait_s: a moment waits so long for the cameras that are late.
+        max_age_s: a view older than the newest by more than this is not used.
+        wait_s: longest wait for late cameras.
         live_s: a camera that has been silent for longer, and for longer than 2.5 times its usual gap, is not
             waited for.
     """
@@ -52,11 +52,11 @@ class Moment:
 
 
 class Room:
-    """Collects what the cameras see and gives moments.
+    """Collects the views of the cameras and fuses them into moments.
 
     ``add`` every camera's skeletons as they come, then ``fuse`` while :meth:`ready` says so. A camera that
-    dies or lags costs accuracy: it is waited for for ``wait_s``, and not at all once it has been silent for
-    ``live_s``.
+    dies or lags reduces the accuracy: the room waits for it for ``wait_s``, and not at all after it has been
+    silent for ``live_s``.
     """
 
     def __init__(
@@ -78,15 +78,16 @@ class Room:
         self._waiting_ns: int | None = None  # stamp of the first view since the last moment
 
     def place(self, camera: RoomCamera) -> None:
-        """Put a camera where it is: one that was not known, or one that was moved or sends other images."""
+        """Set a camera: a new one, or one that was moved or sends other images."""
         self.cameras[camera.name] = camera
 
     def add(self, camera: str, poses: Poses, stamp_ns: int) -> bool:
-        """Take what a camera saw; return whether it is of use.
+        """Add the view of a camera; return whether it is used.
 
-        Of no use is what is not newer than what the same camera has said, or older than the last moment by
-        more than ``max_age_s``. A stamp more than a second before the last moment is a clock that was set
-        back (a bag that starts again): everything is forgotten.
+        A view is not used if it is not newer than the last one of the same camera, or older than the last
+        moment
+        by more than ``max_age_s``. A stamp more than a second before the last moment means that the clock was
+        set back (a bag was restarted): everything is forgotten.
 
         Raises:
             ValueError: there is no such camera.
@@ -115,7 +116,7 @@ class Room:
         self.tracker.reset()
 
     def ready(self) -> bool:
-        """Return whether a moment is complete: nobody who is live is missing, or they were waited for."""
+        """Return whether a moment is complete: no live camera is missing, or the wait is over."""
         fresh = self._fresh()
         if not fresh or self._waiting_ns is None:
             return False

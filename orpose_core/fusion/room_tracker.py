@@ -1,4 +1,4 @@
-"""One id per person in the room: what cameras see is fused at its own times and carried on in between."""
+"""One id per person in the room: fuses the views of the cameras and predicts people in between."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "neck", "p
 
 @dataclass(frozen=True)
 class RoomTrackerConfig:
-    """How people are followed in the room.
+    """Settings of the tracking in the room.
 
     Attributes:
-        acceleration: density of the white acceleration of a joint, m/s^2 per root Hz: more follows faster,
-            less is calmer.
-        speed_m_s: deviation of the velocity of somebody new.
+        acceleration: density of the white acceleration of a joint, m/s^2 per root Hz: higher values follow
+            faster, lower values are smoother.
+        speed_m_s: deviation of the velocity of a new person.
         steady_share: this share of a measurement's deviation is the same for a while (a camera's calibration,
             a person's size), so that no number of measurements makes a joint surer than it.
         slack_m: added to a joint's deviation where detections are assigned.
-        confirm_hits: somebody seen by one camera is published from so many moments on.
-        confirm_hits_several: somebody seen by several.
-        tentative_gap_s: somebody unconfirmed who is not seen for longer is forgotten.
-        max_gap_s: so is anybody not seen for longer; ids are never given again.
-        same_person_m: two people followed whose trunks are nearer than this for a second are one.
+        confirm_hits: number of moments after which a person seen by one camera is published.
+        confirm_hits_several: the same for a person seen by several cameras.
+        tentative_gap_s: an unconfirmed person not seen for longer is forgotten.
+        max_gap_s: a confirmed person not seen for longer is forgotten; ids are never reused.
+        same_person_m: two tracked people whose trunks are nearer than this for a second are one.
     """
 
     acceleration: float = 2.0
@@ -70,7 +70,7 @@ class _Track:
 
 
 class RoomTracker:
-    """Follows everybody in the room."""
+    """Tracks everybody in the room."""
 
     def __init__(
         self,
@@ -92,9 +92,9 @@ class RoomTracker:
         self._tracks, self._now_ns = [], None
 
     def update(self, views: Sequence[View], stamp_ns: int) -> RoomPeople:
-        """Take what cameras saw and return everybody confirmed, where they are at ``stamp_ns``.
+        """Add the views of cameras and return all confirmed people at ``stamp_ns``.
 
-        Somebody no camera sees is carried on, PREDICTED, until ``max_gap_s`` is over. A stamp before the last
+        A person whom no camera sees is predicted (PREDICTED) for ``max_gap_s``. A stamp before the last
         one (a bag that starts again) forgets everybody first.
 
         Args:

@@ -1,4 +1,4 @@
-"""Frames to entries of a journal; of their images only what is asked for reaches the disk."""
+"""Labels frames as journal entries, and writes only the requested images to disk."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class FrameLabeller:
 
 
 def no_larger(frame: RgbdFrame, size_hw: tuple[int, int]) -> RgbdFrame:
-    """Return the frame brought to at most this size; one that is as small on both sides stays as it is.
+    """Return the frame shrunk to at most this size; a frame that is small enough is returned unchanged.
 
-    A frame that is smaller on one side alone keeps that side.
+    A frame that is smaller on only one side keeps that side.
     """
     height, width = frame.size_hw
     target = min(height, size_hw[0]), min(width, size_hw[1])

@@ -1,10 +1,10 @@
-"""What a labelling run has done so far, on disk, so that a killed run goes on as if nothing had happened.
+"""The finished work of a labelling run on disk, from which a run that was killed resumes.
 
-One JSON line per batch and one at the end of each recording; a line that a kill cut short is taken off. The
-networks see the same batches again after a kill, hence the same numbers come out, to the last bit.
+It has one JSON line per batch and one at the end of each recording; an incomplete last line is removed.
+After a restart the networks see the same batches again, so the results are identical to the last bit.
 
-Several processes each write a file of their own (``journal.jsonl``, ``journal.1.jsonl``, ...). In the end one
-of them puts the lines in order into the first, which is then the file of a run on one process.
+With several processes, each writes its own file (``journal.jsonl``, ``journal.1.jsonl``, ...). At the end one
+of them sorts all lines into the first file, which then equals that of a run with one process.
 """
 
 from __future__ import annotations

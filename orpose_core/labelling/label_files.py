@@ -1,6 +1,6 @@
-"""Pseudo labels as COCO JSON: what any COCO reader understands, and what only a student needs beside it.
+"""Pseudo labels as COCO JSON, with additional keys for students.
 
-``keypoints`` are the hard set (visibility 2, or 0 where unsure). Beside them stand
+``keypoints`` are the hard set (visibility 2, or 0 if not confident). The additional keys are
 
 * ``keypoints_soft``: 17 COCO joints x, y, confidence; zeros where absent.
 * ``keypoints2d_soft``, ``keypoints2d_hard``: 17 Human3.6M joints x, y, confidence: what the lifter read.
@@ -8,11 +8,11 @@
   where unknown; absent without a lifter.
 * ``score``: of the person's box alone; ``pose_score``: of box and joints together.
 
-An annotation with ``ignore`` 1 is only a box: somebody may be there, and a training must take it neither for
-a person nor for background. ``info.thresholds`` says what the scores mean: ``person_score``, ``joint_score``,
+An annotation with ``ignore`` 1 is only a box that may contain a person. Training must treat it neither as
+a person nor as background. ``info.thresholds`` says what the scores mean: ``person_score``, ``joint_score``,
 ``min_joints``.
 
-The file's ``info.teacher`` says in full who labelled, ``info.teacher_sha256`` is the fingerprint. Coordinates
+``info.teacher`` describes the teacher in full, and ``info.teacher_sha256`` is its fingerprint. Coordinates
 are px of the image that ``file_name`` names, integer = pixel centre.
 """
 

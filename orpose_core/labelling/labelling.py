@@ -1,7 +1,7 @@
 """What `orpose label` does: recordings in, pseudo labels out.
 
-Full-resolution pictures stay in memory. What reaches the disk is labels and, if wanted, images no larger than
-the student will see; the labels are in px of the image that is kept.
+Full-resolution images stay in memory. Only labels and, if requested, images no larger than the input of the
+student are written to disk. The labels are in px of the stored image.
 """
 
 from __future__ import annotations
@@ -70,10 +70,12 @@ def label_recordings(
 ) -> LabelSummary:
     """Write ``labels.json``, ``report.json``, ``contact_sheet.png`` and, if wanted, ``images/``.
 
-    A killed run that is started again with the same arguments goes on after its last whole batch, and all
-    files come out byte for byte as those of an unbroken run. A recording that cannot be read is reported and
+    A run that was killed and is started again with the same arguments resumes after its last complete
+    batch, and
+    all files are identical, byte for byte, to those of an uninterrupted run. A recording that cannot be
+    read is reported and
     does not end the run. Several processes take the batches in turn and write the files of a single one; a
-    run that was killed may go on with another number of them.
+    run that was killed may resume with another number of them.
 
     Args:
         sources: bags, folders of images, images, MVOR's JSON list of images.

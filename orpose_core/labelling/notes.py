@@ -1,4 +1,4 @@
-"""What a labelling session left out or missed, as its journal keeps it."""
+"""What a labelling session left out or missed, as recorded in its journal."""
 
 from __future__ import annotations
 

@@ -15,17 +15,17 @@ class LabelOptions:
     Attributes:
         keep: ``"lowres"`` writes images of at most ``low_resolution_hw``; ``"none"`` writes no image.
         low_resolution_hw: (height, width).
-        every: take each k-th frame of a recording.
-        rate_hz: take at most so many frames a second of each camera; None = all.
-        motion: take a frame when at least this share of its px changed since the last one that was taken from
-            the same camera, in (0, 1]; None = all.
-        motion_step: a px has changed if it differs by more than so many of 255 levels.
-        limit: at most so many frames of each recording.
+        every: use every k-th frame of a recording.
+        rate_hz: highest number of frames per second and camera; None = all.
+        motion: use a frame if at least this share of its px, in (0, 1], changed since the last frame used
+            from the same camera; None = all.
+        motion_step: a px has changed if it differs by more than this, in levels of 255.
+        limit: highest number of frames per recording; None = all.
         min_people: frames with fewer are left out of the labels.
-        balance: keep images of one, two, three, and four or more people equally often, at most so many of
-            each; 0 = as many as there are of the rarest; None = keep all.
-        batch: frames at once; part of what a result depends on, in its last bits.
-        tolerance_s: color and depth of one moment may be so far apart.
+        balance: keep equally many images of one, two, three, and four or more people, at most this many of
+            each; 0 = as many as the rarest has; None = keep all.
+        batch: frames per batch; affects the last bits of the results.
+        tolerance_s: largest difference between the stamps of color and depth of one frame, s.
     """
 
     keep: Literal["lowres", "none"] = "lowres"
@@ -55,5 +55,5 @@ class LabelOptions:
             raise ValueError(f"motion: expected a share above 0 and up to 1, got {self.motion}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the options as JSON values, by which a run is known again."""
+        """Return the options as JSON values, which identify a run."""
         return asdict(self) | {"low_resolution_hw": list(self.low_resolution_hw)}

@@ -1,8 +1,9 @@
 """Which frames are labelled (by number, rate and motion), and which labelled ones are kept (by people).
 
-What is labelled depends on a recording alone and is worked out anew from its first frame, whoever labels and
-wherever a killed run goes on. What is kept depends on how many people were found in all labelled frames, and
-on nothing else. So neither a kill nor the number of processes changes the result.
+Which frames are labelled depends only on the recording: the selection always starts at its first frame, in
+every
+process and after every restart. Which images are kept depends only on the number of people in all labelled
+frames. Neither a restart nor the number of processes changes the result.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from orpose_core.teacher.stages import Picture
 logger = logging.getLogger(__name__)
 
 MOST_COUNTED = 4
-"""Images of so many people and of more are one category (DepthPose Sect. 3)."""
+"""Images with this many people or more are one category (DepthPose Sect. 3)."""
 
 
 def chosen_frames(
     frames: Iterator[RecordedFrame], options: LabelOptions, left_out: dict[str, int] | None = None
 ) -> Iterator[RecordedFrame]:
-    """Yield the frames of one recording that the options pick, before anybody has looked for people.
+    """Yield the frames of one recording that the options select, before the networks run.
 
     Args:
         frames: in order.
@@ -68,9 +69,9 @@ def _noted(
 
 
 def at_rate(frames: Iterator[RecordedFrame], rate_hz: float) -> Iterator[RecordedFrame]:
-    """Yield at most so many frames a second of each camera; time that jumps back starts anew.
+    """Yield at most ``rate_hz`` frames per second and camera; start over when time jumps back.
 
-    Frames without a time (stamp 0) are all yielded, and a warning says so.
+    Frames without a time (stamp 0) are all yielded, with a warning.
     """
     period_ns = round(1e9 / rate_hz)
     due: dict[str, int] = {}
@@ -94,7 +95,7 @@ def at_rate(frames: Iterator[RecordedFrame], rate_hz: float) -> Iterator[Recorde
 def in_motion(
     frames: Iterator[RecordedFrame], share: float, step: int, size_hw: tuple[int, int]
 ) -> Iterator[RecordedFrame]:
-    """Yield the first frame of each camera, and each in which something moved since the last one yielded.
+    """Yield the first frame of each camera, and each frame with motion since the last one yielded.
 
     Args:
         frames: with color.
@@ -115,8 +116,10 @@ def in_motion(
 def moved_share(before: Picture, now: Picture, step: int) -> float:
     """Return the share of px that changed, robust to light that changes as a whole and to noise.
 
-    The median difference of each color channel is taken off first: people seldom fill half of an image, so it
-    is that of the light. A px has changed if the mean over the channels of what is left is above ``step``.
+    The median difference of each color channel is subtracted first. People rarely fill half of an image, so
+    the
+    median is due to the light. A px has changed if the mean remaining difference over the channels is above
+    ``step``.
 
     Args:
         before: uint8 (H, W, 3).
@@ -132,10 +135,10 @@ def moved_share(before: Picture, now: Picture, step: int) -> float:
 class Balance:
     """Keeps images of one, two, three, and four or more people equally often (DepthPose Sect. 3).
 
-    The paper has 20,000 of each; how they were chosen it does not say. Here of each category as many are kept
-    as the rarest one that occurs has, and at most ``most``, spread evenly over the category's images in the
-    order of the recordings: of n images with quota q the k-th (from 0) is kept if (k + 1) q // n > k q // n.
-    Images of nobody belong to no category.
+    The paper uses 20,000 of each and does not say how they were selected. Here each category keeps as many
+    images as the rarest category that occurs has, at most ``most``, spread evenly over its images in the
+    order of the recordings: of n images with quota q, image k (from 0) is kept if (k + 1) q // n > k q // n.
+    Images without people belong to no category.
 
     Args:
         people: of each labelled image.

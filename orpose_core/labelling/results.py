@@ -1,4 +1,4 @@
-"""What is written at the end of a labelling run, from its journal: labels, report, contact sheet."""
+"""Labels, report and contact sheet, written from the journal at the end of a labelling run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS, REPORT, SHEET = "labels.json", "report.json", "contact_sheet.png"
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         frames: how many were looked at.

@@ -1,9 +1,9 @@
-"""Labelling what comes message by message, from live topics or a replay; on disk the same as `orpose label`.
+"""Labelling of live or replayed messages; writes the same files as `orpose label`.
 
-A frame is known by its camera and stamp. A session that is started again in the same folder goes on: frames
-that the journal has are not labelled again, so that a replay of the same recording ends as if nothing had
-happened. Networks look at whole batches alone, except before a pause: the same frames give the same
-batches.
+A frame is identified by its camera and stamp. A session that is started again in the same folder resumes:
+frames in the journal are not labelled again, so a replay of the same recording gives the same result as an
+uninterrupted session. The networks process only full batches, except before a pause, so the same frames
+always form the same batches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A contact sheet of a labelling run: labels drawn on what was kept of the images and on nothing more."""
+"""A contact sheet of a labelling run: labels drawn on the stored images only."""
 
 from __future__ import annotations
 

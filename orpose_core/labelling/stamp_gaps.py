@@ -12,7 +12,7 @@ _JUMP_NS = 1_000_000_000
 
 
 class Gap(NamedTuple):
-    """So many messages are missing between two stamps that followed each other, ns."""
+    """Number of messages missing between two successive stamps, ns."""
 
     after_ns: int
     before_ns: int
@@ -22,10 +22,12 @@ class Gap(NamedTuple):
 class StampGaps:
     """Finds gaps in the stamps of one steady stream.
 
-    The period is learnt: the median of the intervals that are not much longer than the shortest tenth. So
-    it holds while many messages are lost, as long as some neighbours still come. A message is missing where
-    an interval is longer than one and a half periods. What was lost before the first or after the last
-    stamp nobody can know. Time that jumps back begins anew; a stamp that is a little late changes nothing.
+    The period is estimated as the median of the intervals that are not much longer than the shortest tenth.
+    It
+    is therefore correct even if many messages are lost, as long as some successive ones arrive. A message is
+    missing if an interval is longer than one and a half periods. Messages lost before the first or after
+    the last
+    stamp cannot be detected. When time jumps back, counting starts over; a slightly late stamp has no effect.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether confidences mean what they say: correct answers per confidence, and errors that fall with it."""
+"""Calibration of confidences: the share of correct answers per confidence, and the error against it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Reliability:
 def reliability(
     confidence: Float64Array, correct: Float64Array, error: Float64Array | None = None, groups: int = 10
 ) -> Reliability:
-    """Compare confidences with what came out.
+    """Compare confidences with outcomes.
 
     Args:
         confidence: float (n,), in [0, 1].

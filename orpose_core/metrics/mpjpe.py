@@ -4,9 +4,10 @@ The protocol:
 
 1. A ground truth counts when it has 3D joints. It is compared with the detection of the same image whose 2D
    joints have the highest OKS with its own (COCO's sigmas, area of the annotated box).
-2. *However low that OKS is, and one detection may serve several people* (``min_oks``, ``one_to_one``). In an
-   image without detections the people are left out, not counted as missed: MPJPE says nothing of recall, so
-   read it beside ``matched_people_pct``.
+2. *There is no lower limit of the OKS, and one detection can match several people* (``min_oks``,
+``one_to_one``). In an
+   image without detections the people are left out, not counted as missed: MPJPE does not measure recall, so
+   read it together with ``matched_people_pct``.
 3. Both poses are relative to the root, the mean of the two hips. (The released evaluator takes the root of
    the ground truth only; the prediction is root-relative by construction there. Taking it of both changes
    nothing for such a prediction and makes the error blind to a shift of the whole person.) A prediction that
@@ -68,7 +69,8 @@ class MpjpeConfig:
     Attributes:
         joints: names of the joints that count; the hips must be among them.
         min_oks: a detection below it does not match.
-        one_to_one: whether each detection serves one person; pairs are then made in the order of their OKS.
+        one_to_one: whether each detection matches at most one person; pairs are then made in the order of
+            their OKS.
         missing_truth_is_zero: whether a joint that the ground truth lacks counts as an error of 0 mm.
         camera_frame: compare positions in the camera's frame, no root subtracted.
         pck_limit_mm: of 3D PCK.
@@ -94,7 +96,7 @@ class MpjpeConfig:
 
     @classmethod
     def strict(cls) -> MpjpeConfig:
-        """Return a protocol in which a detection serves one person, whom it must resemble (OKS 0.3)."""
+        """Return a protocol in which a detection matches at most one person, with an OKS of at least 0.3."""
         return cls(min_oks=0.3, one_to_one=True)
 
 

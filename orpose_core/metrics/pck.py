@@ -11,11 +11,11 @@ them.
    (``extent_margin_px``): the score depends a little on the image's scale.
 3. A person is matched with the detection of the highest score among those whose extent (over *all* the joints
    the detector gave, ears and ankles too) covers more than 0.3 of the extent of the annotated joints:
-   intersection over the ground truth's area, so that a huge detection covers everybody. *One detection may
-   serve several people* (``shared_detections``).
+   intersection over the ground truth's area, so that a very large detection covers everybody. *One
+   detection can match several people* (``shared_detections``).
 4. The detection is then looked up by the value of its score: *the first of the image's detections within 1e-6
    of it, also one that does not overlap at all* (``score_ties_over_whole_image``).
-5. False positives cost nothing, in any variant: PCK has no precision. Read it beside the AP.
+5. False positives have no effect in any variant: PCK does not measure precision. Read it together with AP.
 6. "Head" is the mean of head and neck, the other parts the mean of left and right; the average is that of the
    five parts. The head of a detection is the mean of its eyes, else of its ears, else its nose, right eye,
    left eye, right ear or left ear; its neck the mean of the shoulders, else the one that is there
@@ -62,7 +62,7 @@ class PckConfig:
         min_cover: the share of the ground truth's extent that a detection must exceed to be matched.
         extent_margin_px: added to each side of an extent, px.
         unannotated_joints_are_errors: whether a joint without annotation counts, as wrong.
-        shared_detections: whether one detection may serve several people. If not, people and detections are
+        shared_detections: whether one detection can match several people. If not, people and detections are
             paired in the order of the intersection over union of their annotated joints' extents.
         score_ties_over_whole_image: whether the chosen detection is looked up by score in the whole image.
         visible_joints_only: count only joints that the annotation calls visible.
@@ -82,13 +82,13 @@ class PckConfig:
 
     @classmethod
     def strict(cls, thresholds: tuple[float, ...] = (0.2,)) -> PckConfig:
-        """Return the protocol without the flaws: perfect is 100 %, and each detection serves one person."""
+        """Return the protocol without the flaws: one-to-one matches, and 100 % for a perfect score."""
         return cls(thresholds, 0.3, 1e-6, False, False, False)
 
 
 @dataclass(frozen=True)
 class PckResult:
-    """Percentages of correct keypoints, and what each of them was made of.
+    """Percentages of correct keypoints, and the matches and distances behind them.
 
     Attributes:
         skeleton: the joints, n of them.

@@ -1,9 +1,10 @@
-"""How much a difference in PCK owes to the rooms that a benchmark happens to have: a paired bootstrap.
+"""Confidence interval of a difference in PCK over the rooms of a benchmark, by a paired bootstrap.
 
-Two networks are scored on the same frames. Rooms are drawn again with replacement (Efron 1979; of clusters,
-Field and Welsh 2007), the same for both, and the spread of the difference says what other rooms of the same
-kind might have shown. Frames of one room show the same people and furniture, so drawing them one by one would
-promise more than they can tell. It says nothing about another training of the same network.
+Two networks are scored on the same frames. Rooms are resampled with replacement (Efron 1979; for clusters,
+Field and Welsh 2007), identically for both, and the spread of the difference estimates the variation over
+other rooms of
+the same kind. Frames of one room show the same people and furniture, so resampling single frames would
+underestimate the interval. The interval does not include the variation between training runs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _COLUMNS = [[MVOR10.index(joint) for joint in joints] for joints in PARTS.values
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """What PCK is made of, frame by frame.
+    """The counts behind PCK, per frame.
 
     Attributes:
         correct: int64 (f, 10), correct joints of each kind of MVOR's ten.

@@ -23,7 +23,7 @@ def missing(points: NDArray) -> NDArray[np.bool_]:
 class People:
     """The people of all images, one row each; the images are numbered from 0.
 
-    float64 throughout: a score to the printed digit of a published table must not hang on rounding.
+    float64 throughout: the printed digits of a published table must not depend on rounding.
 
     Attributes:
         skeleton: the joint set.

@@ -1,1 +1,1 @@
-"""The three-stage teacher: detector, keypoint network, lifter, and what combines them."""
+"""The three-stage teacher: detector, keypoint network and lifter."""

@@ -1,6 +1,6 @@
 """The teacher's first stage: a detection model of torchvision or ORPose's cascade, scaled and mirrored.
 
-Weights are a file on this machine. Where it is missing, the error says which one to fetch.
+Weights are local files. If one is missing, the error says which file to fetch.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _LONG_TO_SHORT = 1333 / 800
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """How the detector looks.
+    """Settings of the detector.
 
     Attributes:
-        min_score: people of this score or more are labelled; 0.7 is DepthPose's (Sect. 3).
-        unsure_score: people below are left out. Those between it and ``min_score`` are regions to ignore.
-        scales: lengths of the shorter image side, px, at which it looks; empty = the model's own, once.
-        flip: look at the mirrored image too.
-        merge_iou: boxes of several views that overlap so much are one person.
-        max_people: the best so many.
+        min_score: people with at least this score are labelled; 0.7 as in DepthPose (Sect. 3).
+        unsure_score: people below it are left out. Those between it and ``min_score`` are regions to ignore.
+        scales: lengths of the shorter image side, px, that are evaluated; empty = only the model's own.
+        flip: also evaluate the mirrored image.
+        merge_iou: IoU from which on boxes of several views are one person.
+        max_people: highest number of people per image; the best are kept.
     """
 
     min_score: float = 0.7
@@ -150,14 +150,14 @@ def _unmirrored(people: PersonBoxes, width: int) -> PersonBoxes:
 
 
 def merged_boxes(views: Sequence[PersonBoxes], iou: float) -> PersonBoxes:
-    """Merge what several views of one image say (data distillation, Radosavovic et al., CVPR 2018).
+    """Merge the boxes of several views of one image (data distillation, Radosavovic et al., CVPR 2018).
 
-    The boxes of all views are pooled and suppressed. Each that stays becomes the mean of those that it
-    overlaps, weighted by their scores (box voting). Its score is the mean over the views, 0 for a view that
-    did not see it: a person that is found in one view of four is no sure person.
+    The boxes of all views are pooled and suppressed. Each remaining box becomes the mean of those that it
+    overlaps, weighted by their scores (box voting). Its score is the mean over the views, with 0 for views
+    that did not find it, so a person found in one view of four has a low score.
 
     Args:
-        views: at least one; a single one is returned as it is.
+        views: at least one; a single one is returned unchanged.
         iou: overlap from which on two boxes are one person.
     """
     if len(views) == 1:
@@ -212,7 +212,9 @@ def load_detector(
             if url
             else "none are published; it is for tests"
         )
-        raise ValueError(f"{path}: no weights of {name} there, and nothing is downloaded unasked: {advice}")
+        raise ValueError(
+            f"{path}: no weights of {name} there, and nothing is downloaded unless requested: {advice}"
+        )
     if name in CASCADES:
         cascade, sha256 = load_cascade(name, path)
         return TorchvisionDetector(cascade, name, sha256, True, config, device)

@@ -25,12 +25,12 @@ from orpose_core.types import FloatArray, Picture, Poses
 
 @dataclass(frozen=True)
 class KeypointStageConfig:
-    """How the keypoint network looks.
+    """Settings of the keypoint stage.
 
     Attributes:
         flip: average the maps with those of the mirrored crop.
         shift: see :func:`decoding.top_down.unmirrored_maps`.
-        scales: sizes of the crops at which it looks, as shares of the padded box; their maps are averaged
+        scales: sizes of the crops that are evaluated, relative to the padded box; their maps are averaged
             (data distillation). The first must be 1.
         batch: crops at once.
         decoder: see :class:`TopDownConfig`.

@@ -31,7 +31,7 @@ _OUTPUT = [H36M17.index(j) for j in LIFTER_OUTPUT]
 
 
 class LiftingModel(nn.Module):
-    """The network and what standardises its joints, as one checkpoint has them.
+    """The network and the statistics that standardize its joints, stored in one checkpoint.
 
     Args:
         width: of the network.
@@ -50,7 +50,7 @@ class LiftingModel(nn.Module):
     def forward(self, xy_px: Tensor) -> Tensor:
         """Return the standardised root-relative joints (R, 16, 3) of continuous px (R, 16, 2), NaN = absent.
 
-        An absent joint enters as the mean pose has it.
+        An absent joint is replaced by the mean pose.
         """
         return self.lifter(torch.nan_to_num(self.statistics.standardise_2d(xy_px), nan=0.0))
 
@@ -62,8 +62,8 @@ class LiftingModel(nn.Module):
 class ResidualLifter:
     """Lifts with the residual network of Martinez et al.
 
-    A joint that is absent enters as the mean pose has it, and leaves as unknown; with fewer than
-    ``least_joints`` of the 16 nothing is known.
+    An absent joint is replaced by the mean pose at the input and is unknown in the output. With fewer than
+    ``least_joints`` of the 16 joints, the whole pose is unknown.
 
     Args:
         model: see :func:`load_lifter` and :func:`random_lifter`.
@@ -127,7 +127,7 @@ def read_lifting_model(path: str | Path) -> tuple[LiftingModel, WeightsFile]:
     if not path.is_file() and str(path) in weights_names():
         path = find_weights(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no lifter there; nothing is downloaded")
+        raise ValueError(f"{path}: no such lifter file; nothing is downloaded")
     file = read_weights(path, "lifter")
     build = file.built(_builder)
     return filled(file, build), file

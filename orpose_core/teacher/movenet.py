@@ -1,8 +1,8 @@
 """MoveNet as the teacher's first two stages: MultiPose finds people, Thunder finds the joints of each.
 
-MultiPose looks at the image in several sizes and, if asked, mirrored. Thunder looks at a square crop around
-each person, and at its mirror image. Where Thunder's joints are far from MultiPose's, it may have taken those
-of a neighbor. The scores of such joints are lowered, so that they leave the hard set.
+MultiPose processes the image at several sizes and optionally mirrored. Thunder processes a square crop around
+each person, and its mirror image. Thunder joints far from those of MultiPose may belong to a
+neighbor. Their scores are lowered, so that they are not part of the hard set.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _CROP = 256
 
 @dataclass(frozen=True)
 class MultiPoseConfig:
-    """How MultiPose looks.
+    """Settings of MultiPose.
 
     Attributes:
-        sides: lengths of the longer side of the image, px, at which it looks.
-        flip: look at the mirrored image too.
+        sides: lengths of the longer image side, px, that are evaluated.
+        flip: also evaluate the mirrored image.
         sure_score: people of this score or more are labelled. MoveNet's scores are low.
         min_score: people below are left out. Those between ``min_score`` and ``sure_score`` are regions to
-            ignore: 0.12 finds more people in views from the ceiling, and more that are none.
-        merge_iou: boxes of several looks that overlap by more are one person.
-        most_people: per image and look.
+            ignore: 0.12 finds more people in views from the ceiling, and more false positives.
+        merge_iou: boxes of several passes that overlap by more are one person.
+        most_people: highest number of people per image and pass.
     """
 
     sides: tuple[int, ...] = (256, 384)
@@ -64,7 +64,7 @@ class MultiPoseConfig:
 
 @dataclass(frozen=True)
 class ThunderConfig:
-    """How Thunder looks.
+    """Settings of Thunder.
 
     Attributes:
         flip: average with the mirrored crop.

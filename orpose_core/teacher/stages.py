@@ -1,6 +1,6 @@
 """The three stages of a teacher as small interfaces: people, their joints, their joints in space.
 
-Anything that has these methods can take a stage's place (ORPose Sect. 2.2).
+Any object with these methods can serve as a stage (ORPose Sect. 2.2).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from orpose_core.types import FloatArray, Picture, Poses
 
 @dataclass(frozen=True)
 class StageInfo:
-    """What a stage is made of; part of the teacher's fingerprint.
+    """Description of a stage; part of the teacher's fingerprint.
 
     Attributes:
         name: of the network.
         sha256: of its weights.
-        trained: False for random weights: what it says means nothing.
-        settings: everything else that its answers depend on; JSON values.
+        trained: False for random weights, whose output is meaningless.
+        settings: everything else that the output depends on; JSON values.
     """
 
     name: str

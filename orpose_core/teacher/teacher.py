@@ -1,4 +1,4 @@
-"""The teacher: three stages, and the soft and the hard set that come of them (ORPose Sect. 2.2)."""
+"""The teacher: three stages that generate the soft and the hard set (ORPose Sect. 2.2)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from orpose_core.types import FloatArray, Picture, Poses, PseudoLabels, Source3D
 
 @dataclass(frozen=True)
 class PseudoLabelConfig:
-    """Who is labelled, and which joints are sure.
+    """Thresholds for people and joints.
 
-    ORPose does not print its thresholds. DepthPose (Sect. 3) does, for whom it keeps: boxes above 0.7 (that
-    is the detector's ``min_score``) and at least 4 joints above 0.35; these are the defaults.
+    ORPose does not state its thresholds. The defaults are those of DepthPose (Sect. 3): boxes above 0.7 (the
+    detector's ``min_score``) and at least 4 joints above 0.35.
 
     Attributes:
         min_joint_score: a joint above it counts for ``min_joints``.
@@ -66,7 +66,7 @@ class Teacher:
         self._detector, self._keypoints, self._lifter = detector, keypoints, lifter
 
     def description(self) -> dict[str, Any]:
-        """Return what its labels depend on, as JSON values: models, weights' sha256, settings."""
+        """Return what the labels depend on as JSON values: models, sha256 of the weights, settings."""
         return {
             "detector": self._detector.info.as_dict(),
             "keypoints": self._keypoints.info.as_dict(),

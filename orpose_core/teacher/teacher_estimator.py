@@ -1,4 +1,4 @@
-"""A teacher where a model is expected, so that it can be scored beside its students (ORPose Table 1)."""
+"""A teacher with the interface of an estimator, to be scored like its students (ORPose Table 1)."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class TeacherInfo:
 
 
 class TeacherEstimator:
-    """Frames of any size to the teacher's soft poses.
+    """Estimates the teacher's soft poses in frames of any size.
 
     A low-resolution image is enlarged bilinearly first, as the student's is (Sect. 3.3).
 
     Args:
-        teacher: who estimates.
-        name: of it.
+        teacher: the teacher.
+        name: of the teacher.
         size_hw: (height, width) to which images are brought.
     """
 
@@ -65,8 +65,8 @@ class TeacherEstimator:
 def teacher_estimator(description: str, device: str = "auto") -> TeacherEstimator:
     """Return the teacher that a description names.
 
-    Everybody whom it sees is reported (no least number of confident joints, boxes down to 0.05), since AP
-    weighs people by their score; `orpose label` is stricter.
+    All detected people are reported (boxes down to 0.05, any number of confident joints), because AP
+    ranks people by their score; `orpose label` is stricter.
 
     Args:
         description: ``teacher:detector=NAME,detector_weights=FILE,keypoints=FILE,lifter=FILE`` and optionally

@@ -207,7 +207,7 @@ def test_lifted_joints_need_what_they_are_lifted_from(tmp_path: Path) -> None:
     save_lifter(tmp_path / "lifter.safetensors", lifter)
     again = load_lifter(tmp_path / "lifter.safetensors")
     assert np.array_equal(again.lift(soft, (100, 100)), xyz, equal_nan=True) and not again.info.trained
-    with pytest.raises(ValueError, match="no lifter there"):
+    with pytest.raises(ValueError, match="no such lifter file"):
         load_lifter(tmp_path / "other.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"bad\.safetensors: not a readable"):
