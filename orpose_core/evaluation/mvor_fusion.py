@@ -57,7 +57,7 @@ def evaluate_mvor_fusion(
         gt: MVOR's annotation file.
         dt: detections, COCO results of MVOR's images.
         config: settings of the fusion.
-        limit: the first so many frames; None = all.
+        limit: highest number of frames, from the first on; None = all.
 
     Returns:
         Counts, and errors in cm; see :func:`orpose_core.evaluation.tables.fusion_report`.

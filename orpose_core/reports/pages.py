@@ -41,7 +41,7 @@ def verdict(good: bool, part: bool = False, can_tell: bool = True) -> str:
 
 
 def number(value: float | None, digits: int = 1, factor: float = 1.0) -> str:
-    """Return a number with so many digits behind the point, "-" where it is unknown."""
+    """Return a number with this many decimal places, or "-" if it is unknown."""
     return "-" if value is None else f"{factor * value:.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""The synthetic operating room: RGB-D video with exact ground truth, from nothing but a seed."""
+"""The synthetic operating room: RGB-D video with exact ground truth, rendered from a seed."""
 
 from orpose_core.simulation.frames import SimulatedFrame, simulate_frame
 from orpose_core.simulation.splits import SPLITS, Split

@@ -1,4 +1,4 @@
-"""Frames by number: the synthetic recording that a configuration and a seed stand for."""
+"""Random access to the frames of a synthetic recording."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _BETWEEN_SEQUENCES_NS = 10_000_000_000
 
 @dataclass(frozen=True)
 class SimulatedFrame:
-    """One frame and all that is known about it.
+    """One frame and its ground truth.
 
     Attributes:
-        frame: as the sensor gives it.
+        frame: the output of the sensor.
         poses: BODY24 of everybody of whom something is seen, with 2D and 3D joints, visibility, boxes of
             what is seen, and ids that stay the same within a sequence. Joints outside the image are absent in
             2D but have ``xyz_cam_m``.
@@ -155,7 +155,7 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
 
     Args:
         config: of the recording.
-        index: 0 or more; frames can be asked for in any order.
+        index: 0 or more, in any order.
 
     Raises:
         ValueError: if the index is negative.

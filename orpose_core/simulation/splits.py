@@ -1,4 +1,4 @@
-"""The benchmark splits: named streams of frames that no seed gives."""
+"""The benchmark splits: named streams of frames that no seed can produce."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Split:
     Attributes:
         domain: of the stream.
         frames: how many images.
-        key: of its randomness, beyond all seeds, so that no training stream can meet it.
+        key: of its random numbers, larger than any seed, so that no training stream can contain its frames.
         cameras: per room.
         frames_per_sequence: moments per room.
         rate_hz: moments per second.
@@ -44,11 +44,11 @@ class Split:
     def subset(self, limit: int | None = None) -> NDArray[np.int64]:
         """Return the numbers of the frames of whole rooms, spread evenly over the split; None = all frames.
 
-        A room is taken with all its cameras and moments: a step from frame to frame would meet one camera
-        alone wherever it is a multiple of their number.
+        Rooms are selected with all cameras and moments. A fixed step between frames would select only one
+        camera if it were a multiple of the number of cameras.
 
         Args:
-            limit: as many rooms as fit into so many frames, at least one.
+            limit: highest number of frames; as many rooms as fit, but at least one.
         """
         if limit is not None and limit <= 0:
             raise ValueError(f"a subset of a split: expected a positive number of frames, got {limit}")

@@ -1,4 +1,4 @@
-"""What a synthetic recording is like, and the scene of each of its sequences."""
+"""Configuration of a synthetic recording, and the scene of each of its sequences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODALITIES = ("depth", "color", "rgbd")
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """What a synthetic recording is like; with ``seed`` it fixes every byte of every frame.
+    """Configuration of a synthetic recording; it determines every byte of every frame.
 
     Attributes:
         domain: "or" (operating rooms from the ceiling), "general" (everyday rooms at eye level) or "everyday"
@@ -29,15 +29,16 @@ class StreamConfig:
         size_hw: (height, width) of the frames, px; the cameras have 640x480 and are scaled.
         modality: "depth", "color" or "rgbd".
         seed: 0 to 2^32 - 1.
-        cameras: per room, 1 to 3 ("or" alone; else 1). Frame ``index`` is camera ``index % cameras``.
+        cameras: per room, 1 to 3 (only "or"; otherwise 1). Frame ``index`` is camera ``index % cameras``.
         frames_per_sequence: moments of one sequence (one room, the same people, smooth motion); 1 = every
             frame has its own room.
         rate_hz: moments per second of a sequence.
         rig: "mvor", "any" or "mixed": where cameras of the "or" domain hang.
         sensor: False = the exact depth of the scene, without noise and holes.
-        split: name of a benchmark split (see :func:`split_config`), whose frames no seed gives; None = none.
-        min_area_px: people of whom less is seen (px at 640x480) are left out of the poses.
-        crowd: this many people more than a room usually has, so that a training meets more of them per image.
+        split: name of a benchmark split (see :func:`split_config`), whose frames no seed can produce; None
+            = none.
+        min_area_px: people with fewer visible px (at 640x480) are left out of the poses.
+        crowd: number of additional people per room, so that training sees more people per image.
     """
 
     domain: str = "or"
@@ -87,7 +88,7 @@ class StreamConfig:
 
 
 def split_config(name: str, size_hw: tuple[int, int] = (480, 640), modality: str = "rgbd") -> StreamConfig:
-    """Return the stream of a named split; ValueError lists the names there are."""
+    """Return the stream of a named split; ValueError lists the known names."""
     if name not in SPLITS:
         raise ValueError(f"no benchmark split is called {name!r}; there are {sorted(SPLITS)}")
     s = SPLITS[name]

@@ -1,4 +1,4 @@
-"""What real rooms have, as named parts: how often each is drawn, and what is special about it."""
+"""The parts of the domain ``anywhere``: how often each is drawn, and its settings."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _ARMS = {
 
 @dataclass(frozen=True)
 class Part:
-    """One kind of scene that real rooms have.
+    """One kind of scene.
 
     Attributes:
         share: how often the domain "anywhere" draws it.
         pitch_deg: ranges of the angle of the optical axis below the horizontal: (weight, low, high) each.
-        distance_m: ranges of the way from the camera to what it looks at: (weight, low, high) each.
-        people: weights of how many are there.
-        postures: weights of what trunk and legs do.
-        arms: weights of what arms do, independent of the facing.
-        mixed_arms: probability that the other arm does something of its own.
-        facing_deg: ranges of the angle between where somebody faces and the way to the camera.
-        off_center: how far from the middle of the image the person looked at may be; 1 = its edge.
-        covered: probability that somebody wears a gown, a coat or an apron.
-        cloth: probability that cloth is held or hung before somebody.
-        bed: probability that there is a bed or table with somebody who lies on it.
+        distance_m: ranges of the distance from the camera to its target: (weight, low, high) each.
+        people: weights of the number of people.
+        postures: weights of the postures of trunk and legs.
+        arms: weights of the poses of the arms, independent of the facing.
+        mixed_arms: probability that the other arm has a different pose.
+        facing_deg: ranges of the angle between a person's facing and the direction to the camera.
+        off_center: largest offset of the target person from the image center; 1 = the edge.
+        covered: probability that a person wears a gown, a coat or an apron.
+        cloth: probability that cloth is held or hung in front of a person.
+        bed: probability of a bed or table with a person lying on it.
         operating_room: probability that the room is an operating room.
-        at_table: share of the people of an operating room or round a bed who stand at its side.
+        at_table: share of the people of an operating room or around a bed who stand at its side.
     """
 
     share: float

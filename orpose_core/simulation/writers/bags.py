@@ -1,4 +1,4 @@
-"""Synthetic recordings as rosbag2: images, calibration, tf_static, and the truth as skeleton messages."""
+"""Synthetic recordings as rosbag2: images, calibration, tf_static and ground-truth skeletons."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def write_bag(
     Topics, in the namespace of each camera (``camera_1``, ...): ``color/image_raw`` (rgb8),
     ``depth/image_raw`` (16UC1, mm), ``camera_info``, ``ground_truth/skeletons_2d`` and
     ``ground_truth/skeletons_3d``; and for all of them ``tf_static`` (``room`` to the optical frames) and
-    ``ground_truth/skeleton_info``. A killed run leaves a folder ``NAME.partial``, which no reader takes for
-    a bag and the next run removes.
+    ``ground_truth/skeleton_info``. A run that was killed leaves a folder ``NAME.partial``, which readers do
+    not accept as a bag and the next run removes.
 
     Args:
         config: of the recording; all frames must be of one room, so that ``tf_static`` holds.
@@ -52,10 +52,10 @@ def write_bag(
         path: of the bag, a folder that must not exist yet.
         storage: "mcap" or "sqlite3".
         workers: processes that render.
-        progress: is told how many images are done.
+        progress: called with the number of finished images.
 
     Raises:
-        ValueError: an argument is out of range, or the bag is there already.
+        ValueError: an argument is out of range, or the bag exists.
         OSError: the bag could not be written.
     """
     from rosbags.rosbag2 import StoragePlugin, Writer

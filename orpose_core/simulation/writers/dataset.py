@@ -2,15 +2,15 @@
 
 A folder holds::
 
-    simulation.json                         what was asked for; a second run must ask for the same
+    simulation.json                         the settings; a later run must use the same ones
     roomNNNNN/camC/color/MMMMMM.png         uint8 RGB
     roomNNNNN/camC/depth/MMMMMM.png         uint16, millimetres, 0 = no return
     roomNNNNN/camC/truth/MMMMMM.json        all 24 joints, visibility, ids, roles, calibration of this image
     annotations.json                        COCO keypoints (17), MVOR's 10 joints in 2D and 3D, calibration
 
-The truth file of an image is written last, so a frame with one is whole. Every file is written under a
-temporary name and renamed: a killed run leaves nothing that a later step would read, and a second run writes
-only what is missing.
+The truth file of an image is written last, so it marks a complete frame. Every file is written to a
+temporary file and renamed. A run that was killed leaves nothing incomplete, and the next run writes
+only the missing files.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def write_dataset(
     Args:
         config: of the recording.
         frames: how many images.
-        folder: of the data set; made if it is not there.
+        folder: of the data set; created if it does not exist.
         workers: processes that render.
-        progress: is told how many images are done.
+        progress: called with the number of finished images.
 
     Returns:
         The annotation file.
@@ -144,7 +144,7 @@ def pool(workers: int) -> ProcessPoolExecutor:
     """Return processes that render.
 
     They are forked from a fresh server process: forking this one would copy locks that its threads
-    (OpenCV's, the progress bar's) may hold, and a worker would wait for them for ever.
+    (OpenCV's, the progress bar's) may hold, and a worker would wait for them forever.
     """
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
@@ -194,7 +194,7 @@ def _write_frame(config: StreamConfig, index: int, folder: Path) -> None:
 
 
 def truth_record(config: StreamConfig, simulated: SimulatedFrame) -> dict[str, Any]:
-    """Return all that is known of a frame, for ``json``."""
+    """Return the ground truth of a frame as JSON values."""
     k = simulated.frame.intrinsics
     assert k is not None
     height, width = simulated.frame.size_hw

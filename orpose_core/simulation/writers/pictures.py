@@ -60,7 +60,7 @@ def write_contact_sheet(config: StreamConfig, frames: int, path: str | os.PathLi
 
 
 def frame_with_truth(simulated: SimulatedFrame, width_px: int = 320) -> Picture:
-    """Return a frame's color above its depth with the ground truth, or that of the two that it has."""
+    """Return a frame's color above its depth (or the only one it has), with the ground truth."""
     height, width = simulated.frame.size_hw
     size = (width_px, round(width_px * height / width))
     pictures = []

@@ -1,4 +1,4 @@
-"""How like MVOR the synthetic operating room is: the same statistics of both, side by side."""
+"""Comparison of the synthetic operating room with MVOR: the same statistics of both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PeopleTable:
         neck_z_m: depth of the neck, NaN = unknown.
         lean_deg: trunk from the vertical, NaN = unknown.
         elbow_deg: left, right; 180 = straight, NaN = not seen.
-        yaw_deg: facing against the way to the camera, 0 = towards it, NaN = unknown.
+        yaw_deg: angle between facing and the direction to the camera, 0 = toward it, NaN = unknown.
     """
 
     images: int = 0
@@ -193,7 +193,7 @@ def compared_with_mvor(
         config: of the recording.
         frames: of it.
         mvor_path: MVOR's annotation file.
-        progress: is told how many frames are done.
+        progress: called with the number of finished frames.
     """
     real = summary(mvor_table(mvor_path))
     quick = replace(config, size_hw=(240, 320), modality="depth", sensor=False)

@@ -1,9 +1,9 @@
-"""Batch normalisation that is there only while a network trains, for networks whose figure has none.
+"""Batch normalization during training only, for networks without normalization layers.
 
-DepthPose and RTPose have no norms: their authors start from weights that were pre-trained on color. From
-random weights such deep ReLU networks learn slowly. So each convolution before a ReLU gets a batch
-normalisation (Ioffe and Szegedy 2015) for the training. Once its statistics are fixed that is a scale and a
-shift, which are multiplied into the convolution: what is saved is the paper's network, layer by layer.
+DepthPose and RTPose have no normalization layers: their authors start from weights pretrained on color. From
+random weights such deep ReLU networks learn slowly. Therefore each convolution before a ReLU gets a batch
+normalization (Ioffe and Szegedy 2015) during training. With fixed statistics this is a scale and a
+shift, which are folded into the convolution, so the saved network has exactly the layers of the paper.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class NormedConvolution(nn.Sequential):
-    """A convolution and the batch normalisation of what it gives."""
+    """A convolution followed by batch normalization."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__(convolution, nn.BatchNorm2d(convolution.out_channels))
@@ -31,16 +31,16 @@ class NormedConvolution(nn.Sequential):
 
     @property
     def norm(self) -> nn.BatchNorm2d:
-        """Its batch normalisation."""
+        """The batch normalization."""
         layer = self[1]
         assert isinstance(layer, nn.BatchNorm2d)
         return layer
 
 
 def add_batch_norms(model: nn.Module) -> nn.Module:
-    """Put a norm between each convolution that trains and the ReLU after it, in place; return the network.
+    """Insert a norm between each trained convolution and its ReLU, in place; return the network.
 
-    The layers that give maps or an image have no ReLU, and no norm. Frozen convolutions are left as they are.
+    Layers that output maps or an image have no ReLU and get no norm. Frozen convolutions are unchanged.
     """
     for block in list(model.modules()):
         if not isinstance(block, nn.Sequential):
@@ -57,10 +57,10 @@ def add_batch_norms(model: nn.Module) -> nn.Module:
 
 
 def without_batch_norms(model: nn.Module) -> nn.Module:
-    """Return a copy of the network in evaluation mode with every norm multiplied into its convolution.
+    """Return a copy of the network in evaluation mode with every norm folded into its convolution.
 
     It gives the same answers as ``model.eval()`` up to rounding, and has the layers it had before
-    :func:`add_batch_norms`. A network without norms is copied as it is.
+    :func:`add_batch_norms`. A network without norms is copied unchanged.
     """
     plain = copy.deepcopy(model).eval()
     for block in list(plain.modules()):

@@ -1,4 +1,4 @@
-"""DepthPose and the baselines of its Table 1: the data, the losses, the weights to start from."""
+"""The recipe of DepthPose and the baselines of its Table 1: data, losses and initial weights."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ _IMAGES_FOR_NORMS = 64
 
 @dataclass(frozen=True)
 class DepthPoseRecipe:
-    """A whole training run; every default of the paper's recipe is in the parts.
+    """A training run of DepthPose or a baseline.
 
     Attributes:
         row: of Table 1, "" = none; runs with the same row can be told apart by their folders.
         model: the network, one that answers with maps; its channels follow its skeleton.
-        data: what it is trained on.
+        data: the training data.
         loss: the weights of L_P and L_HR.
         optim: the optimiser.
-        engine: how the run is carried out.
-        validation: what is scored.
-        init: weights to start from.
-        batch_norm: whether the network is batch-normalised while it trains
-            (:mod:`~orpose_core.training.depthpose.batch_norm`); the paper's is not, and starts from
-            pre-trained weights.
+        engine: settings of the engine.
+        validation: settings of the validation.
+        init: initial weights.
+        batch_norm: whether to use batch normalization during training
+            (:mod:`~orpose_core.training.depthpose.batch_norm`); the paper does not, because it starts from
+            pretrained weights.
     """
 
     row: str = ""

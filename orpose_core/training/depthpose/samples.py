@@ -1,4 +1,4 @@
-"""From a depth frame with poses to a training sample: the network's input, its targets, what to ignore."""
+"""Converts a depth frame with poses to a training sample: input, targets and mask."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ Sample = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What a network is trained on. The defaults mix what makes it robust; the paper's recipes say otherwise.
+    """The training data. The defaults aim at robustness; the recipes of the paper override them.
 
     Attributes:
         source: ``"simulation"`` streams frames of the synthetic room without files; ``"folder"`` reads one.
         domains: of the simulation, one drawn for each frame.
         domain_shares: how often each is drawn; empty = equally.
         render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
-        crowd: of the simulation, this many people more in a room than usual: more to learn from per image.
-        crop_hw: (height, width) in px of the network's input, of a window that is cut out of each sample,
-            mostly around somebody; None = whole images. Most of an image shows nobody and costs as much.
-        shrink_methods: how a frame becomes low-resolution, one drawn for each frame: a network that has seen
-            several does not care how the gateway shrinks.
+        crowd: of the simulation: number of additional people per room, so that each image has more to learn
+            from.
+        crop_hw: (height, width) in px of the network's input, of a window that is cropped from each sample,
+            usually around a person; None = whole images. Most of an image shows nobody but costs as much.
+        shrink_methods: methods of shrinking frames, one drawn for each frame, so that the network does not
+            depend on the method of the gateway.
         seed: of the simulation and of all random changes.
         augment: the random changes.
-        min_visible_joints: people with fewer visible joints of the network's are masked: neither shown nor
-            punished.
+        min_visible_joints: people with fewer visible joints of the network's are masked: they do not
+            contribute to the loss.
         folder: for ``"folder"``: where ``file_name`` of the label file starts; 16-bit depth PNGs,
             millimetres.
         labels: for ``"folder"``: a COCO-style label file, by hand or from a detector on color (Sect. 2.2).
@@ -51,7 +52,7 @@ class DataConfig:
         min_joints: for ``"folder"``: people with fewer joints are masked; None = as the label file says, or
             4.
         balanced: for ``"folder"``: images with one, two, three and four or more people equally often.
-        target: how maps are drawn.
+        target: settings of the target maps.
     """
 
     source: Literal["simulation", "folder"] = "simulation"
@@ -85,7 +86,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """A depth frame and what is known of the people in it.
+    """A depth frame and the labels of its people.
 
     Attributes:
         depth_m: float32 (H, W), metres, NaN = no return.
@@ -144,7 +145,7 @@ def grid_of(sample: Sample) -> tuple[int, int]:
 def crop_corner(
     centres: np.ndarray, grid: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Draw the upper left corner, (row, column), of a window: mostly around somebody, else anywhere.
+    """Draw the upper left corner, (row, column), of a window: usually around a person, otherwise anywhere.
 
     Args:
         centres: float (m, 2), of the people, as shares (y, x) of the image's size.

@@ -1,4 +1,4 @@
-"""Every setting of a training run that is not about the network or the data, with its only default."""
+"""The settings of a training run except those of the network and the data."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """The optimiser and its schedule. The defaults are Sect. 3 of the DepthPose paper.
+    """The optimizer and its schedule. The defaults are those of Sect. 3 of the DepthPose paper.
 
     Attributes:
         name: ``"sgd"`` with momentum, or ``"adamw"``.
-        lr: the learning rate at the start.
+        lr: the initial learning rate.
         momentum: of SGD.
         betas: of AdamW.
         weight_decay: applied to weights of convolutions and linear layers, never to biases and norms.
@@ -23,8 +23,8 @@ class OptimConfig:
         final_lr_share: for ``"cosine"``.
         warmup_steps: the learning rate rises linearly over this many steps.
         clip_norm: the gradient is scaled down to at most this L2 norm; 0 = never.
-        ema_decay: of the running mean of the weights that is validated and exported; 0 = the weights
-            themselves.
+        ema_decay: decay of the exponential moving average of the weights that is validated and exported;
+            0 = use the weights themselves.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -51,24 +51,23 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How a run is carried out.
+    """Settings of the engine.
 
     Attributes:
         steps: optimiser steps of the whole run.
-        batch: images per step and process; with several processes the effective batch is that many times as
-            large.
+        batch: images per step and process; the effective batch is this times the number of processes.
         seed: of the initial weights, of the order of the data and of its augmentation.
-        device: ``"auto"`` takes a GPU where there is one.
-        half_precision: bf16 autocast where the machine computes in it.
+        device: ``"auto"`` uses a GPU if there is one.
+        half_precision: bf16 autocast if the machine supports it.
         channels_last: memory layout of images and weights.
-        threads: PyTorch's threads; 0 = leave as it is.
+        threads: PyTorch's threads; 0 = PyTorch's default.
         workers: processes that prepare data; 0 = prepare it in the training process.
         prefetch: batches that each worker prepares ahead.
-        max_minutes: wall-clock budget, resumed parts included; 0 = none. When it is spent the run ends as if
-            ``steps`` were reached: checkpoint, validation and weights are written.
-        progress: what the schedule's progress is measured by: ``"steps"`` alone (exactly repeatable), or
-            ``"time"``: the larger of the shares of steps and of ``max_minutes`` that are spent, so that a
-            cosine ends where the budget ends on a machine of any speed.
+        max_minutes: limit of the wall time, including resumed parts; 0 = none. When it is reached, the run
+            ends as after ``steps``: checkpoint, validation and weights are written.
+        progress: the measure of progress in the schedule: ``"steps"`` (exactly repeatable), or ``"time"``:
+            the larger of the completed shares of ``steps`` and ``max_minutes``, so that a cosine schedule
+            ends with the time limit on a machine of any speed.
         checkpoint_minutes: how often the state to resume from is written.
         validate_steps: how often the validation runs; 0 = only at the end.
         log_steps: how often the losses are logged.
