@@ -1,7 +1,9 @@
-"""Does a network trained in the synthetic room find real people? Four real depth frames, eight people.
+"""Does a network trained in the synthetic room find real people? Fifteen real depth frames.
 
     python benchmarks/real_depth_people.py depthpose_64x48 --draw real_people.png
 
+Two sets are scored apart. ``people`` are four frames with eight people. ``more`` are four frames with five
+people, a room with nobody, and six frames with one person each, seen from straight above, without joints.
 The joints were labelled by eye (+-5 to 10 px at 640x480): far too few to tune anything on, enough to see
 that a network works at all. The frames are not part of the project; give their folder with ``--data``.
 """
@@ -16,22 +18,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from torch import nn
 
-from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
+from orpose_core.files import read_depth
 from orpose_core.metrics.pck import PckConfig, match_by_extent
 from orpose_core.metrics.people import People
-from orpose_core.models import ModelConfig
-from orpose_core.models.inference import bf16_is_fast
 from orpose_core.skeleton import MVOR10, OPENPOSE18
-from orpose_core.training.depthpose.samples import network_input
-from orpose_core.training.depthpose.validation import ValidationConfig, detect
-from orpose_core.types import FloatArray, Poses, boxes_of_xywh
+from orpose_core.types import FloatArray, Poses, RgbdFrame, boxes_of_xywh
 
-LABELS = "depth_people_labels.json"
+SETS = {"people": "depth_people_labels.json", "more": "depth_more/labels.json"}
+FROM_ABOVE = "above_"
+"""Frames whose name begins so show one person from straight above, without joints."""
 FAR_BEHIND_M = 1.0
 """An extra detection so far behind the last labelled person is in the background, where others may be."""
+ABOVE_FLOOR_M = 0.5
+"""A detection from above is the person if half its joints are so far above what most of the image shows."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,14 @@ def default_folder() -> Path:
     return Path(os.environ.get("ORPOSE_REALDATA", beside))
 
 
-def read_frames(folder: Path) -> list[RealFrame]:
-    """Read the labelled frames; ValueError names a file that is missing."""
-    content = json.loads((folder / LABELS).read_text())
+def read_frames(folder: Path, labels: str) -> list[RealFrame]:
+    """Read the frames of a label file; ValueError names a file that is missing."""
+    content = json.loads((folder / labels).read_text())
     if tuple(content["keypoint_names"]) != MVOR10.joints:
-        raise ValueError(f"{folder / LABELS}: expected the joints {MVOR10.joints}")
+        raise ValueError(f"{folder / labels}: expected the joints {MVOR10.joints}")
     frames = []
     for image in content["images"]:
-        path = folder / image["folder"] / image["depth"]
-        raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if raw is None or raw.dtype != np.uint16:
-            raise ValueError(f"{path}: expected a 16-bit depth PNG in millimetres")
-        depth_m = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
+        depth_m = read_depth(folder / image["folder"] / image["depth"])
         people = [a for a in content["annotations"] if a["image_id"] == image["id"]]
         keypoints = np.array([a["keypoints"] for a in people], np.float32).reshape(-1, len(MVOR10), 3)
         there = keypoints[..., 2] > 0
@@ -101,8 +98,19 @@ def _depth_of(poses: Poses, depth_m: FloatArray) -> np.ndarray:
     return depths
 
 
+def _score_from_above(frame: RealFrame, found: Poses) -> dict[str, float]:
+    """Return counts of a frame with one person without joints, seen from straight above."""
+    floor_m = float(np.nanmedian(frame.depth_m))
+    persons = int((_depth_of(found, frame.depth_m) < floor_m - ABOVE_FLOOR_M).sum())
+    return {"above": 1, "above_found": int(persons > 0), "extra": len(found) - int(persons > 0)}
+
+
 def score_frame(frame: RealFrame, found: Poses) -> dict[str, float]:
     """Return counts of one frame: people, people found, joints, correct joints, extra detections."""
+    if frame.name.startswith(FROM_ABOVE):
+        return _score_from_above(frame, found)
+    if not len(frame.truth):
+        return {"empty": 1, "extra": len(found)}
     gt, dt = People.of([frame.truth], MVOR10), People.of([found], OPENPOSE18)
     matched = match_by_extent(gt, dt, PckConfig.strict())
     low, high = np.split(gt.extents_px(), 2, axis=1)
@@ -126,28 +134,38 @@ def score_frame(frame: RealFrame, found: Poses) -> dict[str, float]:
     }
 
 
-def evaluate(
-    model: nn.Module, config: ModelConfig, folder: Path, shrink_method: str = "median", flip_test: bool = True
-) -> tuple[dict[str, float], list[tuple[RealFrame, Poses, dict[str, float]]]]:
-    """Return the scores over all frames, and each frame with its people and counts."""
-    settings = ValidationConfig(shrink_method=shrink_method, flip_test=flip_test)
-    half = bf16_is_fast(next(model.parameters()).device)
+Looked = list[tuple[RealFrame, Poses, dict[str, float]]]
+
+
+def look(estimator: PoseEstimator, folder: Path, labels: str) -> Looked:
+    """Return each frame of a label file with the people found in it and their counts."""
     each = []
-    for frame in read_frames(folder):
-        image = torch.from_numpy(network_input(frame.depth_m, config, shrink_method))[None]
-        height, width = frame.depth_m.shape
-        found = detect(model, image, (height, width), settings, half)[0]
+    for frame in read_frames(folder, labels):
+        (found,) = estimator.estimate([RgbdFrame(None, frame.depth_m, None)])
         each.append((frame, found, score_frame(frame, found)))
-    total = {name: sum(counts[name] for _, _, counts in each) for name in each[0][2]}
+    return each
+
+
+def scores_of(each: Looked) -> dict[str, float]:
+    """Return the scores over all frames of a set."""
+
+    def total(name: str) -> float:
+        return sum(counts.get(name, 0) for _, _, counts in each)
+
     scores = {
-        "people": total["people"],
-        "found": total["found"],
-        "pck_strict": 100.0 * total["correct"] / total["joints"],
-        "pck_swap_allowed": 100.0 * total["correct_swap_allowed"] / total["joints"],
+        "people": total("people"),
+        "found": total("found"),
+        "pck_strict": round(100.0 * total("correct") / total("joints"), 1),
+        "pck_swap_allowed": round(100.0 * total("correct_swap_allowed") / total("joints"), 1),
+        "extra": total("extra"),
         "most_extra_in_a_frame": max(counts["extra"] for _, _, counts in each),
-        "extra_in_background": total["extra_in_background"],
+        "extra_in_background": total("extra_in_background"),
     }
-    return scores, each
+    if total("empty"):
+        scores["in_empty_rooms"] = sum(counts["extra"] for _, _, counts in each if "empty" in counts)
+    if total("above"):
+        scores |= {"above": total("above"), "above_found": total("above_found")}
+    return scores
 
 
 def draw(frame: RealFrame, found: Poses) -> np.ndarray:
@@ -168,6 +186,16 @@ def draw(frame: RealFrame, found: Poses) -> np.ndarray:
     return picture
 
 
+def sheet(pictures: list[np.ndarray], height: int = 480) -> np.ndarray:
+    """Return pictures of one height, two in a row."""
+    same = [cv2.resize(p, (round(p.shape[1] * height / p.shape[0]), height)) for p in pictures]
+    width = max(p.shape[1] for p in same)
+    padded = [cv2.copyMakeBorder(p, 0, 0, 0, width - p.shape[1], cv2.BORDER_CONSTANT) for p in same]
+    if len(padded) % 2:
+        padded.append(np.zeros_like(padded[0]))
+    return np.vstack([np.hstack(padded[i : i + 2]) for i in range(0, len(padded), 2)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -179,18 +207,20 @@ def main() -> None:
     parser.add_argument("--draw", type=Path, help="picture to write")
     parser.add_argument("--json", type=Path, help="scores to write")
     args = parser.parse_args()
-    checkpoint = load_checkpoint(args.model)
-    assert isinstance(checkpoint.config, ModelConfig)
-    scores, each = evaluate(checkpoint.model, checkpoint.config, args.data, args.shrink, not args.no_flip)
-    for frame, found, counts in each:
-        print(f"{frame.name}: {len(found)} detections, {counts}")
+    settings = EstimatorConfig(flip_test=not args.no_flip, depth_method=args.shrink, metric_3d=False)
+    estimator = load_estimator(args.model, settings)
+    scores, pictures = {}, []
+    for name, labels in SETS.items():
+        each = look(estimator, args.data, labels)
+        for frame, found, counts in each:
+            print(f"{frame.name}: {len(found)} detections, {counts}")
+        scores[name] = scores_of(each)
+        pictures += [draw(frame, found) for frame, found, _ in each]
     print(json.dumps(scores, indent=2))
     if args.json:
         args.json.write_text(json.dumps(scores, indent=2) + "\n")
     if args.draw:
-        pictures = [draw(frame, found) for frame, found, _ in each]
-        rows = [np.hstack(pictures[i : i + 2]) for i in range(0, len(pictures), 2)]
-        cv2.imwrite(str(args.draw), np.vstack(rows))
+        cv2.imwrite(str(args.draw), sheet(pictures))
 
 
 if __name__ == "__main__":

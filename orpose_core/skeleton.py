@@ -262,7 +262,16 @@ def convert_joints(
     m, d = values.shape[0], values.shape[2]
     out = np.full((m, len(target), d), np.nan, dtype=values.dtype)
     out_scores = np.zeros((m, len(target)), dtype=scores.dtype)
-    for j, rules in enumerate(joint_rules(source, target)):
+    everyone = joint_rules(source, target)
+    copied = {j: rules[0][0] for j, rules in enumerate(everyone) if len(rules) == 1 and len(rules[0]) == 1}
+    if copied:  # nearly all of them, in one go
+        to, come = list(copied), list(copied.values())
+        there = scores[:, come] > 0
+        out[:, to] = np.where(there[..., None], values[:, come], np.nan)
+        out_scores[:, to] = np.where(there, scores[:, come], 0)
+    for j, rules in enumerate(everyone):
+        if j in copied:
+            continue
         for rule in reversed(rules):  # the best rule writes last
             parents = list(rule)
             present = np.all(scores[:, parents] > 0, axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.decoding.roi import RoiDecoderConfig
 from orpose_core.estimators import EstimatorConfig
 from orpose_core.image_ops import MAX_PRIVATE_PIXELS
@@ -16,7 +15,15 @@ from orpose_ros.input_watch import SILENCE_S
 from orpose_ros.parameters import parameter
 
 # The defaults of the core hold here too.
-_DECODER = PafDecoderConfig()
+_ELSE = " = as the weights file says, else the default."
+_DECODER = (
+    "keypoint_threshold",
+    "paf_threshold",
+    "min_joints",
+    "min_mean_score",
+    "min_person_score",
+    "max_people",
+)
 _STUDENT = RoiDecoderConfig()
 _TRACKER = TrackerConfig()
 _SMOOTHER = OneEuroConfig()
@@ -66,30 +73,26 @@ class PoseParameters:
     )
     metric_3d: bool = parameter(True, "Publish metric 3D if depth and camera_info are available.")
     keypoint_threshold: float = parameter(
-        _DECODER.keypoint_threshold, "Lowest height of a joint's peak.", low=0.0, high=1.0, live=True
+        -1.0, f"Lowest height of a joint's peak; negative{_ELSE}", low=-1.0, high=1.0, live=True
     )
     paf_threshold: float = parameter(
-        _DECODER.paf_threshold, "Lowest part affinity of a sample on a limb.", low=0.0, high=1.0, live=True
+        -1.0, f"Lowest part affinity of a sample on a limb; negative{_ELSE}", low=-1.0, high=1.0, live=True
     )
     min_joints: int = parameter(
-        _DECODER.min_joints,
-        "People with fewer joints are left out.",
-        low=1,
-        high=_MOST_JOINTS,
-        live=True,
+        0, f"People with fewer joints are left out; 0{_ELSE}", low=0, high=_MOST_JOINTS, live=True
     )
     min_mean_score: float = parameter(
-        _DECODER.min_mean_score,
-        "Lowest mean score of a person's joints and limbs.",
-        low=0.0,
+        -1.0,
+        f"Lowest mean score of a person's joints and limbs; negative{_ELSE}",
+        low=-1.0,
         high=1.0,
         live=True,
     )
     min_person_score: float = parameter(
-        _DECODER.min_person_score, "Lowest score of a person.", low=0.0, high=1.0, live=True
+        -1.0, f"Lowest score of a person; negative{_ELSE}", low=-1.0, high=1.0, live=True
     )
     max_people: int = parameter(
-        _DECODER.max_people, "Highest number of people per image.", low=1, high=256, live=True
+        0, f"Highest number of people per image; 0{_ELSE}", low=0, high=256, live=True
     )
     min_box_score: float = parameter(
         _STUDENT.min_person_score,
@@ -164,14 +167,11 @@ class PoseParameters:
             half_precision=self.half_precision,
             threads=self.threads or None,
             metric_3d=self.metric_3d,
-            decoder=PafDecoderConfig(
-                keypoint_threshold=self.keypoint_threshold,
-                paf_threshold=self.paf_threshold,
-                min_joints=self.min_joints,
-                min_mean_score=self.min_mean_score,
-                min_person_score=self.min_person_score,
-                max_people=self.max_people,
-            ),
+            decoder_changes={
+                name: value
+                for name in _DECODER
+                if (value := getattr(self, name)) >= (1 if isinstance(value, int) else 0)
+            },
             roi_decoder=RoiDecoderConfig(
                 min_person_score=self.min_box_score, min_keypoint_score=self.min_keypoint_score
             ),

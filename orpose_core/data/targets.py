@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.skeleton import OPENPOSE18, Skeleton
-from orpose_core.types import FloatArray, Poses
+from orpose_core.types import FloatArray, Poses, Visibility
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,15 @@ class Targets(NamedTuple):
         paf_maps: float32 (2 l, h, w), l limbs: unit vectors along the limbs, averaged over the people
             whose limb of this kind covers the cell.
         mask: float32 (h, w): 1 where the answer is known, 0 where people are who have no labels.
+        visibility_maps: float32 (n, h, w): around each joint, as far as its Gaussian reaches, 1 if the
+            camera sees it and 0 if it is hidden; where several people's joints reach a cell, what holds for
+            the highest of their Gaussians. 0 elsewhere, and everywhere for people without visibility.
     """
 
     keypoint_maps: FloatArray
     paf_maps: FloatArray
     mask: FloatArray
+    visibility_maps: FloatArray
 
 
 def render_targets(
@@ -79,10 +83,15 @@ def render_targets(
         raise ValueError(f"render_targets: sizes must be positive, got source {source_hw}, maps {map_hw}")
     height, width = map_hw
     scale = np.array([width / source_hw[1], height / source_hw[0]], np.float32)
-    xy_cells = (poses.converted(skeleton).xy_px + np.float32(0.5)) * scale - np.float32(0.5)
+    poses = poses.converted(skeleton)
+    xy_cells = (poses.xy_px + np.float32(0.5)) * scale - np.float32(0.5)
+    seen = np.zeros(xy_cells.shape[:2], np.bool_)
+    if poses.visibility is not None:
+        seen = poses.visibility == Visibility.VISIBLE
     keypoint_maps = np.zeros((len(skeleton) + 1, height, width), np.float32)
     paf_maps = np.zeros((2 * len(skeleton.edges), height, width), np.float32)
-    _draw_keypoints(xy_cells, config.keypoint_sigma_cells, keypoint_maps)
+    visibility_maps = np.zeros((len(skeleton), height, width), np.float32)
+    _draw_keypoints(xy_cells, seen, config.keypoint_sigma_cells, keypoint_maps, visibility_maps)
     edges, channels = (
         np.array(pairs, np.int64).reshape(-1, 2) for pairs in (skeleton.edges, skeleton.paf_channels)
     )
@@ -92,7 +101,7 @@ def render_targets(
         (x1, y1), (x2, y2) = ((box.reshape(2, 2) + 0.5) * scale).tolist()
         rows = slice(max(0, math.floor(y1)), max(0, math.ceil(y2)))
         mask[rows, max(0, math.floor(x1)) : max(0, math.ceil(x2))] = 0.0
-    return Targets(keypoint_maps, paf_maps, mask)
+    return Targets(keypoint_maps, paf_maps, mask, visibility_maps)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -102,8 +111,13 @@ def _window(low: float, high: float, size: int) -> tuple[int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_keypoints(xy_cells: FloatArray, sigma: float, maps: FloatArray) -> None:
-    """Draw float (m, n, 2) into zeroed maps (n + 1, h, w); the last becomes the background."""
+def _draw_keypoints(
+    xy_cells: FloatArray, seen: NDArray, sigma: float, maps: FloatArray, visibility_maps: FloatArray
+) -> None:
+    """Draw float (m, n, 2) into zeroed maps (n + 1, h, w); the last becomes the background.
+
+    bool (m, n) ``seen`` goes into zeroed ``visibility_maps`` (n, h, w).
+    """
     people, joints = xy_cells.shape[:2]
     height, width = maps.shape[1:]
     reach = 4.0 * sigma  # exp(-8) = 0.0003 is left out
@@ -122,6 +136,7 @@ def _draw_keypoints(xy_cells: FloatArray, sigma: float, maps: FloatArray) -> Non
                     value = math.exp(-distance2 / (2.0 * sigma * sigma))
                     if value > maps[j, row, column]:
                         maps[j, row, column] = value
+                        visibility_maps[j, row, column] = seen[p, j]
     for row in range(height):
         for column in range(width):
             highest = 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.decoding.roi import RoiDecoderConfig
@@ -21,7 +23,9 @@ class EstimatorConfig:
         half_precision: bf16 where the processor multiplies it in hardware; of the student only its keypoint
             head.
         threads: CPU threads of the network; None = as torch has it.
-        decoder: thresholds of the decoder of maps.
+        decoder: thresholds of the decoder of maps; None = those that the weights file says, else the
+            defaults.
+        decoder_changes: settings of the decoder, by name, that replace those of the weights file one by one.
         roi_decoder: thresholds of the decoder of people (the student's).
         metric_3d: place people in space where depth and intrinsics are there.
         lookup: how joints are looked up in depth, and the torso of people whose joints are lifted.
@@ -33,7 +37,8 @@ class EstimatorConfig:
     flip_test: bool = True
     half_precision: bool = True
     threads: int | None = None
-    decoder: PafDecoderConfig = field(default_factory=PafDecoderConfig)
+    decoder: PafDecoderConfig | None = None
+    decoder_changes: Mapping[str, Any] = field(default_factory=dict)
     roi_decoder: RoiDecoderConfig = field(default_factory=RoiDecoderConfig)
     metric_3d: bool = True
     lookup: Metric3DConfig = field(default_factory=Metric3DConfig)
@@ -43,6 +48,10 @@ class EstimatorConfig:
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"EstimatorConfig.threads: expected 1 or more, or None, got {self.threads}")
+        known = {f.name for f in fields(PafDecoderConfig)}
+        if unknown := sorted(set(self.decoder_changes) - known):
+            raise ValueError(f"EstimatorConfig.decoder_changes: unknown {unknown}; there are {sorted(known)}")
+        PafDecoderConfig(**self.decoder_changes)  # refuses values
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ network with an answer of a known kind needs nothing here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -15,9 +17,11 @@ from torch import Tensor
 
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.decoding.flip import merged, with_mirror
-from orpose_core.decoding.paf import decode_paf
+from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
 from orpose_core.decoding.roi import decode_roi
+from orpose_core.decoding.visibility import merged_visibility, with_visibility
 from orpose_core.estimators.config import EstimatorConfig
+from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.geometry import anchor_at_root, metric_3d
 from orpose_core.image_ops import (
     low_resolution_color,
@@ -79,8 +83,23 @@ class AnswerReader(Protocol):
         """Add metric 3D from low-resolution depth; ``intrinsics`` are of the image the poses are in."""
 
 
+class MapAnswer(NamedTuple):
+    """The maps of a batch, the flip test included.
+
+    Attributes:
+        keypoint_maps: float32 (B, n + 1, h, w), n joints.
+        paf_maps: float32 (B, 2 l, h, w), l limbs.
+        visibility_maps: float32 (B, n, h, w), the probability that the camera sees the joint of each map, or
+            None where the network does not say.
+    """
+
+    keypoint_maps: Tensor
+    paf_maps: Tensor
+    visibility_maps: Tensor | None
+
+
 class MapReader:
-    """Keypoint maps and part affinity fields, at any resolution: DepthPose, RTPose, SR+RTPose."""
+    """Keypoint maps and part affinity fields, at any resolution: DepthPose, FastPose, RTPose, SR+RTPose."""
 
     lifts: ClassVar[bool] = False
     enlarges: ClassVar[bool] = False
@@ -96,6 +115,7 @@ class MapReader:
                 f"{len(self.skeleton) + 1} keypoint channels for skeleton {self.skeleton.name}, "
                 f"got {self._config.paf_channels} and {self._config.keypoint_channels}"
             )
+        self.settings = MapSettings.from_header(checkpoint.name, checkpoint.metadata)
         self._predictor = MapPredictor(checkpoint.model, config.device, config.half_precision)
         self.backend, self.device = self._predictor.backend, self._predictor.device
 
@@ -112,29 +132,46 @@ class MapReader:
         return Seen(np.moveaxis(small, -1, 0).astype(np.float32) / np.float32(255), None)
 
     def run(self, images: Tensor, config: EstimatorConfig) -> object:
-        """Return keypoint maps and part affinity fields; with the flip test means of image and mirror."""
+        """Return a :class:`MapAnswer`; with the flip test means of image and mirror."""
+        maps = self._predictor.predict(with_mirror(images) if config.flip_test else images)
+        paf_maps, keypoint_maps = maps.stages[-1]
+        logits = maps.visibility_logits
         if not config.flip_test:
-            paf_maps, keypoint_maps = self._predictor(images)
-            return keypoint_maps, paf_maps
-        paf_maps, keypoint_maps = self._predictor(with_mirror(images))
-        return merged(keypoint_maps, paf_maps, self.skeleton)
+            return MapAnswer(keypoint_maps, paf_maps, None if logits is None else torch.sigmoid(logits))
+        seen = None if logits is None else merged_visibility(logits, self.skeleton)
+        return MapAnswer(*merged(keypoint_maps, paf_maps, self.skeleton), seen)
+
+    def decoder(self, config: EstimatorConfig) -> PafDecoderConfig:
+        """Return the decoder's settings: the user's, else those of the weights file."""
+        return replace(config.decoder or self.settings.decoder, **config.decoder_changes)
 
     def decode(
         self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
     ) -> list[Poses]:
         """Assemble people from the maps of each image."""
-        assert isinstance(answer, tuple)
-        keypoint_maps, paf_maps = (np.ascontiguousarray(maps.numpy(), np.float32) for maps in answer)
-        return [
-            decode_paf(keypoint_maps[i], paf_maps[i], size_hw, config.decoder, self.skeleton)
-            for i, size_hw in enumerate(sizes_hw)
-        ]
+        assert isinstance(answer, MapAnswer)
+        decoder = self.decoder(config)
+        keypoint_maps, paf_maps = (
+            np.ascontiguousarray(maps.numpy(), np.float32) for maps in (answer.keypoint_maps, answer.paf_maps)
+        )
+        found = []
+        for i, size_hw in enumerate(sizes_hw):
+            poses = decode_paf(keypoint_maps[i], paf_maps[i], size_hw, decoder, self.skeleton)
+            if answer.visibility_maps is not None:
+                poses = with_visibility(poses, answer.visibility_maps[i].numpy(), size_hw)
+            if (calibration := self.settings.calibration) is not None:
+                cells = keypoint_maps.shape[-2:]
+                poses = calibration.in_image(poses, math.sqrt(math.prod(size_hw) / math.prod(cells)))
+            found.append(poses)
+        return found
 
     def place(
         self, poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: EstimatorConfig
     ) -> Poses:
         """Look each joint up in depth."""
-        return metric_3d(poses, depth_m, intrinsics, config.lookup)
+        placed = metric_3d(poses, depth_m, intrinsics, config.lookup)
+        calibration = self.settings.calibration
+        return placed if calibration is None else calibration.in_space(placed)
 
 
 class PeopleReader:

@@ -12,6 +12,7 @@ from orpose_core.models.builder import (
 )
 from orpose_core.models.config import MapConfig, ModelConfig, NetworkConfig
 from orpose_core.models.depthpose import DepthPose, SrRtPose
+from orpose_core.models.fastpose import FastPose, FastPoseConfig
 from orpose_core.models.maps import PoseMaps, StageMaps
 from orpose_core.models.rtpose import RTPose
 from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
@@ -21,6 +22,8 @@ __all__ = [
     "NETWORKS",
     "SMALL_STUDENT",
     "DepthPose",
+    "FastPose",
+    "FastPoseConfig",
     "MapConfig",
     "ModelConfig",
     "Network",

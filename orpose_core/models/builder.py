@@ -12,6 +12,7 @@ from torch import nn
 
 from orpose_core.models.config import MapConfig, ModelConfig, NetworkConfig
 from orpose_core.models.depthpose import DepthPose, SrRtPose
+from orpose_core.models.fastpose import FastPose, FastPoseConfig
 from orpose_core.models.rtpose import RTPose
 from orpose_core.models.student.config import SMALL_STUDENT, StudentConfig
 from orpose_core.models.super_resolution import SuperResolver
@@ -82,6 +83,7 @@ NETWORKS: dict[str, Network] = {
     network.architecture: network
     for network in (
         Network("depthpose", ModelConfig, _depthpose, "maps", "trained", _COLOR, _WIDTHS),
+        Network("fastpose", FastPoseConfig, FastPose, "maps", variants=_COLOR),
         Network("rtpose", ModelConfig, _rtpose, "maps", "none", _COLOR, _WIDTHS),
         Network("sr_rtpose", ModelConfig, _sr_rtpose, "maps", "frozen", _COLOR, _WIDTHS),
         Network("super_resolution", ModelConfig, _super_resolver, "image", "trained", _COLOR, _WIDTHS),

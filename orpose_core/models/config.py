@@ -115,6 +115,11 @@ class MapConfig:
         """(height, width) of the SR image, where there is one."""
         return self.input_hw[0] * UPSCALE, self.input_hw[1] * UPSCALE
 
+    @property
+    def gives_visibility(self) -> bool:
+        """Whether the network says of each joint if the camera sees it; the papers' networks do not."""
+        return False
+
     def with_skeleton(self: AMapConfig, skeleton: JointSet) -> AMapConfig:
         """Return the config of the same network for another joint set: its channels follow the skeleton."""
         return replace(

@@ -85,9 +85,13 @@ class MapPredictor:
         """What really runs, for people: "torch 2.4.0 cpu bf16"."""
         return f"torch {torch.__version__.split('+')[0]} {self.device} {'bf16' if self.bf16 else 'float32'}"
 
-    @torch.inference_mode()
     def __call__(self, images: Tensor) -> StageMaps:
-        """Return the result of the last stage on the CPU, float32.
+        """Return the result of the last stage; see :meth:`predict`."""
+        return self.predict(images).stages[-1]
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor) -> PoseMaps:
+        """Return the last stage alone and the visibility where the network gives it, on the CPU, float32.
 
         Args:
             images: float32 (B, C, h, w) in [0, 1], on any device.
@@ -95,8 +99,13 @@ class MapPredictor:
         images = images.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             maps: PoseMaps = self._model(images)
-        paf_maps, keypoint_maps = maps.stages[-1]
-        return StageMaps(*(m.to("cpu", torch.float32).contiguous() for m in (paf_maps, keypoint_maps)))
+
+        def fetched(maps: Tensor) -> Tensor:
+            return maps.to("cpu", torch.float32).contiguous()
+
+        logits = maps.visibility_logits
+        stage = StageMaps(*(fetched(m) for m in maps.stages[-1]))
+        return PoseMaps((stage,), visibility_logits=None if logits is None else fetched(logits))
 
     def warm_up(self, batch: int, channels: int, input_hw: tuple[int, int], times: int = 3) -> None:
         """Run on empty images, so that the first frame does not pay for memory and kernel selection."""

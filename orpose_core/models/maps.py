@@ -30,7 +30,10 @@ class PoseMaps(NamedTuple):
             the super-resolution network, which knows no poses.
         sr_image: float (B, C, 8 h_in, 8 w_in), the super-resolved input in the input's units (not clipped),
             or None where the network has none or was not asked for it.
+        visibility_logits: float (B, n, h, w), n joints: log-odds that the camera sees the joint of each map,
+            to be read where the joint is and nowhere else; None where the network does not say.
     """
 
     stages: tuple[StageMaps, ...]
     sr_image: Tensor | None = None
+    visibility_logits: Tensor | None = None

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
+from orpose_core.decoding.paf import PafDecoderConfig
+from orpose_core.estimators.map_settings import Calibration, MapSettings
 from orpose_core.files import write_text
 from orpose_core.models import MapConfig, ModelConfig, network_of
 from orpose_core.reports.pages import page, table
@@ -15,6 +17,14 @@ from orpose_core.reports.student_card import student_card
 from orpose_core.skeleton import by_name
 from orpose_core.training.depthpose.recipe import gflops
 
+_COVERED = {
+    "px": "`sigma_px`",
+    "px_visible": "`sigma_px`, joints called visible",
+    "px_hidden": "`sigma_px`, joints called hidden",
+    "m": "`sigma_m`",
+    "m_visible": "`sigma_m`, joints called visible",
+    "m_hidden": "`sigma_m`, joints called hidden",
+}
 _PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
 
 
@@ -35,6 +45,7 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
     if isinstance(config, ModelConfig):  # of the paper, whose width is 1
         width, sr_width = config.width, config.width if config.sr_width is None else config.sr_width
     cells = [format(scores[f"pck_{part}"], ".1f") for part in _PARTS] if scores else []
+    settings = MapSettings.from_header(checkpoint.name, checkpoint.metadata)
     return page(
         "depth_card",
         name=checkpoint.name,
@@ -50,7 +61,21 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         scores=scores,
         score_table=table([part.capitalize() for part in _PARTS], [cells]),
         real=real,
+        decoder=None if settings.decoder == PafDecoderConfig() else settings.decoder,
+        calibration=settings.calibration,
+        coverage_table=_coverage_table(settings.calibration),
     )
+
+
+def _coverage_table(calibration: Calibration | None) -> str:
+    """Return the table of how many joints lie within the radii of 68 % and 95 %."""
+    shares = {} if calibration is None else calibration.coverage
+    rows = [
+        [words, *(format(100 * shares[f"{name}_{share}"], ".0f") for share in (68, 95))]
+        for name, words in _COVERED.items()
+        if f"{name}_68" in shares
+    ]
+    return table(["", "68 %", "95 %"], rows)
 
 
 def write_card(

@@ -26,7 +26,10 @@ class DomainStreams:
         size_hw: (height, width) of the frames, px.
         modality: "depth" or "color".
         seed: of the simulation.
-        crowd: this many people more in a room than usual.
+        crowd: this many people more in a room than usual; in all domains, or one number for each.
+
+    Attributes:
+        streams: one per domain, in their order.
     """
 
     def __init__(
@@ -36,12 +39,20 @@ class DomainStreams:
         size_hw: tuple[int, int],
         modality: str,
         seed: int,
-        crowd: int,
+        crowd: int | Sequence[int],
     ) -> None:
         weights = np.asarray(shares or [1.0] * len(domains), np.float64)
         self._shares = weights / weights.sum()
-        self._streams = [StreamConfig(d, size_hw, modality, seed, crowd=crowd) for d in domains]
+        crowds = [crowd] * len(domains) if isinstance(crowd, int) else crowd
+        self.streams = [
+            StreamConfig(d, size_hw, modality, seed, crowd=more)
+            for d, more in zip(domains, crowds, strict=True)
+        ]
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """Return the number of a domain, as often as its share says."""
+        return int(rng.choice(len(self.streams), p=self._shares))
 
     def frame(self, index: int, rng: np.random.Generator) -> SimulatedFrame:
         """Return frame ``index`` of the domain that ``rng`` decides."""
-        return simulate_frame(self._streams[int(rng.choice(len(self._streams), p=self._shares))], index)
+        return simulate_frame(self.streams[self.draw(rng)], index)

@@ -367,7 +367,7 @@ def test_the_real_depth_check_counts_what_it_says(realdata: Path) -> None:
     check = importlib.util.module_from_spec(spec)
     sys.modules["real_depth_people"] = check
     spec.loader.exec_module(check)
-    frames = check.read_frames(realdata)
+    frames = check.read_frames(realdata, check.SETS["people"])
     assert [len(frame.truth) for frame in frames] == [5, 1, 1, 1]
     for frame in frames:
         found = frame.truth.converted(OPENPOSE18)
@@ -386,6 +386,16 @@ def test_the_real_depth_check_counts_what_it_says(realdata: Path) -> None:
         stranger = replace(found, xy_px=np.clip(found.xy_px / 20, 0, 20))
         lost = check.score_frame(frame, stranger)
         assert lost["found"] == 0 and lost["extra"] + lost["extra_in_background"] == len(frame.truth)
+    more = check.read_frames(realdata, check.SETS["more"])
+    assert [len(frame.truth) for frame in more] == [2, 1, 1, 1, *[0] * 7]
+    nobody, above = more[4], more[5]
+    found = frames[1].truth.converted(OPENPOSE18)
+    assert check.score_frame(nobody, found) == {"empty": 1, "extra": 1}
+    assert check.score_frame(nobody, found.select([])) == {"empty": 1, "extra": 0}
+    row, column = np.unravel_index(np.nanargmin(above.depth_m), above.depth_m.shape)
+    there = np.where(np.isnan(found.xy_px), np.float32(np.nan), np.array([column, row], np.float32))
+    assert check.score_frame(above, replace(found, xy_px=there)) == {"above": 1, "above_found": 1, "extra": 0}
+    assert check.score_frame(above, found.select([]))["above_found"] == 0
 
 
 def test_tables_and_verdicts_are_written_in_one_way() -> None:

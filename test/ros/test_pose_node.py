@@ -25,6 +25,7 @@ from orpose_core.tracking import TrackState
 from orpose_core.types import Intrinsics
 from orpose_ros import conversions
 from orpose_ros.msg import PoseModelInfo, Skeleton2DArray, SkeletonInfo
+from orpose_ros.pose_parameters import PoseParameters
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CAMERA = Intrinsics(52.5, 52.0, 31.5, 23.5, 64, 48)
@@ -245,7 +246,7 @@ def test_what_cannot_be_configured_is_said(
     ("name", "value"),
     [
         ("keypoint_threshold", 1.5),
-        ("min_joints", 0),
+        ("min_joints", -1),
         ("max_pixels", "many"),
         ("cameras", ["a", "a"]),
         ("threads", -1),
@@ -255,6 +256,12 @@ def test_what_cannot_be_configured_is_said(
 def test_a_wrong_parameter_is_refused_by_name(pose_bench: MakeBench, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=name):
         pose_bench(start=False, **{name: value})
+
+
+def test_thresholds_are_those_of_the_weights_unless_a_parameter_says_otherwise() -> None:
+    assert PoseParameters().estimator.decoder_changes == {}
+    changed = PoseParameters(keypoint_threshold=0.0, max_people=3).estimator
+    assert changed.decoder is None and changed.decoder_changes == {"keypoint_threshold": 0.0, "max_people": 3}
 
 
 def test_thresholds_change_while_it_runs_and_the_model_does_not(pose_bench: MakeBench) -> None:

@@ -41,8 +41,13 @@ def add_batch_norms(model: nn.Module) -> nn.Module:
     """Insert a norm between each trained convolution and its ReLU, in place; return the network.
 
     Layers that output maps or an image have no ReLU and get no norm. Frozen convolutions are unchanged.
+    A block may name further convolutions in ``normed``, such as those of a residual block, whose ReLU comes
+    only after the sum.
     """
     for block in list(model.modules()):
+        for name in getattr(block, "normed", ()):
+            if isinstance(layer := getattr(block, name), nn.Conv2d):
+                setattr(block, name, NormedConvolution(layer))
         if not isinstance(block, nn.Sequential):
             continue
         for i in range(len(block) - 1):
@@ -64,10 +69,9 @@ def without_batch_norms(model: nn.Module) -> nn.Module:
     """
     plain = copy.deepcopy(model).eval()
     for block in list(plain.modules()):
-        if isinstance(block, nn.Sequential) and not isinstance(block, NormedConvolution):
-            for i, layer in enumerate(block):
-                if isinstance(layer, NormedConvolution):
-                    block[i] = fuse_conv_bn_eval(layer.convolution, layer.norm)
+        for name, layer in list(block.named_children()):
+            if isinstance(layer, NormedConvolution):
+                setattr(block, name, fuse_conv_bn_eval(layer.convolution, layer.norm))
     return plain
 
 

@@ -1,14 +1,15 @@
-"""The losses of DepthPose, Sect. 2.1."""
+"""The losses of DepthPose, Sect. 2.1, and what we add to them: weights for arms, visibility."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional
 
 from orpose_core.models import PoseMaps
+from orpose_core.skeleton import OPENPOSE18, Skeleton
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,24 @@ class LossConfig:
         hr_weight: of L_HR, the mean squared error of the super-resolved image. 0 trains without it.
         foreground: how much more a map's error counts where its target is 1 than where it is 0: people cover
             few cells, and from random initial weights "nobody anywhere" is an early plateau.
+        arms: how much more the maps of elbows and wrists, and of the limbs that end in them, count than the
+            others.
+        visibility_weight: of the cross entropy of the visibility maps, where the network gives them.
     """
 
     pose_weight: float = 1.0
     hr_weight: float = 1.0
     foreground: float = 0.0
+    arms: float = 1.0
+    visibility_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.pose_weight, self.hr_weight, self.foreground) < 0:
+        if min(self.pose_weight, self.hr_weight, self.foreground, self.arms, self.visibility_weight) < 0:
             raise ValueError(f"loss: weights must not be negative, got {self}")
 
 
 def masked_squared_error(
-    maps: Tensor, target: Tensor, presence: Tensor, mask: Tensor, config: LossConfig
+    maps: Tensor, target: Tensor, presence: Tensor, mask: Tensor, config: LossConfig, arms: Sequence[int] = ()
 ) -> Tensor:
     """Return the mean squared error over all cells; those with mask 0 count as right.
 
@@ -41,12 +47,28 @@ def masked_squared_error(
         target: float32 (B, C, h, w).
         presence: float32 (B, C, h, w) in [0, 1], how much of the map's object is there.
         mask: float32 (B, 1, h, w), 1 where the labels can be trusted.
-        config: its ``foreground`` applies.
+        config: its ``foreground`` and ``arms`` apply.
+        arms: channels that belong to elbows and wrists.
     """
     error = (maps.float() - target).square() * mask
     if config.foreground:
         error = error * (1.0 + config.foreground * presence)
+    if config.arms != 1.0 and arms:
+        weights = error.new_ones(error.shape[1])
+        weights[list(arms)] = config.arms
+        error = error * weights[:, None, None]
     return error.mean()
+
+
+def arm_channels(skeleton: Skeleton) -> tuple[list[int], list[int]]:
+    """Return the PAF channels of the limbs that end in an elbow or a wrist, and these joints' channels."""
+    joints = [i for i, joint in enumerate(skeleton.joints) if joint.endswith(("elbow", "wrist"))]
+    limbs = [
+        channels
+        for edge, channels in zip(skeleton.edges, skeleton.paf_channels, strict=True)
+        if not set(edge).isdisjoint(joints)
+    ]
+    return [channel for channels in limbs for channel in channels], joints
 
 
 def limb_presence(paf_maps: Tensor, channels: Tensor) -> Tensor:
@@ -69,15 +91,42 @@ def joint_presence(keypoint_maps: Tensor) -> Tensor:
     return presence
 
 
-def pose_losses(maps: PoseMaps, batch: Mapping[str, Tensor], channels: Tensor, config: LossConfig) -> Tensor:
+def pose_losses(
+    maps: PoseMaps,
+    batch: Mapping[str, Tensor],
+    channels: Tensor,
+    config: LossConfig,
+    skeleton: Skeleton = OPENPOSE18,
+) -> Tensor:
     """Return L_P: the errors of PAFs (L_B) and keypoint maps (L_C), summed over all stages."""
     paf_maps, keypoint_maps, mask = batch["paf_maps"], batch["keypoint_maps"], batch["mask"]
     limbs, joints = limb_presence(paf_maps, channels), joint_presence(keypoint_maps)
+    arm_limbs, arm_joints = arm_channels(skeleton)
     total = paf_maps.new_zeros(())
     for stage in maps.stages:
-        total = total + masked_squared_error(stage.paf_maps, paf_maps, limbs, mask, config)
-        total = total + masked_squared_error(stage.keypoint_maps, keypoint_maps, joints, mask, config)
+        total = total + masked_squared_error(stage.paf_maps, paf_maps, limbs, mask, config, arm_limbs)
+        total = total + masked_squared_error(
+            stage.keypoint_maps, keypoint_maps, joints, mask, config, arm_joints
+        )
     return total
+
+
+def visibility_loss(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the cross entropy of "the camera sees this joint", where joints are.
+
+    A cell counts as much as the joint's Gaussian is high there, and not at all where people have no labels; a
+    batch without anybody costs 0.
+
+    Args:
+        logits: float (B, n, h, w), log-odds.
+        batch: with ``visibility_maps``, ``keypoint_maps`` and ``mask`` of
+            :class:`orpose_core.training.depthpose.samples.SampleMaker`.
+    """
+    weights = batch["keypoint_maps"][:, :-1] * batch["mask"]
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits.float(), batch["visibility_maps"], weights, reduction="sum"
+    )
+    return entropy / weights.sum().clamp(min=1.0)
 
 
 def hr_loss(sr_image: Tensor, high_resolution: Tensor) -> Tensor:

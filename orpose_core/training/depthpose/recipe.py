@@ -18,9 +18,11 @@ from orpose_core.models.inference import bf16_is_fast
 from orpose_core.skeleton import by_name
 from orpose_core.training.depthpose.batch_norm import add_batch_norms, keep_answers, without_batch_norms
 from orpose_core.training.depthpose.initialisation import InitConfig, initialise
-from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses
+from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses, visibility_loss
 from orpose_core.training.depthpose.samples import DataConfig
+from orpose_core.training.depthpose.sigma_calibration import chosen_decoder, measured_settings
 from orpose_core.training.depthpose.streams import samples
+from orpose_core.training.depthpose.threshold_choice import ReadingConfig
 from orpose_core.training.depthpose.validation import (
     Benchmark,
     ValidationConfig,
@@ -49,6 +51,7 @@ class DepthPoseRecipe:
         optim: the optimiser.
         engine: settings of the engine.
         validation: settings of the validation.
+        reading: frames on which thresholds are chosen and sigmas calibrated, for the weights file.
         init: initial weights.
         batch_norm: whether to use batch normalization during training
             (:mod:`~orpose_core.training.depthpose.batch_norm`); the paper does not, because it starts from
@@ -62,6 +65,7 @@ class DepthPoseRecipe:
     optim: OptimConfig = field(default_factory=OptimConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
     init: InitConfig = field(default_factory=InitConfig)
     batch_norm: bool = False
 
@@ -70,6 +74,11 @@ class DepthPoseRecipe:
         network = network_of(self.model)
         if network.answer == "image" and not self.loss.hr_weight:
             raise ValueError("loss.hr_weight: a super-resolution network is trained only by L_HR, got 0")
+        if self.loss.visibility_weight and not self.model.gives_visibility:
+            raise ValueError(
+                f"loss.visibility_weight: expected 0 for {network.architecture} as model describes it, which "
+                f"gives no visibility, got {self.loss.visibility_weight}"
+            )
         if network.sr_image == "frozen" and self.init.super_resolution is None:
             raise ValueError(
                 f"init.super_resolution: {network.architecture} needs a super-resolution network that was "
@@ -110,19 +119,22 @@ class DepthPoseTask:
     def __init__(self, recipe: DepthPoseRecipe, half: bool) -> None:
         self.recipe, self.half = recipe, half
         self.network = network_of(recipe.model)
-        self.channels = torch.tensor(by_name(recipe.model.skeleton).paf_channels)
+        self.skeleton = by_name(recipe.model.skeleton)
+        self.channels = torch.tensor(self.skeleton.paf_channels)
         self.benchmark: Benchmark | None = None
 
     def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return L_P and L_HR, weighted."""
+        """Return L_P, L_HR and the loss on visibility, weighted."""
         config = self.recipe.loss
         maps = model(batch["image"])
         parts = {}
         if maps.stages and config.pose_weight:
-            pose = pose_losses(maps, batch, self.channels.to(batch["image"].device), config)
+            pose = pose_losses(maps, batch, self.channels.to(batch["image"].device), config, self.skeleton)
             parts["pose"] = config.pose_weight * pose
         if config.hr_weight and self.network.sr_image == "trained" and maps.sr_image is not None:
             parts["high_resolution"] = config.hr_weight * hr_loss(maps.sr_image, batch["high_resolution"])
+        if config.visibility_weight and maps.visibility_logits is not None:
+            parts["visibility"] = config.visibility_weight * visibility_loss(maps.visibility_logits, batch)
         return parts
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -155,13 +167,22 @@ def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, A
     frames = recipe.validation.final_frames
     if not frames or network_of(recipe.model).answer == "image":
         return {}
-    benchmark = benchmark_of(recipe.validation, recipe.model, frames)
-    scores = validate_per_frame(model, recipe.model, benchmark, recipe.validation, half)
+    config = recipe.validation
+    if recipe.reading.frames:  # the scores are those of the file, thresholds included
+        chosen = chosen_decoder(model, recipe.model, recipe.reading, config.decoder)
+        config = replace(config, decoder=chosen)
+    benchmark = benchmark_of(config, recipe.model, frames)
+    scores = validate_per_frame(model, recipe.model, benchmark, config, half)
     return {"frames": len(benchmark.truth), **scores}
 
 
 def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    write_weights(without_batch_norms(model), path, facts)
+    plain = without_batch_norms(model)
+    measured: dict[str, str] = {}
+    if recipe.reading.frames and network_of(recipe.model).answer == "maps":
+        settings = measured_settings(plain, recipe.model, recipe.reading, recipe.validation.decoder)
+        measured = settings.header()
+    write_weights(plain, path, facts, measured)
 
 
 def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:

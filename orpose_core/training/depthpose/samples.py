@@ -12,10 +12,11 @@ import numpy as np
 
 from orpose_core.data.targets import TargetConfig, render_targets
 from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_depth, normalise_depth
-from orpose_core.models import MapConfig
+from orpose_core.models import MapConfig, network_of
 from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
 from orpose_core.training.augment.depth import AugmentConfig, augmented
 from orpose_core.training.domain_streams import check_domains
+from orpose_core.training.frame_cache import CacheConfig
 from orpose_core.types import FloatArray, Poses, Visibility
 
 SHRINK_METHODS: tuple[str, ...] = tuple(DEPTH_METHODS)
@@ -34,6 +35,7 @@ class DataConfig:
         render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
         crowd: of the simulation: number of additional people per room, so that each image has more to learn
             from.
+        domain_crowds: the same for each domain; empty = ``crowd`` in all of them.
         crop_hw: (height, width) in px of the network's input, of a window that is cropped from each sample,
             usually around a person; None = whole images. Most of an image shows nobody but costs as much.
         shrink_methods: methods of shrinking frames, one drawn for each frame, so that the network does not
@@ -53,6 +55,7 @@ class DataConfig:
             4.
         balanced: for ``"folder"``: images with one, two, three and four or more people equally often.
         target: settings of the target maps.
+        cache: of the simulation: whether frames are rendered once and kept.
     """
 
     source: Literal["simulation", "folder"] = "simulation"
@@ -60,6 +63,7 @@ class DataConfig:
     domain_shares: tuple[float, ...] = ()
     render_hw: tuple[int, int] = (192, 256)
     crowd: int = 0
+    domain_crowds: tuple[int, ...] = ()
     crop_hw: tuple[int, int] | None = None
     shrink_methods: tuple[str, ...] = SHRINK_METHODS
     seed: int = 1
@@ -72,6 +76,7 @@ class DataConfig:
     min_joints: int | None = None
     balanced: bool = True
     target: TargetConfig = field(default_factory=TargetConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
         unknown = set(self.shrink_methods) - set(SHRINK_METHODS)
@@ -80,6 +85,10 @@ class DataConfig:
                 f"data.shrink_methods: expected some of {SHRINK_METHODS}, got {self.shrink_methods}"
             )
         check_domains(self.domains, self.domain_shares)
+        if self.domain_crowds and len(self.domain_crowds) != len(self.domains):
+            raise ValueError(
+                f"data.domain_crowds: expected one for each of {self.domains}, got {self.domain_crowds}"
+            )
         if self.source == "folder" and (self.folder is None or self.labels is None):
             raise ValueError("data.source: 'folder' needs data.folder and data.labels")
 
@@ -103,8 +112,9 @@ class SampleMaker:
     """Turns frames into samples for one network.
 
     A sample has ``image`` float32 (1, h, w) in [0, 1], ``paf_maps`` (2 l, h', w') of l limbs,
-    ``keypoint_maps`` (n + 1, h', w') of n joints, ``mask`` (1, h', w'), 0 where people have no labels, and
-    ``high_resolution`` float32 (1, H, W) in [0, 1].
+    ``keypoint_maps`` (n + 1, h', w') of n joints and ``mask`` (1, h', w'), 0 where people have no labels; for
+    a network whose super-resolved image is trained ``high_resolution`` float32 (1, H, W) in [0, 1], and for
+    one that gives visibility ``visibility_maps`` (n, h', w') of :class:`orpose_core.data.targets.Targets`.
     """
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
@@ -125,8 +135,11 @@ class SampleMaker:
             "paf_maps": targets.paf_maps,
             "keypoint_maps": targets.keypoint_maps,
             "mask": targets.mask[None],
-            "high_resolution": _high_resolution(depth_m, self.model),
         }
+        if network_of(self.model).sr_image == "trained":
+            sample["high_resolution"] = _high_resolution(depth_m, self.model)
+        if self.model.gives_visibility:
+            sample["visibility_maps"] = targets.visibility_maps
         if self.data.crop_hw is None:
             return sample
         centres = (poses.boxes_px.reshape(-1, 2, 2).mean(axis=1)[:, ::-1] + 0.5) / (height, width)
@@ -230,6 +243,9 @@ def _with_ignored(frame: LabelledFrame) -> tuple[Poses, np.ndarray]:
         np.concatenate([poses.scores, np.zeros((k, n), np.float32)]),
         np.ones(m + k, np.float32),
         np.concatenate([poses.boxes_px, boxes.astype(np.float32)]),
+        visibility=None
+        if poses.visibility is None
+        else np.concatenate([poses.visibility, np.full((k, n), Visibility.ABSENT, np.uint8)]),
     )
     return everyone, np.arange(m + k) >= m
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import cast
 
 import cv2
@@ -11,16 +14,22 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from orpose_core.models import MapConfig
+from orpose_core.simulation import simulate_frame
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.samples import DataConfig, LabelledFrame, Sample, SampleMaker, trusted
 from orpose_core.training.domain_streams import DomainStreams
-from orpose_core.types import FloatArray, Resize
+from orpose_core.training.frame_cache import FrameCache
+from orpose_core.types import FloatArray, Poses, Resize
 
 logger = logging.getLogger(__name__)
 
 
 class SimulatedSamples(Dataset[Sample]):
     """Sample ``i`` shows its own synthetic room; the stream is endless.
+
+    With a cache only its first frames are rooms of their own. Then all come again in another order, changed
+    otherwise; up to there the samples are those without a cache, bit by bit, if the cache has the seed of the
+    data.
 
     Args:
         data: domains, sizes, seed and random changes.
@@ -29,17 +38,42 @@ class SimulatedSamples(Dataset[Sample]):
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
         self.data, self.make = data, SampleMaker(data, model)
+        crowd = data.domain_crowds or data.crowd
         self.streams = DomainStreams(
-            data.domains, data.domain_shares, data.render_hw, "depth", data.seed, data.crowd
+            data.domains, data.domain_shares, data.render_hw, "depth", data.seed, crowd
         )
+        self.caches = [] if data.cache.folder is None else self._filled_caches(data.cache.folder)
+
+    def _filled_caches(self, folder: Path) -> list[FrameCache]:
+        """Return a filled cache of each domain."""
+        cache = self.data.cache
+        seed = self.data.seed if cache.seed is None else cache.seed
+        caches = [FrameCache(folder, replace(s, seed=seed), cache.frames) for s in self.streams.streams]
+        for one in caches:
+            logger.info("%s: up to %d frames are rendered, if they are not there", one.path, len(one))
+            one.fill()
+        return caches
 
     def frame(self, index: int, rng: np.random.Generator) -> LabelledFrame:
         """Return frame ``index`` as it was simulated; ``rng`` decides its domain."""
-        simulated = self.streams.frame(index, rng)
+        domain = self.streams.draw(rng)
+        if self.caches:
+            epoch, turn = divmod(index, self.data.cache.frames)
+            cached = self.caches[domain][self.places(domain, epoch)[turn]]
+            return self._labelled(cached.depth_m, cached.poses)
+        simulated = simulate_frame(self.streams.streams[domain], index)
         assert simulated.frame.depth_m is not None
-        poses = simulated.poses
+        return self._labelled(simulated.frame.depth_m, simulated.poses)
+
+    def places(self, domain: int, epoch: int) -> Sequence[int]:
+        """Return the order in which a domain's cached frames come: their own, then another one each time."""
+        count = self.data.cache.frames
+        return _order(self.data.seed, domain, epoch, count) if epoch else range(count)
+
+    def _labelled(self, depth_m: FloatArray, poses: Poses) -> LabelledFrame:
+        poses = poses.converted(self.make.skeleton)  # once, and not again for each question about them
         sure = trusted(poses, self.data.min_visible_joints, self.make.skeleton)
-        return LabelledFrame(simulated.frame.depth_m, poses.select(sure), poses.boxes_px[~sure])
+        return LabelledFrame(depth_m, poses.select(sure), poses.boxes_px[~sure])
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.data.seed, index])

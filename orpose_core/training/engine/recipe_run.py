@@ -53,10 +53,12 @@ def header_of(facts: Mapping[str, Any]) -> dict[str, str]:
     return {"training": json.dumps(facts), "licence": "Apache-2.0"}
 
 
-def write_weights(model: nn.Module, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write a network in half precision, with the run's facts in the file's header."""
+def write_weights(
+    model: nn.Module, path: Path, facts: Mapping[str, Any], header: Mapping[str, str] | None = None
+) -> None:
+    """Write a network in half precision; the run's facts, and ``header``, are in the file's header."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(path, model, header_of(facts), half=True)
+    save_checkpoint(path, model, {**header_of(facts), **(header or {})}, half=True)
 
 
 def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = False) -> RunFolder:

@@ -1,0 +1,193 @@
+"""What a weights file says of how its maps are read, and who overrides it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
+from orpose_core.data.targets import render_targets
+from orpose_core.decoding.paf import PafDecoderConfig
+from orpose_core.decoding.visibility import merged_visibility, with_visibility
+from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.estimators.map_settings import Calibration, MapSettings, SigmaModel
+from orpose_core.models import FastPoseConfig, PoseMaps, StageMaps, build_model
+from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.skeleton import OPENPOSE18
+from orpose_core.training.depthpose.sigma_calibration import (
+    RADII_PX,
+    Errors,
+    coverage,
+    fitted,
+    joint_errors,
+)
+from orpose_core.types import Poses, RgbdFrame, Visibility
+
+ONES = ((1.0, 1.0),) * 18
+LINE = SigmaModel((0.0, 1.0), ((4.0, 2.0), (2.0, 1.0)), ONES)
+SETTINGS = MapSettings(
+    PafDecoderConfig(keypoint_threshold=0.11, min_person_score=0.23),
+    Calibration(LINE, SigmaModel((0.0,), ((3.0,), (2.0,)), ONES), {"px_68": 0.7}, "some frames"),
+)
+CPU = EstimatorConfig("cpu", flip_test=False, half_precision=False, threads=1)
+
+
+def crowd() -> tuple[RgbdFrame, Poses]:
+    """Return a synthetic frame with hidden and visible joints of several people."""
+    for index in range(100):
+        simulated = simulate_frame(StreamConfig("or", (96, 128), "depth", 3), index)
+        if len(simulated.poses) >= 2:
+            return simulated.frame, simulated.poses
+    raise AssertionError("the synthetic room is empty")
+
+
+class Drawn(nn.Module):
+    """Answers with the true maps of :func:`crowd`, visibility included."""
+
+    def forward(self, images: Tensor) -> PoseMaps:
+        targets = render_targets(crowd()[1], (96, 128), (48, 64))
+        paf, keypoints, seen = (
+            torch.from_numpy(np.stack([maps] * len(images)))
+            for maps in (targets.paf_maps, targets.keypoint_maps, targets.visibility_maps)
+        )
+        return PoseMaps((StageMaps(paf, keypoints),), visibility_logits=20 * seen - 10)
+
+
+def drawn(settings: MapSettings, config: EstimatorConfig = CPU) -> PoseEstimator:
+    network = FastPoseConfig(visibility=True)
+    return PoseEstimator(Checkpoint(Drawn(), network, "drawn", "", "", True, settings.header()), config)
+
+
+def test_settings_survive_the_file(tmp_path: Path) -> None:
+    model = build_model(FastPoseConfig(widths=(8, 8)), seed=0)
+    save_checkpoint(tmp_path / "x.safetensors", model, SETTINGS.header())
+    there = load_checkpoint(tmp_path / "x.safetensors")
+    assert MapSettings.from_header(there.name, there.metadata) == SETTINGS
+    assert MapSettings.from_header("x", {}) == MapSettings()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"decoder": "{"},
+        {"decoder": json.dumps({"threshold": 1})},
+        {"decoder": json.dumps({"keypoint_threshold": 7})},
+        {"calibration": json.dumps({"px": 1})},
+        {"calibration": json.dumps({"px": {"scores": [1, 0], "curves": [[1, 1], [1, 1]], "joints": []}})},
+        {"calibration": "[]"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name(header: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"some_weights: its header holds no (decoder|calibration) settings"):
+        MapSettings.from_header("some_weights", header)
+
+
+def test_thresholds_are_those_of_the_file_until_the_user_says_otherwise() -> None:
+    frame, truth = crowd()
+    strict = MapSettings(PafDecoderConfig(min_person_score=1.0))
+    seen = int((truth.converted(OPENPOSE18).scores > 0).sum(axis=1).max())
+    assert seen > 3
+    assert len(drawn(MapSettings()).estimate([frame])[0]) >= 2
+    assert len(drawn(strict).estimate([frame])[0]) == 0
+    for config in (
+        replace(CPU, decoder=PafDecoderConfig()),
+        replace(CPU, decoder_changes={"min_person_score": 0.18}),
+    ):
+        assert len(drawn(strict, config).estimate([frame])[0]) >= 2
+
+
+def test_changes_of_the_decoder_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"decoder_changes: unknown \['threshold'\]"):
+        EstimatorConfig(decoder_changes={"threshold": 0.1})
+    with pytest.raises(ValueError, match="min_joints: expected 1 or more, got 0"):
+        EstimatorConfig(decoder_changes={"min_joints": 0})
+
+
+def test_joints_say_whether_they_are_seen() -> None:
+    frame, truth = crowd()
+    (found,) = drawn(MapSettings()).estimate([frame])
+    assert found.visibility is not None
+    assert np.array_equal(found.visibility == Visibility.ABSENT, found.scores == 0)
+    asked = truth.converted(OPENPOSE18)
+    right = of = 0
+    for one in range(len(found)):
+        distance = np.nanmean(np.linalg.norm(asked.xy_px - found.xy_px[one], axis=-1), axis=1)
+        there = (found.scores[one] > 0) & (asked.scores[distance.argmin()] > 0)
+        right += int((found.visibility[one] == asked.visibility[distance.argmin()])[there].sum())
+        of += int(there.sum())
+    assert of > 20 and right / of > 0.9
+    assert {int(v) for v in np.unique(found.visibility)} >= {1, 2}
+
+
+def test_visibility_of_the_mirror_is_that_of_the_other_side() -> None:
+    image = torch.randn(1, 18, 4, 6)
+    mirror = image[:, list(OPENPOSE18.flip_permutation)].flip(-1)
+    torch.testing.assert_close(merged_visibility(torch.cat([image, mirror])), torch.sigmoid(image))
+
+
+def test_a_joint_at_the_border_is_read_within_the_maps() -> None:
+    _, truth = crowd()
+    poses = truth.converted(OPENPOSE18)
+    edge = np.where(np.isnan(poses.xy_px), np.float32(np.nan), np.array([127.49, 95.49], np.float32))
+    maps = np.zeros((18, 48, 64), np.float32)
+    maps[:, -1, -1] = 1.0
+    seen = with_visibility(replace(poses, xy_px=edge), maps, (96, 128)).visibility
+    assert seen is not None and set(np.unique(seen)) <= {Visibility.ABSENT, Visibility.VISIBLE}
+    assert len(with_visibility(Poses.nobody(OPENPOSE18), maps, (96, 128))) == 0
+
+
+def test_sigmas_are_those_of_the_calibration() -> None:
+    frame, _ = crowd()
+    (plain,), (true,) = (
+        drawn(s).estimate([frame]) for s in (MapSettings(), MapSettings(calibration=SETTINGS.calibration))
+    )
+    there = true.scores > 0
+    hidden = true.visibility == Visibility.OCCLUDED
+    cells = np.where(hidden, 4 - 2 * true.scores, 2 - true.scores)
+    np.testing.assert_allclose(true.sigma_px[there], 2 * cells[there], rtol=1e-5)  # a cell is 2 px wide
+    assert np.isnan(true.sigma_px[~there]).all()
+    known = there & np.isfinite(true.sigma_m) & np.isfinite(plain.sigma_m)
+    assert known.any() and (true.sigma_m[known] > plain.sigma_m[known]).all()
+
+
+def errors_of(score: np.ndarray, visible: np.ndarray, px: np.ndarray, sigma_px: np.ndarray) -> Errors:
+    joint = np.arange(len(score)) % 18
+    return Errors(joint, visible, score, px, sigma_px, px, sigma_px)
+
+
+def test_the_fit_finds_how_wide_errors_are_at_each_score() -> None:
+    rng = np.random.default_rng(0)
+    score, visible = rng.uniform(0, 1, 40_000), rng.uniform(size=40_000) < 0.6
+    width = np.where(visible, 1.0, 3.0) * (3.0 - 2.0 * score)
+    px = np.linalg.norm(rng.normal(size=(40_000, 2)), axis=1) * width
+    model = fitted(errors_of(score, visible, px, width), px, RADII_PX, OPENPOSE18)
+    for at, value in zip(model.scores, model.curves[1], strict=True):
+        assert value == pytest.approx(3.0 - 2.0 * at, rel=0.15)
+    assert model.curves[0][5] == pytest.approx(6.0, rel=0.15)
+    sigma = np.interp(score, model.scores, model.curves[1])
+    sigma = np.where(visible, sigma, np.interp(score, model.scores, model.curves[0]))
+    shares = coverage(errors_of(score, visible, px, sigma))
+    assert shares["px_68"] == pytest.approx(0.68, abs=0.03)
+    assert shares["px_visible_95"] == pytest.approx(0.95, abs=0.02)
+
+
+def test_few_errors_leave_the_factor_of_many() -> None:
+    few = errors_of(np.full(40, 0.5), np.ones(40, bool), np.full(40, 2.0), np.ones(40))
+    model = fitted(few, few.px, RADII_PX, OPENPOSE18)
+    assert len(set(model.curves[0] + model.curves[1])) == 1 and model.joints == ONES
+
+
+def test_errors_are_those_of_matched_people() -> None:
+    frame, truth = crowd()
+    (found,) = drawn(MapSettings()).estimate([frame])
+    empty = Poses.nobody(OPENPOSE18)
+    assert coverage(joint_errors([truth], [empty], OPENPOSE18)) == {}
+    errors = joint_errors([truth.select([]), truth], [empty, found], OPENPOSE18)
+    assert len(errors.px) > 10 and np.median(errors.px) < 1.0
+    assert np.isfinite(errors.m).any() and set(np.unique(errors.visible)) <= {True, False}
