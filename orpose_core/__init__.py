@@ -4,8 +4,12 @@ The names in ``__all__`` are the public interface. They are imported when they a
 ``import orpose_core`` itself loads neither PyTorch nor NumPy. Nothing in this package imports ROS.
 """
 
+import os
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from orpose_core.compile_cache import choose_compile_cache
 
 __version__ = "0.1.0"
 
@@ -46,6 +50,8 @@ _HOMES = {
     "orpose_core.tracking": ("Tracker", "TrackerConfig"),
     "orpose_core.types": ("Intrinsics", "Poses", "RgbdFrame", "Source3D", "Visibility"),
 }  # fmt: skip
+choose_compile_cache(Path(__file__).parent, os.environ)
+
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:

@@ -37,6 +37,7 @@ FLOORS = (
     ("skeleton",),
     ("files", "resources"),
     ("models",),
+    ("compile_cache",),
 )
 HEIGHT = {part: len(FLOORS) - i for i, floor in enumerate(FLOORS) for part in floor}
 ROS = {
