@@ -37,7 +37,7 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     (
         "calibration",
         "",
-        "File of the cameras' places (orpose calibrate); empty = tf. For two and more.",
+        "File of the cameras' places, of orpose calibrate; empty = tf.",
         None,
     ),
     ("rviz", "false", "Open RViz.", SWITCH),

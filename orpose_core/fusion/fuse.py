@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,7 @@ class _Moment:
     tree: BodyTree
     limits: Limits
     config: FusionConfig
+    skeleton: Skeleton
 
     def placed(self, groups: Sequence[NDArray[np.int64]], tracks: Sequence[int]) -> list[_Person]:
         """Place people, one per group of detections; a track tells how they move, -1 = none."""
@@ -106,17 +108,57 @@ def fuse(
         Everybody, the surest first. Joints that one camera alone saw have the covariance that they deserve:
         long along the ray.
     """
+    moment = _moment(views, config, skeleton, stamp_ns, expected)
+    people = _confirmed(moment, moment.placed(*_groups(moment)))
+    return _result(moment, people, len(views))
+
+
+class Sight(NamedTuple):
+    """Somebody as one view saw them.
+
+    Attributes:
+        view: number of the view.
+        row: of the person in the view's poses.
+        flipped: whether left and right are exchanged there.
+    """
+
+    view: int
+    row: int
+    flipped: bool
+
+
+def same_people(views: Sequence[View], config: FusionConfig | None = None) -> list[list[Sight]]:
+    """Return who of the views is whom: for each person whom two views or more saw, where they are."""
+    moment = _moment(views, config, None, None, None)
+    people = _confirmed(moment, moment.placed(*_groups(moment)))
+    return [
+        [
+            Sight(int(moment.found.camera[row]), int(moment.found.row[row]), bool(flip))
+            for row, flip in zip(person.rows, person.flips, strict=True)
+        ]
+        for person in people
+        if len(person.rows) > 1
+    ]
+
+
+def _moment(
+    views: Sequence[View],
+    config: FusionConfig | None,
+    skeleton: Skeleton | None,
+    stamp_ns: int | None,
+    expected: Expected | None,
+) -> _Moment:
     config = config or FusionConfig()
     skeleton = skeleton or (views[0].poses.skeleton if views else COCO17)
     tree, limits = body_tree(skeleton), config.limits()
     moment_ns = max((view.stamp_ns for view in views), default=0) if stamp_ns is None else stamp_ns
-    expected = expected or Expected.nobody(len(skeleton))
     found = gather(views, skeleton, config, moment_ns)
     alone = place_alone(found, tree, limits)
     straight, crossed = pair_gains(found, alone, tree, limits)
-    moment = _Moment(found, alone, straight, crossed, expected, tree, limits, config)
-    people = _confirmed(moment, moment.placed(*_groups(moment)))
-    return _result(moment, people, skeleton, len(views))
+    return _Moment(
+        found, alone, straight, crossed, expected or Expected.nobody(len(skeleton)), tree, limits, config,
+        skeleton,
+    )  # fmt: skip
 
 
 def _groups(moment: _Moment) -> tuple[list[NDArray[np.int64]], list[int]]:
@@ -203,8 +245,9 @@ def _stature(moment: _Moment, person: _Person, n: int) -> Float64Array:
     return share**2 * ray[:, :, None] * ray[:, None, :]
 
 
-def _result(moment: _Moment, people: list[_Person], skeleton: Skeleton, views: int) -> RoomPeople:
+def _result(moment: _Moment, people: list[_Person], views: int) -> RoomPeople:
     """Return what is sure enough of the people."""
+    skeleton = moment.skeleton
     found, m, n = moment.found, len(people), len(skeleton)
     xyz, covariances = np.full((m, n, 3), np.nan), np.full((m, n, 3, 3), np.nan)
     scores, count, seen_by = np.zeros((m, n)), np.zeros((m, n), np.int64), np.zeros((m, views), bool)

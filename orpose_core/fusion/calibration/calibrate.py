@@ -1,0 +1,246 @@
+"""Cameras' poses from people who walk about: a first guess, who is who, bundle adjustment, the floor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.fusion.calibration.bundle import Adjusted, Observations, adjust
+from orpose_core.fusion.calibration.first_poses import first_poses
+from orpose_core.fusion.calibration.floor import floor_of_ankles, floor_of_surfaces, level_on
+from orpose_core.fusion.calibration.sightings import Sighting
+from orpose_core.fusion.config import FusionConfig
+from orpose_core.fusion.fuse import Sight, same_people
+from orpose_core.fusion.rig import RoomCamera, View
+from orpose_core.types import Intrinsics, Poses
+
+Float64Array = NDArray[np.float64]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """How cameras are calibrated.
+
+    Attributes:
+        rounds_rad: deviation of a ray at each round: who is who is told ever more sharply.
+        most_people: so many people and moments are used, spread over the recording.
+        joint_sigma: deviation of a 2D joint without a sigma, times its OKS constant, m on the person.
+        depth_sigma_m: deviation of a depth without a sigma.
+        hold_m: without depth, cameras are held to the guess with this deviation, m and rad.
+        seed: of the random trials.
+    """
+
+    rounds_rad: tuple[float, ...] = (0.05, 0.02, 0.01)
+    most_people: int = 300
+    joint_sigma: float = 0.6
+    depth_sigma_m: float = 0.15
+    hold_m: float = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.rounds_rad or min(self.rounds_rad) <= 0:
+            raise ValueError(
+                f"CalibrationConfig.rounds_rad: expected positive numbers, got {self.rounds_rad}"
+            )
+        for name in ("most_people", "joint_sigma", "depth_sigma_m", "hold_m"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"CalibrationConfig.{name}: expected a positive number, got {getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What came out.
+
+    Attributes:
+        rig: the cameras.
+        people: how many times somebody was seen by two cameras or more and used.
+        residuals_px: by camera, float64 (r,), distance of each 2D joint from where it projects.
+        places_m: float64 (k, 2), where people were on the floor.
+        floor: "depth", "ankles" or "hips": what the floor was found by.
+    """
+
+    rig: tuple[RoomCamera, ...]
+    people: int
+    residuals_px: Mapping[str, Float64Array]
+    places_m: Float64Array
+    floor: str
+
+
+def calibrate(
+    sightings: Sequence[Sighting],
+    intrinsics: Mapping[str, Intrinsics],
+    guess: Sequence[RoomCamera] | None = None,
+    surfaces: Mapping[str, Float64Array] | None = None,
+    frame_ids: Mapping[str, str] | None = None,
+    config: CalibrationConfig | None = None,
+) -> Calibration:
+    """Find where cameras hang.
+
+    Args:
+        sightings: moments; joints in px of ``intrinsics``, with metric joints unless there is a guess.
+        intrinsics: by camera name; their order is the cameras'.
+        guess: rough places of the cameras; None = from nothing. The room's axes stay those of its first
+            camera.
+        surfaces: by camera, points of a depth image in the optical frame, m, for the floor.
+        frame_ids: by camera, of the optical frames.
+        config: settings.
+
+    Raises:
+        ValueError: people were seen too seldom, or by too few cameras at once.
+    """
+    config = config or CalibrationConfig()
+    names = list(intrinsics)
+    if len(names) < 2:
+        raise ValueError(f"expected two cameras or more, got {names}")
+    if guess is None:
+        poses = first_poses(sightings, names, config.seed)
+    else:
+        known = {camera.name: camera.room_from_camera for camera in guess}
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ValueError(f"the guess has no camera {', '.join(missing)}; it has {', '.join(known)}")
+        poses = {name: known[name] for name in names}
+    ids = frame_ids or {}
+    rig = [RoomCamera(name, intrinsics[name], poses[name], ids.get(name, "")) for name in names]
+    for spread_rad in config.rounds_rad:
+        people = _people(rig, sightings, spread_rad, config)
+        seen, points, ankles = _observations(rig, sightings, people, config)
+        adjusted = _adjusted(rig, points, seen, config)
+        rig = [
+            RoomCamera(c.name, c.intrinsics, pose, c.frame_id)
+            for c, pose in zip(rig, adjusted.room_from_camera, strict=True)
+        ]
+        _log.info("%d people, median %.2f px", len(people), np.median(adjusted.residuals_px))
+    level, floor = _floor(rig, adjusted.points[ankles], surfaces or {})
+    places = adjusted.points @ level[:3, :3].T + level[:3, 3]
+    if guess is None:
+        level[:2, 3] -= np.median(places[:, :2], axis=0)
+        places = adjusted.points @ level[:3, :3].T + level[:3, 3]
+    rig = [RoomCamera(c.name, c.intrinsics, level @ c.room_from_camera, c.frame_id) for c in rig]
+    residuals = {c.name: adjusted.residuals_px[seen.camera == i] for i, c in enumerate(rig)}
+    return Calibration(tuple(rig), len(people), residuals, places[:, :2], floor)
+
+
+def _people(
+    rig: Sequence[RoomCamera], sightings: Sequence[Sighting], spread_rad: float, config: CalibrationConfig
+) -> list[tuple[int, list[Sight], list[str]]]:
+    """Return people whom several cameras saw: the moment's number, their sights, and the views' cameras.
+
+    Raises:
+        ValueError: too few, or a camera has none.
+    """
+    cameras = {camera.name: camera for camera in rig}
+    fusion = FusionConfig(calibration_rad=spread_rad)
+    found = []
+    step = max(1, len(sightings) // config.most_people)
+    for number in range(0, len(sightings), step):
+        names = [name for name in cameras if name in sightings[number].views]
+        views = [View(cameras[name], sightings[number].views[name]) for name in names]
+        if len(views) > 1:
+            found += [(number, sights, names) for sights in same_people(views, fusion)]
+    linked = {names[sight.view] for _, sights, names in found for sight in sights}
+    lonely = sorted(set(cameras) - linked)
+    if lonely or len(found) < 5:
+        raise ValueError(
+            f"expected people whom two cameras saw at once, got {len(found)}"
+            + (f"; none in {', '.join(lonely)}" if lonely else "")
+            + ". Let people walk where the views overlap"
+        )
+    keep = np.unique(np.linspace(0, len(found) - 1, min(len(found), config.most_people)).astype(int))
+    return [found[i] for i in keep]
+
+
+def _observations(
+    rig: Sequence[RoomCamera],
+    sightings: Sequence[Sighting],
+    people: Sequence[tuple[int, list[Sight], list[str]]],
+    config: CalibrationConfig,
+) -> tuple[Observations, Float64Array, NDArray[np.int64]]:
+    """Return what was seen of joints that two cameras have, where they are, and which are ankles."""
+    number = {camera.name: i for i, camera in enumerate(rig)}
+    columns: list[list[float]] = []
+    points: list[Float64Array] = []
+    ankles: list[int] = []
+    for moment, sights, names in people:
+        rows = [_joints(rig[number[names[s.view]]], sightings[moment].views[names[s.view]], s, config)
+                for s in sights]  # fmt: skip
+        skeleton = sightings[moment].views[names[sights[0].view]].skeleton
+        there = np.array([np.isfinite(r[:, 0]) for r in rows])
+        for j in np.flatnonzero(there.sum(axis=0) >= 2):
+            views = np.flatnonzero(there[:, j])
+            cameras = [number[names[sights[v].view]] for v in views]
+            points.append(_meeting([rig[c] for c in cameras], np.array([rows[v][j, :2] for v in views])))
+            if skeleton.joints[j].endswith("ankle"):
+                ankles.append(len(points) - 1)
+            columns += [[c, len(points) - 1, *rows[v][j]] for c, v in zip(cameras, views, strict=True)]
+    table = np.array(columns, np.float64)
+    seen = Observations(
+        table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:4], table[:, 4], table[:, 5],
+        table[:, 6],
+    )  # fmt: skip
+    return seen, np.array(points), np.array(ankles, np.int64)
+
+
+def _joints(camera: RoomCamera, poses: Poses, sight: Sight, config: CalibrationConfig) -> Float64Array:
+    """Return x, y, sigma (px), depth and its sigma (m) of a person's joints, (n, 5); NaN = unknown."""
+    n = len(poses.skeleton)
+    out = np.full((n, 5), np.nan)
+    order = list(poses.skeleton.flip_permutation) if sight.flipped else list(range(n))
+    out[:, :2] = poses.xy_px[sight.row, order]
+    out[:, 2] = np.array(poses.skeleton.sigmas) * config.joint_sigma * camera.intrinsics.fx / 3.0
+    if poses.sigma_px is not None:
+        own = poses.sigma_px[sight.row, order].astype(np.float64)
+        out[:, 2] = np.where(np.isfinite(own) & (own > 0), own, out[:, 2])
+    if poses.xyz_cam_m is not None:
+        out[:, 3] = poses.xyz_cam_m[sight.row, order, 2]
+        out[:, 4] = config.depth_sigma_m
+        if poses.sigma_m is not None:
+            own = np.sqrt(3.0) * poses.sigma_m[sight.row, order].astype(np.float64)
+            out[:, 4] = np.where(np.isfinite(own) & (own > 0.03), own, out[:, 4])
+    return out
+
+
+def _meeting(cameras: Sequence[RoomCamera], xy: Float64Array) -> Float64Array:
+    """Return the point nearest to the rays of pixels, (3,) m; at most 8 m along them."""
+    normal, right = 1e-3 * np.eye(3), np.zeros(3)
+    for camera, (x, y) in zip(cameras, xy, strict=True):
+        i, pose = camera.intrinsics, camera.room_from_camera
+        ray = pose[:3, :3] @ np.array([(x - i.cx) / i.fx, (y - i.cy) / i.fy, 1.0])
+        across = np.eye(3) - np.outer(ray, ray) / (ray @ ray)
+        along = pose[:3, 3] + 3.0 * ray
+        normal += across + 1e-3 * np.eye(3)
+        right += across @ pose[:3, 3] + 1e-3 * along
+    return np.asarray(np.linalg.solve(normal, right), np.float64)
+
+
+def _adjusted(
+    rig: Sequence[RoomCamera], points: Float64Array, seen: Observations, config: CalibrationConfig
+) -> Adjusted:
+    deep = bool(np.isfinite(seen.z).mean() > 0.1)
+    return adjust(
+        np.stack([camera.room_from_camera for camera in rig]), [camera.intrinsics for camera in rig], points,
+        seen, None if deep else config.hold_m,
+    )  # fmt: skip
+
+
+def _floor(
+    rig: Sequence[RoomCamera], ankles: Float64Array, surfaces: Mapping[str, Float64Array]
+) -> tuple[Float64Array, str]:
+    """Return the transform that puts the floor at 0, and what found it."""
+    clouds = [
+        surfaces[c.name] @ c.room_from_camera[:3, :3].T + c.room_from_camera[:3, 3]
+        for c in rig
+        if c.name in surfaces
+    ]
+    plane = floor_of_surfaces(np.concatenate(clouds)) if clouds else None
+    if plane is not None:
+        return level_on(plane), "depth"
+    plane = floor_of_ankles(ankles)
+    return (np.eye(4), "hips") if plane is None else (level_on(plane), "ankles")

@@ -1,0 +1,90 @@
+"""What a calibration leaves behind: a file, a launch snippet, a picture and a few sentences."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from orpose_core.files import write_text
+from orpose_core.files.atomic import replacing
+from orpose_core.fusion.calibration.calibrate import Calibration
+from orpose_core.fusion.rig_files import pose_of, write_rig
+
+RIG, LAUNCH, PICTURE = "rig.yaml", "room_cameras.launch.py", "calibration.png"
+_FLOORS = {
+    "depth": "the depth images", "ankles": "people's ankles", "hips": "the height of people's hips",
+}  # fmt: skip
+
+
+def write_calibration(folder: str | os.PathLike, found: Calibration, room_frame: str = "room") -> list[Path]:
+    """Write :data:`RIG`, :data:`LAUNCH` and :data:`PICTURE` into a folder; return their paths."""
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    write_rig(out / RIG, found.rig)
+    write_text(out / LAUNCH, launch_snippet(found, room_frame))
+    _draw(out / PICTURE, found)
+    return [out / RIG, out / LAUNCH, out / PICTURE]
+
+
+def launch_snippet(found: Calibration, room_frame: str) -> str:
+    """Return a launch file that publishes the cameras' places on ``tf_static``."""
+    nodes = []
+    for camera in found.rig:
+        (x, y, z), (qx, qy, qz, qw) = pose_of(camera)
+        frame = camera.frame_id or f"{camera.name}_optical_frame"
+        values = {"x": x, "y": y, "z": z, "qx": qx, "qy": qy, "qz": qz, "qw": qw}
+        arguments = [word for name, value in values.items() for word in (f"--{name}", f"{value:.6f}")]
+        arguments += ["--frame-id", room_frame, "--child-frame-id", frame]
+        nodes.append(
+            '        Node(package="tf2_ros", executable="static_transform_publisher",\n'
+            f"             arguments={arguments!r}),\n"
+        )
+    return (
+        '"""Where the cameras of the room hang; written by `orpose calibrate`."""\n\n'
+        "from launch import LaunchDescription\nfrom launch_ros.actions import Node\n\n\n"
+        "def generate_launch_description():\n    return LaunchDescription([\n" + "".join(nodes) + "    ])\n"
+    )
+
+
+def calibration_report(found: Calibration) -> str:
+    """Return the figures of a calibration as text."""
+    lines = [f"{found.people} people whom two cameras or more saw; floor by {_FLOORS[found.floor]}"]
+    for camera in found.rig:
+        x, y, z = camera.room_from_camera[:3, 3]
+        off = found.residuals_px[camera.name]
+        lines.append(
+            f"{camera.name}: at {x:.2f} {y:.2f} {z:.2f} m, {len(off)} joints, reprojection error median "
+            f"{np.median(off):.2f} px, 90 % below {np.percentile(off, 90):.2f} px of "
+            f"{camera.intrinsics.width}x{camera.intrinsics.height}"
+        )
+    return "\n".join(lines)
+
+
+def _draw(path: Path, found: Calibration) -> None:
+    """Draw the room from above, and how far joints are from where they project."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    above, errors = figure.subplots(1, 2)
+    above.plot(*found.places_m.T, ".", color="0.75", markersize=2, zorder=1)
+    for camera in found.rig:
+        place, axis = camera.room_from_camera[:3, 3], camera.room_from_camera[:3, 2]
+        (line,) = above.plot(*place[:2], "o", markersize=9, label=f"{camera.name}, {place[2]:.2f} m high")
+        above.annotate(
+            "",
+            place[:2] + 1.2 * axis[:2],
+            place[:2],
+            arrowprops={"arrowstyle": "->", "color": line.get_color()},
+        )
+        off = np.sort(found.residuals_px[camera.name])
+        errors.plot(off, np.linspace(0, 100, len(off)), color=line.get_color(), label=camera.name)
+    above.set(title="The room from above; where people were", xlabel="x, m", ylabel="y, m", aspect="equal")
+    errors.set(title="Reprojection error", xlabel="px", ylabel="joints, %", ylim=(0, 100))
+    errors.set_xlim(0, max(float(np.percentile(np.concatenate(list(found.residuals_px.values())), 97)), 1e-3))
+    for axes in (above, errors):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
