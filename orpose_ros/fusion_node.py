@@ -21,7 +21,7 @@ from sensor_msgs.msg import CameraInfo
 from orpose_core.data.skeleton_messages import from_skeletons, stamp_ns_of, to_skeleton_info
 from orpose_core.fusion.messages import to_room_skeletons
 from orpose_core.fusion.rig import RoomCamera
-from orpose_core.fusion.room import Room
+from orpose_core.fusion.room import Room, warm_up
 from orpose_core.skeleton import by_name
 from orpose_ros import parameters
 from orpose_ros.diagnostics import NodeDiagnostics
@@ -83,7 +83,11 @@ class FusionNode(SelfStartingNode):
             self.create_lifecycle_publisher(SkeletonInfo, "room/skeleton_info", copy(LATCHED)),
         ]
         self.watch = InputWatch(self, settings.silence_s)
-        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, self._problems)
+        self.diagnostics = NodeDiagnostics(
+            self, "cpu", values=self._values, problems=self._problems, served="skeletons"
+        )
+        with self.diagnostics.busy("compiling"):
+            warm_up()
         for name in settings.cameras:
             camera = self._cameras[name] = _Camera(name)
             flat, space = partial(self._take_flat, camera), partial(self._take_space, camera)

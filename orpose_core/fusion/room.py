@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.people import RoomPeople
 from orpose_core.fusion.rig import RoomCamera, View, check_rig
 from orpose_core.fusion.room_tracker import RoomTracker, RoomTrackerConfig
-from orpose_core.skeleton import Skeleton
-from orpose_core.types import Poses
+from orpose_core.skeleton import COCO17, Skeleton
+from orpose_core.types import Intrinsics, Poses
 
 _LONGEST_GAP_S = 2.0  # between a camera's views, as far as waiting for it goes
 
@@ -158,3 +160,27 @@ class Room:
 
     def _fresh(self) -> dict[str, View]:
         return {name: view for name, view in self._newest.items() if view.stamp_ns != self._used_ns.get(name)}
+
+
+def warm_up() -> None:
+    """Compile, or load, what a fusion computes with, so that the first people do not wait for it."""
+    intrinsics, poses = Intrinsics(500.0, 500.0, 320.0, 240.0, 640, 480), []
+    for x in (-2.0, 2.0):
+        pose = np.eye(4)
+        pose[:3, :3] = [[0.0, 0.0, -np.sign(x)], [np.sign(x), 0.0, 0.0], [0.0, -1.0, 0.0]]
+        pose[:3, 3] = x, 0.0, 1.2
+        poses.append(pose)
+    rig = [RoomCamera(f"camera_{i}", intrinsics, pose) for i, pose in enumerate(poses)]
+    n = len(COCO17)
+    somebody = Poses(
+        COCO17,
+        np.linspace((280, 160), (360, 320), n, dtype=np.float32)[None],
+        np.ones((1, n), np.float32),
+        np.ones(1, np.float32),
+        np.full((1, 4), np.nan, np.float32),
+    )
+    room = Room(rig, COCO17)
+    for stamp_ns in (1, 2, 3):
+        for camera in rig:
+            room.add(camera.name, somebody, stamp_ns)
+        room.fuse()

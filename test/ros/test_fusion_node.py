@@ -79,7 +79,7 @@ class Bench:
                     return message
             return None
 
-        return self.graph.until(found, f"the room at {stamp_ns}", timeout_s=180)
+        return self.graph.until(found, f"the room at {stamp_ns}", timeout_s=400)
 
 
 def places(message: Skeleton3DArray) -> np.ndarray:
