@@ -6,7 +6,8 @@
 
 Per camera, below its namespace: depth/image_raw, color/image_raw, camera_info -> gateway -> lowres/... ->
 pose node -> skeletons_2d, skeletons_3d -> skeleton_markers. With two cameras or more the fusion node makes
-room/skeletons_3d of them all. The nodes configure and activate themselves.
+room/skeletons_3d of them all. The nodes configure and activate themselves. They are started again when they
+die, and end when this launch ends.
 """
 
 from __future__ import annotations
@@ -15,16 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.conditions import IfCondition
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.logging import launch_config
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
-# launch/, config/ and rviz/ lie side by side, in the checkout as in the installed share folder.
+from orpose_ros.launching.models import needs_color
+from orpose_ros.launching.nodes import is_installed, orpose_node
+from orpose_ros.launching.rviz_file import write_rviz_file
+
+# launch/, config/, rviz/ and weights/ lie side by side, in the checkout as in the installed share folder.
 SHARE = Path(__file__).resolve().parent.parent
 
 SWITCH = ["true", "false"]
 RESOLUTIONS = ["64x48", "80x60", "53x40"]
+ROOM = "room"  # the frame of a calibration, and the namespace of what is fused
+UNPLACED = "cameras"  # the frame of cameras that nobody has placed
 
 # Name, default, what it does, and the only values allowed (None = any).
 ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
@@ -32,15 +40,16 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("model", "depthpose_64x48", "Name of shipped weights, path of a checkpoint, or untrained:NAME.", None),
     ("device", "auto", "auto, cpu, cuda or cuda:N.", None),
     ("resolution", "64x48", "Of the images that leave the gateway, px.", RESOLUTIONS),
-    ("color", "false", "Let low-resolution color leave the gateway as well (color models).", SWITCH),
+    ("color", "auto", "Let low-resolution color leave the gateway; auto = if the model needs it.",
+     ["auto", *SWITCH]),
+    ("compressed_color", "false", "The gateway takes color from COLOR_TOPIC/compressed.", SWITCH),
+    ("depth_with_color", "false", "Color models: pair color with depth, so that 3D is metric.", SWITCH),
     ("gateway", "true", "Run the gateways here; false where they run beside the cameras.", SWITCH),
-    (
-        "calibration",
-        "",
-        "File of the cameras' places, of orpose calibrate; empty = tf.",
-        None,
-    ),
     ("rviz", "false", "Open RViz.", SWITCH),
+    ("calibration", "", "File of the cameras' places (orpose calibrate); empty = tf.", None),
+    ("fixed_frame", "", "Frame that RViz draws in; empty = room with a calibration, and a frame in which the "
+     "cameras stand side by side without.", None),
+    ("respawn", "true", "Start a node that has died again after 5 s.", SWITCH),
     ("bag", "", "Folder of a rosbag2 to play; empty = live cameras.", None),
     ("rate", "1.0", "Speed of the bag.", None),
     ("loop", "false", "Play the bag again and again.", SWITCH),
@@ -49,6 +58,15 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("color_topic", "color/image_raw", "Where a camera's color is.", None),
     ("camera_info_topic", "camera_info", "Where a camera's camera_info is.", None),
     ("config", str(SHARE / "config" / "or_pose.yaml"), "Parameters of the nodes; the above win.", None),
+]  # fmt: skip
+
+# Name that the gateway subscribes to, the argument that says where it is, and what image_transport appends.
+INPUTS = [
+    ("depth/image_raw", "depth_topic", ""),
+    ("depth/image_raw/compressedDepth", "depth_topic", "/compressedDepth"),
+    ("color/image_raw", "color_topic", ""),
+    ("color/image_raw/compressed", "color_topic", "/compressed"),
+    ("camera_info", "camera_info_topic", ""),
 ]
 
 
@@ -61,63 +79,136 @@ def _reliable(topics: list[str]) -> dict[str, str]:
     return {f"qos_overrides.{name}.subscription.reliability": "reliable" for name in names}
 
 
-def _nodes(context: LaunchContext) -> list[Node]:
-    """Return the nodes for the cameras that were asked for."""
+class _Given:
+    """The arguments of one launch, checked: what can raise does so before a node is started."""
 
-    def given(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
-
-    def is_set(name: str) -> bool:
-        return given(name) == "true"
-
-    config, time = given("config"), {"use_sim_time": is_set("use_sim_time")}
-    cameras = [name.strip().strip("/") for name in given("cameras").split(",")]
-    # An empty namespace is the nodes' default; as a launch parameter it would be no string.
-    served: dict[str, Any] = {"cameras": cameras} if any(cameras) else {}
-    # What several cameras saw is fused, and drawn beside what each of them saw.
-    shown = {"cameras": [*cameras, "room"]} if len(cameras) > 1 else {}
-    model = {"model": given("model"), "device": given("device")}
-    ours = {"package": "orpose_ros", "output": "screen"}
-    nodes = [
-        Node(executable="pose_node", parameters=[config, time, model | served], **ours),
-        Node(executable="skeleton_markers", parameters=[config, time, served | shown], **ours),
-    ]
-    if len(cameras) > 1:
-        room = served | {"calibration": given("calibration")}
-        nodes.append(Node(executable="fusion_node", parameters=[config, time, room], **ours))
-    if is_set("gateway"):
-        settings = {"resolution": given("resolution"), "color": is_set("color")}
-        inputs = {"depth/image_raw": "depth_topic", "color/image_raw": "color_topic",
-                  "camera_info": "camera_info_topic"}  # fmt: skip
-        remappings = [(name, given(argument)) for name, argument in inputs.items() if given(argument) != name]
-        for camera in cameras:
-            topics = [f"/{camera}/{given(argument)}" for argument in inputs.values()] if given("bag") else []
-            nodes.append(
-                Node(
-                    executable="lowres_gateway",
-                    namespace=camera,
-                    parameters=[config, time, settings, _reliable(topics)],
-                    remappings=remappings,
-                    **ours,
-                )
+    def __init__(self, context: LaunchContext) -> None:
+        self.values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
+        self.cameras = [name.strip().strip("/") for name in self["cameras"].split(",")]
+        self.rate = float(self["rate"])
+        for name in ("config", "calibration"):
+            if self[name] and not Path(self[name]).is_file():
+                raise ValueError(f"{name}:={self[name]}: no such file")
+        color_model = needs_color(self["model"], SHARE / "weights")
+        self.color = color_model if self["color"] == "auto" else self.is_set("color")
+        if color_model and not self.color:
+            raise ValueError(f"model:={self['model']} looks at color images: expected color:=true or auto")
+        if self.is_set("depth_with_color") and not color_model:
+            raise ValueError(
+                f"depth_with_color:=true is for color models, but model:={self['model']} looks at depth"
             )
-    if given("bag"):
-        playing = {"rate": float(given("rate")), "loop": is_set("loop"), "clock": is_set("use_sim_time")}
-        nodes.append(Node(executable="bag_replay", parameters=[{"bag": given("bag")} | playing], **ours))
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name]
+
+    def is_set(self, name: str) -> bool:
+        return self[name] == "true"
+
+    def texts(self, *names: str) -> dict[str, ParameterValue]:
+        """Parameters that are strings, and not whatever YAML takes them for."""
+        return {name: ParameterValue(self[name], value_type=str) for name in names if self[name]}
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Arguments of every node that serves cameras; ``parameters`` come in addition."""
+        return {"respawn": self.is_set("respawn")}
+
+    @property
+    def time(self) -> dict[str, bool]:
+        return {"use_sim_time": self.is_set("use_sim_time")}
+
+    @property
+    def fuses(self) -> bool:
+        """Whether what several cameras saw is fused."""
+        return len(self.cameras) > 1
+
+    @property
+    def served(self) -> dict[str, list[str]]:
+        """The parameter ``cameras``; an empty namespace is the nodes' default, and no string for launch."""
+        return {"cameras": self.cameras} if any(self.cameras) else {}
+
+
+def _gateways(given: _Given) -> list[Node]:
+    """Return the gateway of each camera."""
+    settings = {
+        "resolution": given["resolution"],
+        "color": given.color,
+        "compressed_color": given.is_set("compressed_color"),
+    }
+    inputs = [(name, given[argument] + suffix) for name, argument, suffix in INPUTS]
+    remappings = [(name, topic) for name, topic in inputs if topic != name]
+    nodes = []
+    for camera in given.cameras:
+        topics = [f"/{camera}/{topic}" for _, topic in inputs] if given["bag"] else []
+        nodes.append(
+            orpose_node(
+                "lowres_gateway",
+                namespace=camera,
+                parameters=[given["config"], given.time, settings, _reliable(topics)],
+                remappings=remappings,
+                **given.common,
+            )
+        )
     return nodes
 
 
-def generate_launch_description() -> LaunchDescription:
-    """Return the arguments, the nodes and RViz."""
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
-        arguments=["-d", str(SHARE / "rviz" / "or_pose.rviz")],
-        parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
-        condition=IfCondition(LaunchConfiguration("rviz")),
+def _markers(given: _Given) -> Node:
+    """Return the node that draws the skeletons and says where the cameras are."""
+    # Somebody who names a frame has a TF tree, unless there is a calibration file as well.
+    placing = {"place_cameras": bool(given["calibration"] or not given["fixed_frame"])}
+    shown = {"cameras": [*given.cameras, ROOM]} if given.fuses else given.served
+    return orpose_node(
+        "skeleton_markers",
+        parameters=[given["config"], given.time, shown | placing | given.texts("calibration")],
+        **given.common,
     )
+
+
+def _rviz(given: _Given) -> list[Node | LogInfo]:
+    """Return RViz with settings for these cameras, or a line that says why not."""
+    if not given.is_set("rviz"):
+        return []
+    if not is_installed("rviz2"):
+        return [LogInfo(msg="rviz:=true, but the package rviz2 is not installed: going on without RViz")]
+    file = write_rviz_file(
+        SHARE / "rviz" / "or_pose.rviz",
+        Path(launch_config.log_dir) / "or_pose.rviz",
+        given.cameras,
+        given["fixed_frame"] or (ROOM if given["calibration"] else UNPLACED),
+        color=given.color,
+        fused=ROOM if given.fuses else "",
+    )
+    return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(file)], parameters=[given.time])]
+
+
+def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
+    """Return the nodes for the cameras that were asked for."""
+    given = _Given(context)
+    rviz = _rviz(given)
+    model = given.texts("model", "device") | {"depth_with_color": given.is_set("depth_with_color")}
+    nodes: list[Node | LogInfo] = [
+        orpose_node(
+            "pose_node", parameters=[given["config"], given.time, model | given.served], **given.common
+        ),
+        _markers(given),
+    ]
+    if given.fuses:
+        settings = given.served | given.texts("calibration")
+        nodes.append(
+            orpose_node("fusion_node", parameters=[given["config"], given.time, settings], **given.common)
+        )
+    if given.is_set("gateway"):
+        nodes += _gateways(given)
+    if given["bag"]:
+        playing = {"rate": given.rate, "loop": given.is_set("loop"), "clock": given.is_set("use_sim_time")}
+        nodes.append(orpose_node("bag_replay", parameters=[given.texts("bag") | playing]))
+    return [*nodes, *rviz]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the arguments and the nodes."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
         for name, default, description, choices in ARGUMENTS
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes), rviz])
+    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])

@@ -40,6 +40,7 @@ from orpose_ros import conversions, parameters, stopping
 from orpose_ros.diagnostics import NodeDiagnostics
 from orpose_ros.input_watch import overridable_qos
 from orpose_ros.parameters import parameter
+from orpose_ros.rclpy_internals import end_rclpy
 from orpose_ros.replay_pace import ReplayPace
 
 CLOCK_PERIOD_S = 0.025
@@ -283,7 +284,10 @@ def _command_line(args: list[str]) -> list[Parameter]:
 def main(args: list[str] | None = None) -> None:
     """Play a bag and end."""
     given = _command_line(remove_ros_args(args)[1:])
-    sys.exit(stopping.work(partial(_live, args, given)))
+    status = stopping.work(partial(_live, args, given))
+    if args is None:
+        stopping.leave(status)
+    sys.exit(status)
 
 
 def _live(args: list[str] | None, given: list[Parameter], told: threading.Event) -> int:
@@ -306,7 +310,7 @@ def _live(args: list[str] | None, given: list[Parameter], told: threading.Event)
         if node is not None:
             node.clean_up()
             node.destroy_node()
-        rclpy.try_shutdown()
+        end_rclpy()
     return 0
 
 

@@ -19,7 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from orpose_ros import parameters, stopping
 from orpose_ros.input_watch import REMIND_S
 from orpose_ros.parameters import parameter
-from orpose_ros.rclpy_internals import destroy_state_machine
+from orpose_ros.rclpy_internals import destroy_state_machine, end_rclpy
 
 _LOOK_S = 0.1
 """The executor looks this often whether it shall stop."""
@@ -137,13 +137,17 @@ class SelfStartingNode(LifecycleNode):
 
 
 def run(make_node: Callable[[], SelfStartingNode], args: list[str] | None = None) -> None:
-    """Run one node until the process is told to stop; exit with status 1 where it cannot start.
+    """Run one node until the process is told to stop, then end it; with status 1 where it cannot start.
 
     Args:
         make_node: the node's class.
-        args: command line, with ``--ros-args``; the process's own where None.
+        args: command line, with ``--ros-args``. Where None, the process's own: then the process is the
+            node's, and it ends without Python's teardown. Otherwise SystemExit ends it.
     """
-    sys.exit(stopping.work(partial(_live, make_node, args)))
+    status = stopping.work(partial(_live, make_node, args))
+    if args is None:
+        stopping.leave(status)
+    sys.exit(status)
 
 
 def _live(make_node: Callable[[], SelfStartingNode], args: list[str] | None, told: threading.Event) -> int:
@@ -167,5 +171,5 @@ def _live(make_node: Callable[[], SelfStartingNode], args: list[str] | None, tol
         if node is not None:
             node.stop()
             node.destroy_node()
-        rclpy.try_shutdown()
+        end_rclpy()
     return 0

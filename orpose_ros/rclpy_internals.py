@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
+import rclpy
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
@@ -24,3 +26,15 @@ def destroy_state_machine(node: LifecycleNode) -> None:
     machine = getattr(node, "_state_machine", None)
     if machine is not None:
         machine.destroy_when_not_in_use()
+
+
+def end_rclpy() -> None:
+    """Shut rclpy down and leave the graph now, not only when Python destroys its objects.
+
+    rcl holds the DDS participant until the last object of the context is gone. A process that ends before
+    that stays in the graph of the others until its lease runs out.
+    """
+    context = rclpy.get_default_context()
+    rclpy.try_shutdown()
+    context.destroy()
+    gc.collect()

@@ -2,8 +2,8 @@
 
     [camera/]skeletons_3d, skeleton_info -> [camera/]skeleton_markers
 
-Skeletons relative to the pelvis have no place in the room; they are set side by side before the camera, or
-refused (parameter ``root_relative``).
+With ``place_cameras`` it also says on /tf_static where the cameras are. Skeletons relative to the pelvis have
+no place in the room; they are set side by side before the camera, or refused (parameter ``root_relative``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from geometry_msgs.msg import Point, Vector3
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import ColorRGBA, Header
@@ -32,12 +33,15 @@ from orpose_ros.input_watch import SILENCE_S, InputWatch, overridable_qos
 from orpose_ros.lifecycle import SelfStartingNode, run
 from orpose_ros.msg import Skeleton3D, Skeleton3DArray, SkeletonInfo
 from orpose_ros.parameters import parameter
+from orpose_ros.room_frame import RoomFrame
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=10)
 JOINTS, BONES, LABEL = "joints", "bones", "label"
 ROW_DISTANCE_M = 3.0
 ROW_SPACING_M = 1.2
+LIFETIME = 1.5
+"""Of markers, in terms of ``stale_s``: they vanish also when this node is gone and cannot remove them."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class MarkerParameters:
     room_frame: str = parameter("room", "Frame whose z points up; in the cameras' frames y points down.")
     stale_s: float = parameter(
         2.0, "Everyone is removed when no message has come for this long, s.", low=0.1, high=60.0
+    )
+    place_cameras: bool = parameter(
+        False,
+        "Publish on /tf_static where the cameras are: in room_frame by the calibration; without it side by "
+        "side in a frame of their own, unless tf has them already.",
+    )
+    calibration: str = parameter(
+        "", "File of the cameras' places (orpose calibrate), for place_cameras; empty = not known."
     )
     silence_s: float = parameter(
         SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
@@ -102,6 +114,7 @@ class SkeletonMarkers(SelfStartingNode):
         parameters.on_change(self, MarkerParameters, self._changed)
         self.watch: InputWatch | None = None
         self.diagnostics: NodeDiagnostics | None = None
+        self._frame: RoomFrame | None = None
         self._active = False
         self._skeletons: dict[str, Skeleton] = {}
         self._scenes: dict[str, _Scene] = {}
@@ -112,6 +125,9 @@ class SkeletonMarkers(SelfStartingNode):
         """Make publishers and subscriptions."""
         self.watch = InputWatch(self, self.parameters.silence_s)
         self.diagnostics = NodeDiagnostics(self, "cpu", problems=self._problems, served="skeletons")
+        if self.parameters.place_cameras:
+            settings = self.parameters
+            self._frame = RoomFrame(self, settings.room_frame, settings.cameras, settings.calibration)
         # Not watched: it is sent once, and silent for good.
         self._info = self.create_subscription(SkeletonInfo, "skeleton_info", self._take_info, copy(LATCHED))
         for namespace in self.parameters.cameras:
@@ -123,7 +139,7 @@ class SkeletonMarkers(SelfStartingNode):
                 qos_overriding_options=overridable_qos(),
             )
             scene = self._scenes[namespace] = _Scene(publisher)
-            take = partial(self._take, scene)
+            take = partial(self._take, scene, namespace)
             self.watch.subscribe(
                 Skeleton3DArray, f"{prefix}skeletons_3d", take, RELIABLE, missed=self.diagnostics.drop
             )
@@ -153,7 +169,9 @@ class SkeletonMarkers(SelfStartingNode):
             self.destroy_subscription(self._info)
         for scene in self._scenes.values():
             self.destroy_lifecycle_publisher(scene.publisher)
-        self.watch = self.diagnostics = self._timer = self._info = None
+        if self._frame is not None:
+            self._frame.close()
+        self.watch = self.diagnostics = self._timer = self._info = self._frame = None
         self._scenes.clear()
 
     def _changed(self, settings: MarkerParameters) -> None:
@@ -168,11 +186,13 @@ class SkeletonMarkers(SelfStartingNode):
         except ValueError as error:
             self.get_logger().warning(f"skeleton_info refused: {error}")
 
-    def _take(self, scene: _Scene, message: Skeleton3DArray) -> None:
+    def _take(self, scene: _Scene, namespace: str, message: Skeleton3DArray) -> None:
         """Draw one message; ValueError refuses it."""
         assert self.watch is not None and self.diagnostics is not None  # made before the subscription
         if not self._active:
             return
+        if self._frame is not None:
+            self._frame.saw(namespace, message.header.frame_id)
         try:
             self._draw(scene, message)
         except Exception:
@@ -233,7 +253,12 @@ class SkeletonMarkers(SelfStartingNode):
             return []
         # RViz tells markers apart by 32 bits; who has no track is told apart by the row.
         marker_id = int(person.track_id % 2**31) if person.track_id >= 0 else -1 - row
-        common = {"header": header, "id": marker_id, "color": track_marker_color(person.track_id)}
+        common = {
+            "header": header,
+            "id": marker_id,
+            "color": track_marker_color(person.track_id),
+            "lifetime": Duration(seconds=LIFETIME * settings.stale_s).to_msg(),
+        }
         size, width = settings.joint_diameter_m, settings.bone_width_m
         markers = [
             _marker(

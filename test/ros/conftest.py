@@ -145,8 +145,12 @@ else:
         made.close()
 
     @pytest.fixture
-    def launch() -> Callable[[str, list[str]], subprocess.Popen[bytes]]:
-        """Start a launch file of ours with these arguments; skip where launch is not installed."""
+    def launch() -> Callable[..., subprocess.Popen[bytes]]:
+        """Start a launch file of ours with these arguments; skip where launch is not installed.
+
+        ``prefix`` is an installation that wins over all others; ``last`` is the source of an action that
+        comes after the launch file; everything else goes to ``Popen``.
+        """
         pytest.importorskip("launch.actions", reason="launch is not installed here")
         pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed here")
         prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
@@ -162,14 +166,21 @@ else:
             "source = sources.PythonLaunchDescriptionSource(sys.argv[1]);"
             "given = [a.split(':=', 1) for a in sys.argv[2:]];"
             "from launch import LaunchDescription;"
+            "from launch.actions import OpaqueFunction;"
             "service.include_launch_description("
-            "LaunchDescription([Include(source, launch_arguments=given)]));"
+            "LaunchDescription([Include(source, launch_arguments=given), {last}]));"
             "sys.exit(service.run())"
         )
 
-        def start(name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+        def start(
+            name: str, arguments: list[str], prefix: Path | None = None, last: str = "", **options: Any
+        ) -> subprocess.Popen[bytes]:
             file = Path(__file__).parents[2] / "launch" / name
-            return subprocess.Popen([sys.executable, "-c", program, file, *arguments], env=environment)
+            everywhere = [str(prefix)] if prefix else []
+            everywhere += environment["AMENT_PREFIX_PATH"].split(":")
+            options["env"] = environment | {"AMENT_PREFIX_PATH": ":".join(everywhere)}
+            command = [sys.executable, "-c", program.replace("{last}", last), file, *arguments]
+            return subprocess.Popen(command, **options)
 
         return start
 

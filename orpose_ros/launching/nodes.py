@@ -1,0 +1,45 @@
+"""Nodes that never outlive the launch that started them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch_ros.actions import Node
+
+from orpose_ros.stopping import LAUNCH_PID
+
+RESPAWN_DELAY_S = 5.0
+"""A node that has died is started again after this long."""
+
+
+def orpose_node(executable: str, *, respawn: bool = False, **arguments: Any) -> Node:
+    """Return a node of this package.
+
+    launch forgets processes that it has started when a later action raises, and it leaves them behind on
+    SIGTERM and SIGKILL. So the node is told the launch's process id, and ends when that process ends.
+
+    Args:
+        executable: its name.
+        respawn: start it again :data:`RESPAWN_DELAY_S` after it has ended, for whatever reason.
+        arguments: of ``launch_ros.actions.Node``.
+    """
+    again = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S} if respawn else {}
+    return Node(
+        package="orpose_ros",
+        executable=executable,
+        output="screen",
+        additional_env={LAUNCH_PID: str(os.getpid())},
+        **again,
+        **arguments,
+    )
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a ROS package is installed."""
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""The RViz settings for the cameras at hand, from the settings for one camera without a namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def write_rviz_file(
+    template: Path, file: Path, cameras: Sequence[str], fixed_frame: str, *, color: bool, fused: str = ""
+) -> Path:
+    """Write the RViz settings of several cameras.
+
+    Args:
+        template: settings of one camera without a namespace; each display with a topic is meant for each
+            camera.
+        file: to be written.
+        cameras: namespaces, "" for none.
+        fixed_frame: that RViz draws in.
+        color: whether low-resolution color is shown as well.
+        fused: namespace of the skeletons that are made of those of all cameras; "" = there are none.
+
+    Returns:
+        ``file``.
+    """
+    settings = yaml.safe_load(template.read_text(encoding="utf-8"))
+    manager = settings["Visualization Manager"]
+    manager["Global Options"]["Fixed Frame"] = fixed_frame
+    displays = manager["Displays"]
+    manager["Displays"] = [
+        made
+        for display in displays
+        if color or not _topic(display).startswith("/lowres/color/")
+        for made in _of_each(display, cameras, fused)
+    ]
+    file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def _topic(display: dict[str, Any]) -> str:
+    return str(display.get("Topic", {}).get("Value", ""))
+
+
+def _of_each(display: dict[str, Any], cameras: Sequence[str], fused: str) -> list[dict[str, Any]]:
+    """Return the display once for each camera, and as it is where it has no topic."""
+    if not _topic(display):
+        return [display]
+    is_skeletons = _topic(display) == "/skeleton_markers"
+    made = []
+    for camera in [*cameras, *([fused] if fused and is_skeletons else [])]:
+        own = deepcopy(display)
+        if camera:
+            own["Name"] = f"{display['Name']} of {camera}"
+            own["Topic"]["Value"] = f"/{camera}{_topic(display)}"
+        made.append(own)
+    return made
