@@ -4,8 +4,9 @@
     ros2 launch orpose_ros label.launch.py out:=/labels/or_1 bag:=/recordings/or_1 cameras:=camera_1 ...
 
 A bag is replayed no faster than it is labelled, so that nothing is missed, and all ends with it. Started
-again, it skips what is labelled. With live cameras Ctrl-C ends it; the files are written then, or by
-calling ~/finish.
+again, it skips what is labelled. With live cameras call ~/finish, which writes the files, before Ctrl-C.
+Ctrl-C ends the node within two seconds: every label is kept, but where the files take longer than that, the
+next start writes them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from orpose_ros.launching.nodes import orpose_node
 
 # launch/ and config/ lie side by side, in the checkout as in the installed share folder.
 SHARE = Path(__file__).resolve().parent.parent
@@ -90,23 +93,19 @@ def _nodes(context: LaunchContext) -> list[Node]:
             reliable[f"qos_overrides.{theirs}.subscription.reliability"] = "reliable"
     if bag:  # which can be reliable, other than a camera, and asks for the files at its end itself
         settings |= reliable | {"finish_idle_s": 0.0}
-    package = {"package": "orpose_ros", "output": "screen"}
-    label = Node(
-        executable="label_node",
+    label = orpose_node(
+        "label_node",
         parameters=[given("config"), settings],
         remappings=remappings,
-        sigkill_timeout="600",  # what waits is labelled before it ends
         on_exit=Shutdown(reason="the label node has ended"),
-        **package,
     )
     if not bag:
         return [label]
     playing = {"bag": ParameterValue(bag, value_type=str), "rate": float(given("speed"))}
-    replay = Node(
-        executable="bag_replay",
+    replay = orpose_node(
+        "bag_replay",
         parameters=[playing | {"paced_by": "label_node"}],
         on_exit=Shutdown(reason="the bag has ended"),
-        **package,
     )
     return [label, replay]
 

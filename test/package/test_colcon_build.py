@@ -65,7 +65,14 @@ def test_colcon_build(tmp_path, options):
 
     install = tmp_path / "install" / "orpose_ros"
     for node in ("lowres_gateway", "pose_node", "skeleton_markers", "bag_replay", "label_node"):
-        assert os.access(install / "lib" / "orpose_ros" / node, os.X_OK), node
+        program = install / "lib" / "orpose_ros" / node
+        assert os.access(program, os.X_OK), node
+        python = Path(program.read_text().splitlines()[0].removeprefix("#!"))
+        assert python.is_absolute() and python.parent == Path(sys.executable).parent, python
+    listed = subprocess.run(["ctest", "-N"], cwd=tmp_path / "build" / "orpose_ros", env=environment,
+                            capture_output=True, text=True)  # fmt: skip
+    for suite in ("core", "ros", "end_to_end"):
+        assert f": {suite}\n" in listed.stdout, listed.stdout
     assert list(install.rglob("orpose_core/py.typed"))
     share = install / "share" / "orpose_ros"
     shared = ("launch/or_pose.launch.py", "config/or_pose.yaml", "rviz/or_pose.rviz", "package.xml",

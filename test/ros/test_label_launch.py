@@ -15,6 +15,7 @@ from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
 from orpose_core.simulation import StreamConfig
 from orpose_core.simulation.writers.bags import write_bag
@@ -56,7 +57,7 @@ def test_launched_with_a_bag_it_is_labelled_without_loss_and_all_ends(launch: An
 
 
 @pytest.mark.timeout(400)
-def test_launched_with_live_topics_of_any_name_the_files_are_written_at_the_end(
+def test_launched_with_live_topics_of_any_name_the_files_are_written_when_asked_for(
     graph: Any, launch: Any, tmp_path: Path
 ) -> None:
     topics = {"door": "/door/rgb/image", "bed": "/bed/rgb/image"}
@@ -72,6 +73,13 @@ def test_launched_with_live_topics_of_any_name_the_files_are_written_at_the_end(
             while topics[camera] not in {message.frame_id for message in taken}:
                 publisher.publish(image)  # live topics are best effort
                 graph.spin(0.2)
+        finish = graph.tester.create_client(Trigger, "/label_node/finish")
+        graph.until(finish.service_is_ready, "the service is there")
+        answer = finish.call_async(Trigger.Request())
+        while not (answer.done() and answer.result().success):
+            if answer.done():  # still labelling
+                answer = finish.call_async(Trigger.Request())
+            graph.spin(0.5)
     finally:
         process.send_signal(signal.SIGINT)  # like Ctrl-C
         process.wait(timeout=120)

@@ -69,7 +69,8 @@ def test_the_calibration_says_where_a_camera_is(graph: Any, tmp_path: Path, name
     messages = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed here")
     camera = RoomCamera("left", Intrinsics(50.0, 50.0, 32.0, 24.0, 64, 48), DOWN, "left_optical" * named)
     write_rig(tmp_path / "rig.yaml", [camera])
-    graph.make(SkeletonMarkers, cameras=["left"], room_frame="or_3", calibration=str(tmp_path / "rig.yaml"))
+    settings = {"place_cameras": True, "room_frame": "or_3", "calibration": str(tmp_path / "rig.yaml")}
+    graph.make(SkeletonMarkers, cameras=["left"], **settings)
     send(graph, "left", "left_optical")
     heard = graph.collect(messages.TFMessage, "/tf_static", LATCHED)
     graph.until(lambda: heard, "the transform, also for those who come late")
