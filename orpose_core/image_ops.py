@@ -163,6 +163,15 @@ def low_resolution_frame(
     )
 
 
+def private_frame(frame: RgbdFrame) -> RgbdFrame:
+    """Return the frame at a size in which nobody can be recognised: at most :data:`MAX_PRIVATE_PIXELS`."""
+    height, width = frame.size_hw
+    scale = (MAX_PRIVATE_PIXELS / (height * width)) ** 0.5
+    if scale >= 1:
+        return frame
+    return low_resolution_frame(frame, (max(int(height * scale), 1), max(int(width * scale), 1)))
+
+
 def normalise_depth(depth_m: FloatArray, range_m: float = 8.0) -> FloatArray:
     """Scale depth to the networks' [0, 255] (DepthPose, Sect. 3).
 

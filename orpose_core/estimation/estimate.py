@@ -19,6 +19,7 @@ from orpose_core.estimation.remarks import Remarks
 from orpose_core.estimation.results import write_results
 from orpose_core.estimators import PoseEstimator
 from orpose_core.files import file_name, is_own_output, mark_own_output, remove_temporaries, write_picture
+from orpose_core.image_ops import private_frame
 from orpose_core.render import overlay
 from orpose_core.rotation import turned_back
 from orpose_core.types import Picture, Poses
@@ -164,12 +165,12 @@ class _Overlays:
         self.files.append(path)
 
     def _drawn(self, estimated: EstimatedFrame, poses: Poses) -> Picture:
-        """Draw people on the image that the model saw, which is upright."""
+        """Draw people on the image that the model saw, which is upright; nobody in it can be recognised."""
         rotation, size_hw = self._options.rotation, estimated.upright_hw or estimated.image_hw
         if rotation:
             turned_hw = estimated.image_hw if rotation == 180 else estimated.image_hw[::-1]
             poses = turned_back(poses, 360 - rotation, turned_hw)
-        return overlay(estimated.recorded.frame, poses, size_hw, self._modality)
+        return overlay(private_frame(estimated.recorded.frame), poses, size_hw, self._modality)
 
 
 def _model(estimator: PoseEstimator) -> dict[str, Any]:

@@ -14,14 +14,13 @@ from orpose_core.image_ops import (
     COLOR_METHODS,
     DEPTH_METHODS,
     LOW_RESOLUTIONS,
-    Resize,
     low_resolution_color,
     low_resolution_depth,
     low_resolution_frame,
     normalise_depth,
     parse_resolution,
 )
-from orpose_core.types import Intrinsics, RgbdFrame
+from orpose_core.types import Intrinsics, Resize, RgbdFrame
 
 _SIZES = sorted(LOW_RESOLUTIONS.values())
 
