@@ -108,6 +108,7 @@ class RoomTracker:
         self._tracks = [t for t in self._tracks if (stamp_ns - t.seen_ns) * 1e-9 <= self._patience_s(t)]
         for track in self._tracks:
             predict(track.mean, track.covariance, dt_s, self.config.acceleration)
+            track.views, track.seen_by = np.zeros_like(track.views), np.zeros(len(views), bool)
         seen = fuse(views, self.fusion, self.skeleton, stamp_ns, self._expected())
         for row in range(len(seen)):
             self._take(seen, row, stamp_ns, len(views))
@@ -189,8 +190,7 @@ class RoomTracker:
             scores[i, known] = track.scores[known]
             source[i, known] = Source3D.PREDICTED
             source[i, now] = Source3D.FUSED
-            if track.seen_ns == stamp_ns:
-                count[i], seen_by[i] = np.where(now, track.views, 0), track.seen_by
+            count[i], seen_by[i] = np.where(now, track.views, 0), track.seen_by
         ids = np.array([t.track_id for t in tracks], np.int64).reshape(m)
         person_scores = np.array([t.person_score for t in tracks], np.float64).reshape(m)
         people = RoomPeople(

@@ -127,3 +127,14 @@ def test_a_late_camera_is_waited_for_and_no_longer():
     assert room.pending()
     with pytest.raises(ValueError, match="expected one of the cameras"):
         room.add("camera_9", nobody, S)
+
+
+def test_two_moments_of_one_stamp_with_other_cameras():
+    rig, rng = rooms.cameras(3, 6), np.random.default_rng(0)
+    tracker, truth = RoomTracker(COCO17), rooms.bodies(1, 6)
+    for k in range(4):
+        tracker.update([rooms.seen(c, truth, rng, stamp_ns=k * S // 10) for c in rig], k * S // 10)
+    again = tracker.update([rooms.seen(rig[0], truth, rng, stamp_ns=3 * S // 10)], 3 * S // 10)
+    assert again.seen_by.shape == (1, 1) and again.seen_by.all()
+    nobody_saw = tracker.update([], 3 * S // 10)
+    assert nobody_saw.seen_by.shape == (1, 0) and not nobody_saw.views.any()
