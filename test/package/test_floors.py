@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,58 @@ def test_a_wrong_import_is_found(tmp_path, monkeypatch, place, line):
     file.write_text(line)
     monkeypatch.setitem(globals(), "REPOSITORY", tmp_path)
     assert len(_violations([file])) == 1
+
+
+MOST_MODULES, MOST_LINES = 15, 350
+
+
+def test_rooms_and_modules_stay_small():
+    large = [
+        f"{p.relative_to(REPOSITORY)}: {n} lines"
+        for p in _files()
+        if (n := len(p.read_text().splitlines())) > MOST_LINES
+    ]
+    folders = {p.parent for p in _files()}
+    large += [
+        f"{folder.relative_to(REPOSITORY)}: {n} modules"
+        for folder in sorted(folders)
+        if (n := sum(p.name != "__init__.py" for p in folder.glob("*.py"))) > MOST_MODULES
+    ]
+    assert not large, "\n".join(large)
+
+
+def _module(file: Path) -> str:
+    parts = file.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _first_imports(file: Path) -> set[str]:
+    """Return the dotted names that a module imports when it is imported itself."""
+    names = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _circles(files: list[Path]) -> list[str]:
+    modules = {_module(file): file for file in files}
+    graph = {name: _first_imports(file) & set(modules) - {name} for name, file in modules.items()}
+    try:
+        tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_module_imports_itself_through_others():
+    assert not _circles(_files())
+
+
+def test_a_circle_is_found(tmp_path, monkeypatch):
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.py").write_text(f"from {other} import x")
+    monkeypatch.setitem(globals(), "REPOSITORY", tmp_path)
+    assert set(_circles(sorted(tmp_path.glob("*.py")))) == {"a", "b"}
