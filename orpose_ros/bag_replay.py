@@ -6,7 +6,8 @@
 The recorded bytes are published as they are, with the stamps of the recording, at the pace of the recording.
 Topics are remapped as everywhere in ROS (``--ros-args -r /old:=/new``); the QoS is that of the recording, and
 ``qos_overrides./topic.publisher.*`` parameters change it. ``~/pause`` (std_srvs/SetBool) halts and resumes.
-With ``--paced-by`` nothing is sent before that node has room for it; see :mod:`orpose_ros.replay_pace`.
+With ``--paced-by`` nothing is sent before that node has room for it; see
+:mod:`orpose_ros.streams.replay_pace`.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import SetBool
 
-from orpose_ros import conversions, parameters, stopping
-from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.input_watch import overridable_qos
-from orpose_ros.parameters import parameter
-from orpose_ros.rclpy_internals import end_rclpy
-from orpose_ros.replay_pace import ReplayPace
+from orpose_ros import conversions, stopping
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import overridable_qos
+from orpose_ros.running.rclpy_internals import end_rclpy
+from orpose_ros.streams.replay_pace import ReplayPace
 
 CLOCK_PERIOD_S = 0.025
 """/clock is published at least so often."""

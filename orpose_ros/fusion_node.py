@@ -23,14 +23,14 @@ from orpose_core.fusion.messages import to_room_skeletons
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.room import Room, warm_up
 from orpose_core.skeleton import by_name
-from orpose_ros import parameters
-from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.fusion_parameters import FusionParameters
-from orpose_ros.input_watch import InputWatch, overridable_qos
-from orpose_ros.lifecycle import SelfStartingNode, run
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray, SkeletonInfo
-from orpose_ros.room_calibration import TransformCalibration, of_image, rig_of_file
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.fusion import FusionParameters
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.streams.room_calibration import TransformCalibration, of_image, rig_of_file
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=10)

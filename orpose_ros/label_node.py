@@ -40,13 +40,14 @@ from orpose_core.data.recordings.camera_streams import CameraTopics
 from orpose_core.labelling.results import LabelSummary
 from orpose_core.labelling.session import Heard, LabelSession
 from orpose_core.teacher.teacher import Teacher
-from orpose_ros import conversions, parameters
-from orpose_ros.backlog import Backlog, Request
-from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.input_watch import InputWatch, overridable_qos
-from orpose_ros.label_parameters import LabelParameters
-from orpose_ros.lifecycle import SelfStartingNode, run
-from orpose_ros.replay_pace import STILL_LABELLING, TAKEN
+from orpose_ros import conversions
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.label import LabelParameters
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.streams.backlog import Backlog, Request
+from orpose_ros.streams.replay_pace import STILL_LABELLING, TAKEN
 
 _INPUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 _IDLE_PERIOD_S = 0.5

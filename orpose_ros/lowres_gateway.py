@@ -26,12 +26,14 @@ from std_msgs.msg import Header
 
 from orpose_core.image_ops import low_resolution_color, low_resolution_depth
 from orpose_core.undistortion import Undistortion, undistortion
-from orpose_ros import conversions, memory, parameters
-from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.gateway_parameters import GatewayParameters
-from orpose_ros.input_watch import InputWatch, overridable_qos
-from orpose_ros.lifecycle import SelfStartingNode, run
-from orpose_ros.stream_agreement import Seen, StreamAgreement
+from orpose_ros import conversions
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.gateway import GatewayParameters
+from orpose_ros.running import memory
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.running.stream_agreement import Seen, StreamAgreement
 
 # The newest image alone: an older one is of no use, and full-resolution images must not pile up.
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)

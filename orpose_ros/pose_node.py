@@ -27,16 +27,16 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from orpose_core.data.skeleton_messages import to_model_info, to_skeleton_info
 from orpose_core.estimators import PoseEstimator, load_estimator
 from orpose_core.types import Poses, RgbdFrame
-from orpose_ros import parameters
-from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.input_watch import InputWatch, overridable_qos
-from orpose_ros.lifecycle import SelfStartingNode, run
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import PoseModelInfo, SkeletonInfo
-from orpose_ros.newest_wins import Arrived, NewestWins
-from orpose_ros.pairing import JUMP_BACK_NS
-from orpose_ros.pose_camera import CameraMessages, LateFrame, PoseCamera
-from orpose_ros.pose_parameters import PoseParameters
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.pose import PoseParameters
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.streams.newest_wins import Arrived, NewestWins
+from orpose_ros.streams.pairing import JUMP_BACK_NS
+from orpose_ros.streams.pose_camera import CameraMessages, LateFrame, PoseCamera
 
 # Copied for each publisher: rclpy writes QoS overrides into the profile that it is given.
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -27,13 +27,13 @@ from visualization_msgs.msg import Marker, MarkerArray
 from orpose_core.data.skeleton_messages import from_skeleton_info, stamp_ns_of
 from orpose_core.render import track_color
 from orpose_core.skeleton import Skeleton, by_name
-from orpose_ros import parameters
-from orpose_ros.diagnostics import NodeDiagnostics
-from orpose_ros.input_watch import SILENCE_S, InputWatch, overridable_qos
-from orpose_ros.lifecycle import SelfStartingNode, run
 from orpose_ros.msg import Skeleton3D, Skeleton3DArray, SkeletonInfo
-from orpose_ros.parameters import parameter
-from orpose_ros.room_frame import RoomFrame
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import SILENCE_S, InputWatch, overridable_qos
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.streams.room_frame import RoomFrame
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=10)

@@ -34,8 +34,12 @@ def _parameter_classes() -> list[type]:
     import orpose_ros
 
     found: dict[str, type] = {}
-    for module in sorted(m.name for m in pkgutil.iter_modules(orpose_ros.__path__) if m.name != "msg"):
-        for _, value in inspect.getmembers(importlib.import_module(f"orpose_ros.{module}"), inspect.isclass):
+    modules = pkgutil.walk_packages(orpose_ros.__path__, "orpose_ros.")
+    names = sorted(
+        m.name for m in modules if not m.name.startswith("orpose_ros.msg") and "__main__" not in m.name
+    )
+    for module in names:
+        for _, value in inspect.getmembers(importlib.import_module(module), inspect.isclass):
             if dataclasses.is_dataclass(value) and any(
                 "description" in f.metadata for f in dataclasses.fields(value)
             ):

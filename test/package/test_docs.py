@@ -34,7 +34,7 @@ def test_every_message_and_module_has_its_place(site):
 
 def test_every_node_parameter_and_command_is_listed(site):
     from orpose_core.cli import build_parser
-    from orpose_ros.pose_parameters import PoseParameters
+    from orpose_ros.parameters.pose import PoseParameters
 
     parameters = (site / "_generated/parameters.html").read_text()
     assert all(name in parameters for name in PoseParameters.__dataclass_fields__)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from orpose_ros.backlog import Backlog, Request, Waiting
+from orpose_ros.streams.backlog import Backlog, Request, Waiting
 
 
 class Bench:

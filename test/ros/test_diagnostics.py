@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from orpose_ros import diagnostics
-from orpose_ros.diagnostics import NodeDiagnostics
 from orpose_ros.lowres_gateway import LowresGateway
+from orpose_ros.running import diagnostics
+from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.skeleton_markers import SkeletonMarkers
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -108,7 +108,7 @@ def test_an_input_whose_publisher_is_not_active_is_no_complaint(graph: Any) -> N
     assert gateway.trigger_configure().name == "SUCCESS"
     from sensor_msgs.msg import Image
 
-    from orpose_ros.input_watch import InputWatch
+    from orpose_ros.running.input_watch import InputWatch
 
     watch = InputWatch(graph.tester, 0.5)
     watch.subscribe(Image, "lowres/depth/image_raw", lambda message: None)

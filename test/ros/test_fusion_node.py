@@ -17,9 +17,9 @@ from orpose_core.fusion.rig_files import write_rig
 from orpose_core.geometry import transform_points
 from orpose_core.types import Poses
 from orpose_ros.fusion_node import FusionNode
-from orpose_ros.fusion_parameters import FusionParameters
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Keypoint3D, Skeleton2DArray, Skeleton3DArray, SkeletonInfo
+from orpose_ros.parameters.fusion import FusionParameters
 
 _SPEC = importlib.util.spec_from_file_location(
     "fusion_rooms", Path(__file__).parents[1] / "core" / "fusion_rooms.py"

@@ -20,8 +20,8 @@ from std_srvs.srv import Trigger
 from orpose_core.simulation import StreamConfig
 from orpose_core.simulation.writers.bags import write_bag
 from orpose_ros import conversions
-from orpose_ros.label_parameters import LabelParameters
-from orpose_ros.replay_pace import TAKEN
+from orpose_ros.parameters.label import LabelParameters
+from orpose_ros.streams.replay_pace import TAKEN
 
 CONFIG = Path(__file__).parents[2] / "config" / "label_node.yaml"
 FRAMES = 3

@@ -31,8 +31,8 @@ from orpose_core.types import Intrinsics
 from orpose_ros import conversions
 from orpose_ros.bag_replay import BagReplay
 from orpose_ros.label_node import LabelNode
-from orpose_ros.label_parameters import LabelParameters
-from orpose_ros.replay_pace import STILL_LABELLING
+from orpose_ros.parameters.label import LabelParameters
+from orpose_ros.streams.replay_pace import STILL_LABELLING
 
 FRAMES = 7
 RANDOM: dict[str, Any] = {

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from sensor_msgs.msg import Image
 
-from orpose_ros import parameters
 from orpose_ros.fusion_node import FusionNode
-from orpose_ros.fusion_parameters import FusionParameters
 from orpose_ros.lowres_gateway import GatewayParameters, LowresGateway
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.fusion import FusionParameters
+from orpose_ros.parameters.pose import PoseParameters
 from orpose_ros.pose_node import PoseNode
-from orpose_ros.pose_parameters import PoseParameters
 from orpose_ros.skeleton_markers import MarkerParameters, SkeletonMarkers
 
 REPOSITORY = Path(__file__).parents[2]

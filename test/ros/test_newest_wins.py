@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orpose_ros.newest_wins import Arrived, BatchSize, NewestWins
+from orpose_ros.streams.newest_wins import Arrived, BatchSize, NewestWins
 
 
 class Recorder:

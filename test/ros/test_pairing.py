@@ -9,7 +9,12 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from orpose_ros.pairing import BuiltInPairing, MessageFiltersPairing, make_pairing, message_filters_there
+from orpose_ros.streams.pairing import (
+    BuiltInPairing,
+    MessageFiltersPairing,
+    make_pairing,
+    message_filters_there,
+)
 
 MS = 1_000_000
 

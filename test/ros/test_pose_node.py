@@ -25,7 +25,7 @@ from orpose_core.tracking import TrackState
 from orpose_core.types import Intrinsics
 from orpose_ros import conversions
 from orpose_ros.msg import PoseModelInfo, Skeleton2DArray, SkeletonInfo
-from orpose_ros.pose_parameters import PoseParameters
+from orpose_ros.parameters.pose import PoseParameters
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CAMERA = Intrinsics(52.5, 52.0, 31.5, 23.5, 64, 48)

@@ -18,8 +18,8 @@ from orpose_core.skeleton import COCO17
 from orpose_core.types import Intrinsics, Poses
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton3DArray
-from orpose_ros.room_frame import PATIENCE_S
 from orpose_ros.skeleton_markers import SkeletonMarkers
+from orpose_ros.streams.room_frame import PATIENCE_S
 
 RELIABLE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -11,8 +11,8 @@ from orpose_core.rotation import ROTATIONS
 from orpose_core.skeleton import SKELETONS
 from orpose_core.tracking import OneEuroConfig, TrackerConfig
 from orpose_ros.conversions import Reading
-from orpose_ros.input_watch import SILENCE_S
-from orpose_ros.parameters import parameter
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.input_watch import SILENCE_S
 
 # The defaults of the core hold here too.
 _ELSE = " = as the weights file says, else the default."

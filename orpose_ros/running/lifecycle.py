@@ -16,10 +16,11 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from orpose_ros import parameters, stopping
-from orpose_ros.input_watch import REMIND_S
-from orpose_ros.parameters import parameter
-from orpose_ros.rclpy_internals import destroy_state_machine, end_rclpy
+from orpose_ros import stopping
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.input_watch import REMIND_S
+from orpose_ros.running.rclpy_internals import destroy_state_machine, end_rclpy
 
 _LOOK_S = 0.1
 """The executor looks this often whether it shall stop."""

@@ -21,7 +21,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from orpose_ros.input_watch import REMIND_S
+from orpose_ros.running.input_watch import REMIND_S
 
 AHEAD = 4
 """So many messages at most are under way to the node. Its queue must have room for twice as many."""

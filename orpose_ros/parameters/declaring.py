@@ -27,7 +27,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from orpose_ros.rclpy_internals import given_parameters
+from orpose_ros.running.rclpy_internals import given_parameters
 
 Settings = TypeVar("Settings")
 

@@ -8,8 +8,8 @@ from orpose_core.image_ops import MAX_PRIVATE_PIXELS, parse_resolution
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.teacher.loading import MOVENET, teacher_of
 from orpose_core.teacher.teacher import Teacher
-from orpose_ros.input_watch import SILENCE_S
-from orpose_ros.parameters import parameter
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.input_watch import SILENCE_S
 
 # The defaults of the core hold here too.
 _OPTIONS = LabelOptions()

@@ -19,12 +19,12 @@ from orpose_core.rotation import turned_back, upright
 from orpose_core.tracking import Tracker
 from orpose_core.types import Poses, RgbdFrame
 from orpose_ros import conversions
-from orpose_ros.input_watch import InputWatch, overridable_qos
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
-from orpose_ros.pairing import JUMP_BACK_NS, Pairing, make_pairing
-from orpose_ros.plausibility import Plausibility
-from orpose_ros.pose_parameters import PoseParameters
+from orpose_ros.parameters.pose import PoseParameters
+from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.plausibility import Plausibility
+from orpose_ros.streams.pairing import JUMP_BACK_NS, Pairing, make_pairing
 
 # Copied for each publisher: rclpy writes QoS overrides into the profile that it is given.
 RELIABLE = QoSProfile(depth=10)

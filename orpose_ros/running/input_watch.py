@@ -28,7 +28,7 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
-from orpose_ros.peer_states import PeerStates
+from orpose_ros.running.peer_states import PeerStates
 
 SILENCE_S = 5.0
 """After so long without a message an input is called silent."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.room import TimingConfig
 from orpose_core.fusion.room_tracker import RoomTrackerConfig
-from orpose_ros.input_watch import SILENCE_S
-from orpose_ros.parameters import parameter
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.input_watch import SILENCE_S
 
 _FUSION = FusionConfig()
 _TRACKER = RoomTrackerConfig()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from orpose_core.image_ops import COLOR_METHODS, DEPTH_METHODS, LOW_RESOLUTIONS, ColorMethod, DepthMethod
 from orpose_ros.conversions import Reading
-from orpose_ros.input_watch import SILENCE_S
-from orpose_ros.parameters import parameter
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.input_watch import SILENCE_S
 
 
 @dataclass(frozen=True)

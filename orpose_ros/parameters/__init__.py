@@ -1,0 +1,1 @@
+"""Parameters of the nodes: typed, described and ranged, declared from dataclasses."""

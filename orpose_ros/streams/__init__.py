@@ -1,0 +1,1 @@
+"""Messages on their way: kept, paired, paced, and assigned to cameras."""
