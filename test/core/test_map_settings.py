@@ -18,6 +18,7 @@ from orpose_core.decoding.visibility import merged_visibility, with_visibility
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.estimators.map_settings import Calibration, MapSettings, SigmaModel
 from orpose_core.models import FastPoseConfig, PoseMaps, StageMaps, build_model
+from orpose_core.reports.model_card import write_card
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import OPENPOSE18
 from orpose_core.training.depthpose.sigma_calibration import (
@@ -70,6 +71,29 @@ def test_settings_survive_the_file(tmp_path: Path) -> None:
     there = load_checkpoint(tmp_path / "x.safetensors")
     assert MapSettings.from_header(there.name, there.metadata) == SETTINGS
     assert MapSettings.from_header("x", {}) == MapSettings()
+
+
+def test_the_card_says_what_the_file_says(tmp_path: Path) -> None:
+    facts = {
+        "images": 10, "steps": 1, "minutes": 1, "data": "the synthetic room", "domains": ["or"],
+        "processes": 1, "threads": 1,
+    }  # fmt: skip
+    real = {
+        "people": {"people": 8, "found": 7, "pck_strict": 91.2, "pck_swap_allowed": 93.0,
+                   "most_extra_in_a_frame": 1, "extra_in_background": 4},
+        "more": {"people": 5, "found": 4, "pck_strict": 55.0, "pck_swap_allowed": 66.0, "in_empty_rooms": 2,
+                 "above": 6, "above_found": 3, "most_extra_in_a_frame": 1},
+    }  # fmt: skip
+    coverage = {"px_68": 0.75, "px_95": 0.91}
+    assert SETTINGS.calibration is not None
+    settings = replace(SETTINGS, calibration=replace(SETTINGS.calibration, coverage=coverage))
+    path = tmp_path / "fastpose_64x48.safetensors"
+    model = build_model(FastPoseConfig(widths=(8, 8)), seed=0)
+    save_checkpoint(path, model, {"training": json.dumps(facts), **settings.header()})
+    (tmp_path / "real.json").write_text(json.dumps(real))
+    card = write_card(str(path), real=tmp_path / "real.json").read_text()
+    assert "people 0.23" in card and "| `sigma_px` | 75 | 91 |" in card and "in some frames" in card
+    assert "7 found" in card and "3 of 6 people seen from straight above" in card
 
 
 @pytest.mark.parametrize(
