@@ -192,7 +192,7 @@ def chosen_decoder(
 ) -> PafDecoderConfig:
     """Return the thresholds that :func:`choose_thresholds` finds; see :func:`measured_settings`."""
     chosen, counts = choose_thresholds(_estimator(model, network), config, decoder)
-    logger.info("%s: F1 %.3f, the best of %d", chosen, counts[chosen].f1, len(counts))
+    logger.info("%s: F1 %.3f, of %d tried", chosen, counts[chosen].f1, len(counts))
     return chosen
 
 
