@@ -217,7 +217,7 @@ def test_a_wrong_file_is_refused_with_a_sentence(saved, change_header, change_te
 )
 def test_a_damaged_file_is_refused_with_a_sentence(saved, damage):
     saved.write_bytes(damage(saved.read_bytes()))
-    with pytest.raises(ValueError, match="not a readable safetensors file"):
+    with pytest.raises(ValueError, match=r"not a readable safetensors file|expected weights, but it is"):
         load_checkpoint(saved)
 
 
