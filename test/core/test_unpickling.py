@@ -87,7 +87,6 @@ RECONSTRUCT = np.zeros(1).__reduce__()[0]
         {1.5, 2.5},
         complex(1, 2),
     ],
-    ids=repr,
 )
 def test_anything_else_is_refused(content) -> None:
     with pytest.raises(ValueError):
@@ -104,7 +103,6 @@ def test_anything_else_is_refused(content) -> None:
         (1, (1,), "f8", False, bytes(8)),
         (1, (1,), np.dtype("f8"), False),
     ],
-    ids=str,
 )
 def test_an_array_that_is_not_as_large_as_it_says_is_refused(state) -> None:
     with pytest.raises(ValueError):
