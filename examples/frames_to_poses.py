@@ -24,7 +24,7 @@ def describe(poses: Poses) -> list[str]:
 
 def main() -> None:
     """Read a bag, a folder of images or an image, and estimate it frame by frame."""
-    source, model = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "depthpose_64x48"
+    source, model = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "fastpose_64x48"
     estimator = load_estimator(model)
     tracker = Tracker()
     with open_recording(source, estimator.info.modality) as recording:

@@ -1,6 +1,6 @@
 """From the topics of one or several RGB-D cameras to skeletons in RViz.
 
-    ros2 launch orpose_ros or_pose.launch.py cameras:=ceiling_1,ceiling_2 model:=depthpose_64x48
+    ros2 launch orpose_ros or_pose.launch.py cameras:=ceiling_1,ceiling_2 model:=fastpose_64x48
     ros2 launch orpose_ros or_pose.launch.py bag:=/recordings/or_1 depth_topic:=/k4a/depth
     camera_info_topic:=/k4a/info
 
@@ -37,7 +37,7 @@ UNPLACED = "cameras"  # the frame of cameras that nobody has placed
 # Name, default, what it does, and the only values allowed (None = any).
 ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("cameras", "", "Namespaces of the cameras, with commas between; empty = one without any.", None),
-    ("model", "depthpose_64x48", "Name of shipped weights, path of a checkpoint, or untrained:NAME.", None),
+    ("model", "fastpose_64x48", "Name of shipped weights, path of a checkpoint, or untrained:NAME.", None),
     ("device", "auto", "auto, cpu, cuda or cuda:N.", None),
     ("resolution", "64x48", "Of the images that leave the gateway, px.", RESOLUTIONS),
     ("color", "auto", "Let low-resolution color leave the gateway; auto = if the model needs it.",

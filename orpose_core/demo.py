@@ -18,7 +18,7 @@ from orpose_core.render import Picture, beside, contact_sheet, overlay, view_3d,
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.types import Poses, Visibility
 
-MODEL = "depthpose_64x48"
+MODEL = "fastpose_64x48"
 """The weights that the demo takes unless it is told otherwise."""
 
 _CLOSE_M = 0.15

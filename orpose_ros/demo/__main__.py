@@ -18,7 +18,7 @@ from orpose_ros.demo.node_processes import NodeProcesses, StageError
 from orpose_ros.demo.outputs import answers_of, render_scene, report, write_outputs
 from orpose_ros.demo.stage import CAMERA, Stage
 
-MODEL = "depthpose_64x48"
+MODEL = "fastpose_64x48"
 
 
 def run(out: Path, model: str, count: int, rate_hz: float, seed: int) -> None:

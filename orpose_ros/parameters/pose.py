@@ -35,7 +35,7 @@ class PoseParameters:
     """Parameters of the pose node. Those marked live can be set at any time, the others before it starts."""
 
     model: str = parameter(
-        "depthpose_64x48",
+        "fastpose_64x48",
         "Name of shipped weights, path of a checkpoint, or untrained:NAME for random weights.",
     )
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
