@@ -26,7 +26,8 @@ def _children(package: Path) -> list[Path]:
 def _write(place: Path, written: set[Path]) -> str:
     """Write the page of a module or package and those below it; return its name."""
     name = ".".join(place.relative_to(REPOSITORY).with_suffix("").parts)
-    lines = [name, "=" * len(name), "", f".. automodule:: {name}", "   :members:", ""]
+    lines = [name, "=" * len(name), "", f".. automodule:: {name}"]
+    lines += ["", ""] if place.is_dir() else ["   :members:", ""]
     if place.is_dir():
         lines += [".. toctree::", "   :hidden:", ""]
         names = [_write(child, written) for child in _children(place)]

@@ -34,11 +34,10 @@ def _parameter_classes() -> list[type]:
     import orpose_ros
 
     found: dict[str, type] = {}
-    modules = pkgutil.walk_packages(orpose_ros.__path__, "orpose_ros.")
-    names = sorted(
-        m.name for m in modules if not m.name.startswith("orpose_ros.msg") and "__main__" not in m.name
-    )
-    for module in names:
+    # Generated messages, a program that starts by itself, and what only launch files import.
+    others = ("orpose_ros.msg", "orpose_ros.demo", "orpose_ros.launching")
+    modules = pkgutil.walk_packages(orpose_ros.__path__, "orpose_ros.", onerror=lambda _: None)
+    for module in sorted(m.name for m in modules if not m.name.startswith(others)):
         for _, value in inspect.getmembers(importlib.import_module(module), inspect.isclass):
             if dataclasses.is_dataclass(value) and any(
                 "description" in f.metadata for f in dataclasses.fields(value)

@@ -82,7 +82,7 @@ def ready_detector_file(
         return
     if not download:
         raise ValueError(
-            f"{where}: no weights of {name} there, and nothing is downloaded unasked: "
+            f"{where}: no weights of {name} there, and nothing is downloaded unless requested: "
             f"{_by_hand(published, where)}, or add --download"
         )
     fetch(published, where, told)
@@ -113,7 +113,10 @@ def fetch(published: PublishedFile, path: Path, told: Progress | None = None) ->
     """
     try:
         with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
-            sha256 = _transfer(published, file, told)
+            try:
+                sha256 = _transfer(published, file, told)
+            except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+                raise _Failed(_reason(error)) from error  # of the network, not of the file
             if not sha256.startswith(published.sha256_prefix):
                 raise _Failed(
                     f"its sha256 begins with {sha256[: len(published.sha256_prefix)]}, expected "

@@ -5,9 +5,8 @@ The protocol:
 1. A ground truth counts when it has 3D joints. It is compared with the detection of the same image whose 2D
    joints have the highest OKS with its own (COCO's sigmas, area of the annotated box).
 2. *There is no lower limit of the OKS, and one detection can match several people* (``min_oks``,
-``one_to_one``). In an
-   image without detections the people are left out, not counted as missed: MPJPE does not measure recall, so
-   read it together with ``matched_people_pct``.
+   ``one_to_one``). In an image without detections the people are left out, not counted as missed: MPJPE does
+   not measure recall, so read it together with ``matched_people_pct``.
 3. Both poses are relative to the root, the mean of the two hips. (The released evaluator takes the root of
    the ground truth only; the prediction is root-relative by construction there. Taking it of both changes
    nothing for such a prediction and makes the error blind to a shift of the whole person.) A prediction that

@@ -230,7 +230,7 @@ def test_people_alone_are_found_inside_the_image_whoever_else_is_in_the_batch(
     people = everything["labels"] == 1
     assert 0 < people.sum() < len(people)
     assert together[0].scores[0] == everything["scores"][people].max().item()
-    strict = TorchvisionDetector(model, "strict", "0", False, DetectorConfig(min_score=0.99, flip=False))
+    strict = TorchvisionDetector(model, "strict", "0", False, DetectorConfig(0.99, 0.99, flip=False))
     assert len(strict.detect(pictures[:1])[0]) == 0
 
 

@@ -183,11 +183,11 @@ def test_damaged_annotations_are_refused_with_the_place(content: dict, tmp_path:
         for word in ("gt.json", *words):
             assert word in str(error.value), str(error.value)
 
-    refused(lambda c: c["annotations"][7]["keypoints"].pop(), "annotation id 7", "30 numbers", "29")
-    refused(lambda c: c["annotations"][3].update(image_id=5), "annotation id 3", "image_id", "5")
+    refused(lambda c: c["annotations"][7]["keypoints"].pop(), "annotations[7] (id 7)", "30 numbers", "29")
+    refused(lambda c: c["annotations"][3].update(image_id=5), "annotations[3] (id 3)", "image_id", "5")
     refused(lambda c: c["annotations"][3].update(id=2), "annotation id", "2 more than once")
-    refused(lambda c: c["annotations"][5].update(bbox=[1, 2, -3, 4]), "annotation id 5", "positive")
-    refused(lambda c: c["annotations"][0]["keypoints"].__setitem__(2, 7), "annotation id 0", "visibilit")
+    refused(lambda c: c["annotations"][5].update(bbox=[1, 2, -3, 4]), "(id 5)", "positive")
+    refused(lambda c: c["annotations"][0]["keypoints"].__setitem__(2, 7), "id 0", "visibilit")
     refused(lambda c: c["annotations3D"][9].update(keypoints3D=[1.0] * 40), "annotations3D id", "48", "40")
     refused(lambda c: c.pop("images"), "images, annotations and categories")
     refused(lambda c: c["cameras_info"]["camParams"].pop("extrinsics"), "cameras_info", "extrinsics")

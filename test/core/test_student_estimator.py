@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from orpose_core import estimators
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.data.coco import coco_truth
 from orpose_core.decoding.roi import decode_roi
 from orpose_core.decoding.top_down import crops_of, decode_top_down
-from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, readers
 from orpose_core.evaluation.evaluation_sets import AnnotatedSet
 from orpose_core.evaluation.scores import score_poses
 from orpose_core.image_ops import low_resolution_frame, seen_at_low_resolution
@@ -159,7 +158,7 @@ def moved_by_half_precision(
     checkpoint: Checkpoint, frames: Sequence[RgbdFrame], flip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> FloatArray:
     """How far each joint (people, 24) moves, px of the frames; boxes and their scores must be the same."""
-    monkeypatch.setattr(estimators, "bf16_is_fast", lambda _: True)  # emulated it is the same
+    monkeypatch.setattr(readers, "bf16_is_fast", lambda _: True)  # emulated it is the same
     exact, half = (estimator_of(checkpoint, flip, h) for h in (False, True))
     assert half.info.backend.endswith("keypoint head bf16") and exact.info.backend.endswith("float32")
     moved = []

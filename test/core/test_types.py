@@ -36,6 +36,7 @@ def full_poses(seed: int, skeleton: Skeleton, m: int, absent: float = 0.3) -> Po
         sigma_m=rng.random((m, n)).astype(np.float32),
         source_3d=rng.integers(0, 5, (m, n)).astype(np.uint8),
         track_ids=rng.permutation(1000)[:m].astype(np.int64),
+        box_scores=rng.random(m).astype(np.float32),
     )
 
 
@@ -79,10 +80,11 @@ def test_converting_keeps_people_and_joints_of_the_same_name(
     np.testing.assert_array_equal(out.boxes_px, poses.boxes_px)
     np.testing.assert_array_equal(out.person_scores, poses.person_scores)
     np.testing.assert_array_equal(out.track_ids, poses.track_ids)
+    np.testing.assert_array_equal(out.box_scores, poses.box_scores)
     for j, joint in enumerate(target.joints):
         if joint in source.joints:
             i = source.index(joint)
-            for name in set(FIELDS) - {"person_scores", "boxes_px", "track_ids"}:
+            for name in set(FIELDS) - {"person_scores", "boxes_px", "track_ids", "box_scores"}:
                 np.testing.assert_array_equal(
                     getattr(out, name)[:, j], getattr(poses, name)[:, i], err_msg=name
                 )

@@ -89,7 +89,8 @@ def test_the_command_fetches_only_when_asked(
     monkeypatch.setattr(weight_downloads, "published_detector", lambda name: published)
     path = tmp_path / "detector.pth"
     command = ["label", str(tmp_path), "--out", str(tmp_path / "out"), "--quiet"]
-    command += ["--keypoints", "untrained:pose_hrnet_w4_64x64", "--detector-weights", str(path)]
+    command += ["--keypoints", "untrained:pose_hrnet_w4_64x64", "--detector", "fasterrcnn_resnet50_fpn_v2"]
+    command += ["--detector-weights", str(path)]
     assert main(command) == 2
     said = capsys.readouterr().err
     assert f"fetch {server}/good.pth" in said and f"put it at {path}" in said and "--download" in said

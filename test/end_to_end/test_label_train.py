@@ -20,7 +20,7 @@ FRAMES = 6
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    config = StreamConfig("general", size_hw=(240, 320), modality="rgbd", frames_per_sequence=1, seed=5)
+    config = StreamConfig("general", (240, 320), "rgbd", seed=5, frames_per_sequence=FRAMES, rate_hz=0.5)
     bag = write_bag(config, FRAMES, folder / "ward")
     assert main(["label", str(bag), "--out", str(folder / "labels"), "--quiet", "--device", "cpu"]) == 0
     return folder / "labels"

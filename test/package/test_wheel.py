@@ -185,7 +185,7 @@ def test_an_editable_installation_uses_the_checkout(tmp_path):
 def test_the_command_works(in_venv):
     orpose, folder = in_venv.python.with_name("orpose"), in_venv.folder
     shown = in_venv.run(orpose, "demo", "--out", "shown", "--seconds", "0.2", "--quiet")
-    assert "NOT TRAINED" not in shown and "estimated with depthpose_64x48" in shown
+    assert "NOT TRAINED" not in shown and "estimated with fastpose_64x48" in shown
     assert (folder / "shown" / "demo.png").is_file()
     in_venv.run(orpose, "simulate", "--out", "bag", "--format", "mcap", "--frames", "3", "--workers", "1")
     found = in_venv.run(orpose, "estimate", "bag", "--model", "depthpose_64x48", "--out", "found", "--quiet")

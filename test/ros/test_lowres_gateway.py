@@ -177,7 +177,9 @@ def test_a_message_that_contradicts_itself_is_refused(graph):
 def test_compressed_color_that_is_damaged_is_refused(graph):
     camera = Camera(graph, depth=False, color=True, compressed_color=True)
     camera.refused(
-        camera.compressed, CompressedImage(header=header(), format="jpeg", data=b"no image"), "JPEG"
+        camera.compressed,
+        CompressedImage(header=header(), format="jpeg", data=b"no image"),
+        "expected an image",
     )
     data = cv2.imencode(".jpg", color_picture())[1].tobytes()
     camera.send(

@@ -157,7 +157,9 @@ def test_a_process_whose_launch_has_ended_already_ends_at_once(tmp_path: Path) -
 
 def test_a_hangup_ends_a_process_but_not_under_nohup(tmp_path: Path) -> None:
     program = LAUNCHED.format(before="")
-    process = started([sys.executable, "-c", program], tmp_path / "log")
+    # These tests may themselves run under nohup, which children inherit.
+    heeding = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n" + program
+    process = started([sys.executable, "-c", heeding], tmp_path / "log")
     wait_for(tmp_path / "log", "at work", process)
     ended(process, tmp_path / "log", signal.SIGHUP)
 

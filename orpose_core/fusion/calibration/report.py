@@ -9,7 +9,7 @@ import numpy as np
 
 from orpose_core.files import write_text
 from orpose_core.files.atomic import replacing
-from orpose_core.fusion.calibration.calibrate import Calibration
+from orpose_core.fusion.calibration.rig_calibration import Calibration
 from orpose_core.fusion.rig_files import pose_of, write_rig
 
 RIG, LAUNCH, PICTURE = "rig.yaml", "room_cameras.launch.py", "calibration.png"
