@@ -185,13 +185,13 @@ def test_damaged_annotations_are_refused_with_the_place(content: dict, tmp_path:
 
     refused(lambda c: c["annotations"][7]["keypoints"].pop(), "annotations[7] (id 7)", "30 numbers", "29")
     refused(lambda c: c["annotations"][3].update(image_id=5), "annotations[3] (id 3)", "image_id", "5")
-    refused(lambda c: c["annotations"][3].update(id=2), "annotation id", "2 more than once")
+    refused(lambda c: c["annotations"][3].update(id=2), "annotations", "2 more than once")
     refused(lambda c: c["annotations"][5].update(bbox=[1, 2, -3, 4]), "(id 5)", "positive")
     refused(lambda c: c["annotations"][0]["keypoints"].__setitem__(2, 7), "id 0", "visibilit")
-    refused(lambda c: c["annotations3D"][9].update(keypoints3D=[1.0] * 40), "annotations3D id", "48", "40")
-    refused(lambda c: c.pop("images"), "images, annotations and categories")
+    refused(lambda c: c["annotations3D"][9].update(keypoints3D=[1.0] * 40), "annotations3D[9]", "48", "40")
+    refused(lambda c: c.pop("images"), "images and annotations")
     refused(lambda c: c["cameras_info"]["camParams"].pop("extrinsics"), "cameras_info", "extrinsics")
-    refused(lambda c: c["images"][0].update(cam_id=9), "image id", "1 to 3", "9")
+    refused(lambda c: c["images"][0].update(cam_id=9), "images[0]", "1 to 3", "9")
 
 
 def test_a_cut_off_file_is_refused(folder: Path, tmp_path: Path) -> None:
