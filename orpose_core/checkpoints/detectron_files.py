@@ -13,6 +13,7 @@ from torch import Tensor
 from orpose_core.checkpoints.filling import fill_model
 from orpose_core.checkpoints.torch_files import read_state_dict
 from orpose_core.checkpoints.unpickling import RefusedPickleError, load_arrays
+from orpose_core.files import refuse_stranger
 from orpose_core.models.cascade.config import CASCADES
 from orpose_core.models.cascade.rcnn import CascadeRcnn
 
@@ -36,6 +37,7 @@ def read_detectron_file(path: str | Path) -> dict[str, Tensor]:
         return read_state_dict(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
+    refuse_stranger(path, "a file of detectron2's zoo")
     try:
         with path.open("rb") as file:
             content = load_arrays(file, encoding="latin1")

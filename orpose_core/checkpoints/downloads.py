@@ -113,13 +113,7 @@ def fetch(published: PublishedFile, path: Path, told: Progress | None = None) ->
     """
     try:
         with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
-            failure = sha256 = ""
-            try:
-                sha256 = _transfer(published, file, told)
-            except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-                failure = _reason(error)
-            if failure:  # raised here, so that it is no consequence of an error of the file
-                raise _Failed(failure)
+            sha256 = _transfer(published, file, told)
             if not sha256.startswith(published.sha256_prefix):
                 raise _Failed(
                     f"its sha256 begins with {sha256[: len(published.sha256_prefix)]}, expected "

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from orpose_core.files import refuse_stranger
+
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a ``.pth`` file without running any code in it.
@@ -23,13 +25,13 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
+    refuse_stranger(path, "a PyTorch file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
             f"{path}: refused: expected a file of tensors alone, got other Python objects or a damaged file "
-            f"({reason})"
+            f"({_reason(error)})"
         ) from None
     except (
         RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError,
@@ -47,3 +49,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     ):
         raise ValueError(f"{path}: expected a state dict (names to tensors), got {type(content).__name__}")
     return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def _reason(error: pickle.UnpicklingError) -> str:
+    """Return what torch's reader stopped at, without its advice to trust the file."""
+    lines = str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

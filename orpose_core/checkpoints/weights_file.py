@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors_bytes
 from torch import Tensor, nn
 
-from orpose_core.files import stranger, write_bytes
+from orpose_core.files import refuse_stranger, write_bytes
 from orpose_core.resources import find_resource, resource_names
 
 SUFFIX = ".safetensors"
@@ -37,6 +37,9 @@ KIND_WORDS: dict[str, str] = {
 
 _EARLIER_FORMATS = {"orpose-1": "network", "orpose-lifter-1": "lifter", "orpose-stage-1": None}
 """Formats of earlier versions and the kind they hold; None = their header names it."""
+
+_LONGEST_REASON = 1000
+"""Characters of a reader's own words: a damaged header may be quoted in them as a whole."""
 
 Built = TypeVar("Built")
 
@@ -169,13 +172,12 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a safetensors file; whatever damage does to the reader becomes a ValueError."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
+    refuse_stranger(path, "weights")
     if path.suffix != SUFFIX:
         raise ValueError(
             f"{path}: expected a {SUFFIX} file of orpose, got {path.suffix or 'no ending'}; "
             "`orpose convert` turns published .pth checkpoints into one"
         )
-    if (instead := stranger(path)) is not None:
-        raise ValueError(f"{path}: expected weights, but {instead}")
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file
@@ -215,8 +217,9 @@ def _header(path: Path, file: Any, kind: str | None) -> WeightsHeader:
 
 def _words(error: BaseException) -> str:
     """Return the first line of an error's message."""
-    text = str(error).splitlines()
-    return text[0][:200] if text and not isinstance(error, LookupError) else repr(error)[:200]
+    lines = str(error).splitlines()
+    text = lines[0] if lines and not isinstance(error, LookupError) else repr(error)
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
 def _storable(path: Path, model: nn.Module, half: bool) -> dict[str, Tensor]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser
 
+from orpose_core.files import read_yaml, refuse_stranger
 from orpose_core.resources import find_recipe
 from orpose_core.training.engine.processor import prepare_processor
 from orpose_core.training.engine.recipe_run import TrainedKind, export_recipe, train_recipe
@@ -89,10 +89,20 @@ def _with_recipe_found(argv: Sequence[str]) -> list[str]:
     words = list(argv)
     for i, word in enumerate(words):
         if word == "--config" and i + 1 < len(words):
-            words[i + 1] = str(find_recipe(words[i + 1]))
+            words[i + 1] = str(_recipe_file(words[i + 1]))
         elif word.startswith("--config="):
-            words[i] = f"--config={find_recipe(word.partition('=')[2])}"
+            words[i] = f"--config={_recipe_file(word.partition('=')[2])}"
     return words
+
+
+def _recipe_file(name: str) -> Path:
+    """Return the recipe of a name or path; ValueError names a file that holds something else."""
+    path = find_recipe(name)
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        refuse_stranger(path, "a recipe")
+        raise ValueError(f"{path}: expected a recipe of keys and values, got {type(content).__name__}")
+    return path
 
 
 def _value_of(option: str, words: Sequence[str]) -> str | None:
@@ -117,7 +127,7 @@ def _for_network(recipe: type, words: Sequence[str]) -> type:
         if option == "--model.architecture":
             name = value
         elif option == "--config" and Path(value).is_file():
-            content = yaml.safe_load(Path(value).read_text())
+            content = read_yaml(value)
             model = content.get("model") if isinstance(content, dict) else None
             name = model.get("architecture", name) if isinstance(model, dict) else name
     return choose(name)

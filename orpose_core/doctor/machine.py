@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 
-from orpose_core.checkpoints.weights_file import weights_names
+from orpose_core.checkpoints.weights_file import find_weights, weights_names
 from orpose_core.doctor.finding import Finding
+from orpose_core.files import stranger
 from orpose_core.models.inference import bf16_is_fast
 
 _LEAST_FREE = 2 << 30  # bytes
@@ -30,15 +31,20 @@ def look_at_machine() -> Iterator[Finding]:
     )
     yield from _torch()
     yield Finding("OpenCV", "good", _version("opencv-python-headless", "opencv-python"))
-    names = weights_names()
-    yield Finding(
-        "weights",
-        "good" if names else "bad",
-        ", ".join(names) or "none",
-        "" if names else "install orpose again, or run `git lfs pull` in the checkout",
-    )
+    yield from _weights()
     yield from _ros()
     yield from _caches()
+
+
+def _weights() -> Iterator[Finding]:
+    names = weights_names()
+    instead = {name: stranger(find_weights(name)) for name in names}
+    good = [name for name in names if instead[name] is None]
+    mend = "" if good else "install orpose again, or run `git lfs pull` in the checkout"
+    yield Finding("weights", "good" if good else "bad", ", ".join(good) or "none", mend)
+    for name, what in instead.items():
+        if what is not None:
+            yield Finding(f"weights {name}", "bad", what)
 
 
 def _torch() -> Iterator[Finding]:

@@ -155,7 +155,9 @@ def _parquet(path: Path) -> Iterator[Callable[[Rows], None]]:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError:
-        raise ValueError("--format parquet needs pyarrow (pip install pyarrow); csv does not") from None
+        raise ValueError(
+            "--format parquet needs pyarrow (pip install 'orpose[parquet]'); csv does not"
+        ) from None
     text = ("name", "camera", "joint", "source")
     whole = ("image_id", "stamp_ns", "person", "track_id")
     kinds = {**dict.fromkeys(text, arrow.string()), **dict.fromkeys(whole, arrow.int64())}

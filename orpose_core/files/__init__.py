@@ -11,7 +11,8 @@ from orpose_core.files.images import MOST_PIXELS, decode_image, image_size_hw, r
 from orpose_core.files.json_files import read_json, write_json
 from orpose_core.files.line_log import LineLog
 from orpose_core.files.own_output import file_name, is_own_output, mark_own_output
-from orpose_core.files.strangers import stranger
+from orpose_core.files.strangers import refuse_stranger, stranger
+from orpose_core.files.yaml_files import read_yaml
 
 __all__ = [
     "MILLIMETRE_M",
@@ -27,6 +28,8 @@ __all__ = [
     "read_color",
     "read_depth",
     "read_json",
+    "read_yaml",
+    "refuse_stranger",
     "remove_temporaries",
     "replacing",
     "stranger",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -12,6 +13,12 @@ from pathlib import Path
 _MARK = ".orpose-tmp-"
 _TEMPORARY = re.compile(re.escape(_MARK) + r"\d+-\d+(\.\w+)*$")
 _LONGEST_NAME = 255  # bytes; the limit of common file systems
+_OF_WRITING = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "ESTALE", "ENODEV", "ENXIO")
+    if hasattr(errno, name)
+}
+"""What writing to a file that is open fails with; such errors name no file."""
 _numbers = itertools.count()
 
 
@@ -22,6 +29,10 @@ def replacing(path: str | os.PathLike, *, durable: bool = False) -> Iterator[Pat
     The temporary path lies in the same folder and has the same ending. Whatever goes wrong, ``path`` keeps
     its old content, and the temporary file is removed; one that a kill leaves behind is found by
     :func:`remove_temporaries`.
+
+    An OSError of the block is the file's own where it names the temporary file, or names no file and is one
+    that writing gives, such as a full disk. It then names ``path``. All others, of a connection or of another
+    file, leave the block as they are.
 
     Args:
         path: of the file. Missing folders are made.
@@ -42,7 +53,7 @@ def replacing(path: str | os.PathLike, *, durable: bool = False) -> Iterator[Pat
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         reason = _os_error(error)
-        if reason is None or reason.filename not in (None, temporary, str(temporary)):
+        if reason is None or not _is_of_file(reason, temporary):
             raise
         raise OSError(reason.errno, reason.strerror or str(reason), str(path)) from error
 
@@ -80,6 +91,12 @@ def _os_error(error: BaseException | None) -> OSError | None:
     while error is not None and not (isinstance(error, OSError) and error.errno):
         error = error.__context__
     return error
+
+
+def _is_of_file(error: OSError, temporary: Path) -> bool:
+    if error.filename is None:
+        return error.errno in _OF_WRITING
+    return os.fspath(error.filename) == str(temporary)
 
 
 def _temporary_beside(path: Path) -> Path:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from orpose_core.files.atomic import write_bytes
+from orpose_core.files.strangers import refuse_stranger
 
 MOST_PIXELS = 1 << 26
 """Images with more px (8192 x 8192) are refused before they are decoded."""
@@ -73,6 +74,7 @@ def read_image(path: str | os.PathLike, flags: int) -> NDArray:
     try:
         return decode_image(Path(path).read_bytes(), flags)
     except ValueError as error:
+        refuse_stranger(path, "an image")
         raise ValueError(f"{path}: {error}") from None
 
 

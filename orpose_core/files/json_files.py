@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.files.atomic import write_text
+from orpose_core.files.strangers import refuse_stranger
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -21,6 +22,7 @@ def read_json(path: str | os.PathLike) -> Any:
     except RecursionError:
         raise ValueError(f"{path}: expected JSON, but it is nested too deeply") from None
     except ValueError as error:  # also UnicodeDecodeError, and integers of thousands of digits
+        refuse_stranger(path, "JSON")
         raise ValueError(f"{path}: expected JSON, but it is damaged: {error}") from error
 
 

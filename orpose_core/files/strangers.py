@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _LFS = b"version https://git-lfs"
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 
 
-def stranger(path: Path) -> str | None:
-    """Return what a file is instead of weights or a recording, and what to do; None = nothing of the kind."""
+def stranger(path: str | os.PathLike) -> str | None:
+    """Return what a file is instead of what its name says, and what to do; None = nothing of the kind."""
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             head = file.read(512)
     except OSError:
         return None
@@ -22,3 +23,10 @@ def stranger(path: Path) -> str | None:
     if head.lstrip().lower().startswith(_PAGES):
         return "it is a web page, not the file itself: the link leads to a page with the download"
     return None
+
+
+def refuse_stranger(path: str | os.PathLike, wanted: str) -> None:
+    """Raise ValueError, naming the file and what was wanted, if it is something else (:func:`stranger`)."""
+    instead = stranger(path)
+    if instead is not None:
+        raise ValueError(f"{path}: expected {wanted}, but {instead}")

@@ -17,7 +17,7 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 from orpose_core.data.mvor import cameras_of
-from orpose_core.files import read_json, write_text
+from orpose_core.files import read_json, read_yaml, write_text
 from orpose_core.fusion.rig import RoomCamera, check_rig
 from orpose_core.types import Intrinsics
 
@@ -34,10 +34,7 @@ def read_rig(path: str | os.PathLike) -> list[RoomCamera]:
     """
     if Path(path).suffix == ".json":
         return mvor_rig(read_json(path), str(path))
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected a calibration as YAML, but it is damaged: {error}") from error
+    content = read_yaml(path)
     if isinstance(content, dict) and content.get("format") == _FORMAT:
         return _own_rig(content, str(path))
     if isinstance(content, dict) and "cam0" in content:

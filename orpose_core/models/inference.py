@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 _FAST_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # "bf16" is how Linux calls it on ARM
 _CPUINFO = Path("/proc/cpuinfo")
+_DEVICES = "'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'"
 
 
 def processor_flags() -> frozenset[str]:
@@ -33,7 +34,7 @@ def choose_device(device: str = "auto", local_rank: int | None = None) -> torch.
     """Return the device of this name; ``"auto"`` is a GPU where torch has one, else the processor.
 
     Args:
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
         local_rank: of this process among those that compute together on this machine: the GPU of this number
             is its own.
 
@@ -46,7 +47,11 @@ def choose_device(device: str = "auto", local_rank: int | None = None) -> torch.
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}") from None
+        raise ValueError(f"device: expected {_DEVICES}, got {device!r}") from None
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device: mps is wanted, but torch finds no GPU of Apple here")
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"device: expected {_DEVICES}, got {device!r}")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         alone = " (expected at most one process per GPU)" if device == own and local_rank else ""
         raise ValueError(

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from orpose_core.files import read_yaml
 from orpose_core.training.engine.run_folder import RunFolder
 
 _STEP_KEYS = {"name", "train", "config", "set", "run", "makes"}
@@ -48,10 +47,7 @@ def read_experiment(path: Path) -> tuple[Step, ...]:
     Raises:
         ValueError: naming the file, the step and what was expected there.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: expected an experiment file, got: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("steps"), list) or not content["steps"]:
         raise ValueError(f"{path}: expected a list of 'steps'")
     odd = set(content) - {"steps", "set"}

@@ -30,6 +30,16 @@ def test_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.state == "note" and "NUMBA_CACHE_DIR" in cache.mend
 
 
+def test_weights_that_are_pointers_of_git_lfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pointer = tmp_path / "share" / "orpose_ros" / "weights" / "mine.safetensors"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    found = {finding.what: finding for finding in look_at_machine()}
+    assert "mine" not in found["weights"].said
+    assert found["weights mine"].state == "bad" and "git lfs pull" in found["weights mine"].said
+
+
 def test_a_recording_with_wrong_depths_and_no_camera(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

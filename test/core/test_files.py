@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import re
 import resource
 import struct
+import urllib.error
 import zlib
 from pathlib import Path
 
@@ -125,6 +128,39 @@ def test_an_error_while_writing_removes_the_temporary_file(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert list((tmp_path / "deep").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "names_the_file"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EFBIG, "File too large"), True),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), False),
+        (TimeoutError(errno.ETIMEDOUT, "timed out"), False),
+        (urllib.error.URLError(ConnectionRefusedError(errno.ECONNREFUSED, "refused")), False),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/another/file"), False),
+    ],
+    ids=lambda value: value if isinstance(value, bool) else type(value).__name__,
+)
+def test_only_errors_of_the_file_are_named_after_it(tmp_path, error, names_the_file):
+    with pytest.raises(OSError) as raised, replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert (raised.value is error) != names_the_file
+    assert (str(tmp_path / "a.txt") in str(raised.value)) == names_the_file
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_names_the_temporary_file_names_the_file(tmp_path):
+    with (
+        pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path / "a.txt"))),
+        replacing(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.mkdir()
+        try:
+            temporary.open("wb")
+        finally:
+            temporary.rmdir()
 
 
 def test_names_as_long_as_file_systems_allow(tmp_path):

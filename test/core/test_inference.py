@@ -61,6 +61,12 @@ def test_the_device_is_one_that_is_there():
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(ValueError, match="expected 'auto', 'cpu'"):
         choose_device("abacus")
+    for real_but_of_no_use in ("meta", "xla", "cpu:0:1"):
+        with pytest.raises(ValueError, match="expected 'auto', 'cpu'"):
+            choose_device(real_but_of_no_use)
+    if not torch.backends.mps.is_available():
+        with pytest.raises(ValueError, match="mps is wanted, but torch finds no GPU of Apple"):
+            choose_device("mps")
     with pytest.raises(ValueError, match=r"cuda:99 is wanted, but torch finds \d+ GPUs"):
         choose_device("cuda:99")
 

@@ -164,17 +164,29 @@ def test_joints_as_a_table(bag: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert float(row["z_cam_m"]) == pytest.approx(float(poses.xyz_cam_m[person, joint, 2]))
 
 
-def test_parquet_is_written_or_what_is_missing_is_said(
-    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_parquet_holds_what_csv_holds(bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow (the extra parquet) is not installed")
+    truth = [replace(simulate_frame(STREAM, k).poses, track_ids=None, visibility=None) for k in range(4)]
+    words = ["estimate", str(bag), "--limit", "4", "--low-resolution", "128x96", "--overlays", "0", *QUICK]
+    for form in ("csv", "parquet"):
+        monkeypatch.setattr(PoseEstimator, "estimate", lambda self, frames: truth[: len(frames)])
+        assert main([*words, "--out", str(tmp_path / form), "--format", form]) == 0
+    with (tmp_path / "csv" / "joints.csv").open(newline="") as file:
+        expected = list(csv.DictReader(file))
+    table = parquet.read_table(tmp_path / "parquet" / "joints.parquet")
+    assert {f.name: str(f.type) for f in table.schema}["stamp_ns"] == "int64" and len(expected) > 50
+    rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in table.to_pylist()]
+    assert rows == expected
+
+
+def test_without_pyarrow_what_to_install_is_said(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     words = ["estimate", str(bag), "--out", str(tmp_path), "--limit", "2", "--format", "parquet", *QUICK]
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        assert main(words) == 2 and "pip install pyarrow" in capsys.readouterr().err
-        return
-    assert main(words) == 0
-    assert "x_cam_m" in pyarrow.parquet.read_table(tmp_path / "joints.parquet").column_names
+    assert main(words) == 2
+    assert "pip install 'orpose[parquet]'" in capsys.readouterr().err
+    assert not (tmp_path / "joints.parquet").exists()
 
 
 # Notes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.files import read_json
+from orpose_core.files import read_json, refuse_stranger
 
 _DTYPES = {"float32": "<f4", "float16": "<f2", "int32": "<i4", "bool": "|b1", "uint8": "|u1", "uint16": "<u2"}
 _MOST_BYTES = 1 << 30
@@ -70,6 +70,7 @@ def _read_weights(path: Path, groups: list[dict[str, Any]]) -> tuple[dict[str, N
             file = path.parent / name
             if not file.is_file():
                 raise ValueError(f"{path}: its weights {name} are missing beside it")
+            refuse_stranger(file, "weights of TensorFlow.js")
             data += file.read_bytes()
         digest.update(data)
         at = 0

@@ -13,6 +13,7 @@ from orpose_core.data.recordings.damaged_mcap import RepairedMcap
 from orpose_core.data.recordings.image_kinds import IMAGE_SUFFIXES
 from orpose_core.data.recordings.natural_order import natural_key
 from orpose_core.data.recordings.recording import SkipLog
+from orpose_core.files import stranger
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -62,7 +63,7 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
     Raises:
         ValueError: nothing there that can be read.
     """
-    whole = ""
+    whole, first = "", ""
     if path.is_dir() and _has_metadata(path):
         try:
             return [_opened(path, stack)]
@@ -76,10 +77,10 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
             reader = _opened_part(part, stack, name, skipped)
             readers.append((_first_ns(reader), reader))
         except Exception as error:
-            whole = whole or str(error)
+            first = first or str(error)
             skipped.add(name, f"cannot be read: {_short(str(error))}")
     if not readers:
-        why = _short(whole) or "it is empty"
+        why = _short(first or whole) or "no file of a bag is in it"
         raise ValueError(f"{path}: expected a bag (rosbag2 in mcap or sqlite3, or ROS 1), but: {why}")
     return [reader for _, reader in sorted(readers, key=lambda pair: pair[0])]
 
@@ -95,6 +96,8 @@ def _opened_part(part: Path, stack: contextlib.ExitStack, name: str, skipped: Sk
     """Open a bag file or the folder of one; a file without its index is read as far as it goes."""
     if part.is_dir():
         return _opened(part, stack)
+    if (instead := stranger(part)) is not None:
+        raise ValueError(instead)
     file = _plain_file(part, stack)
     try:
         return _opened(file, stack)

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from orpose_core.data.json_fields import finite_numbers, shown, whole_number
-from orpose_core.files import read_json
+from orpose_core.files import read_json, read_yaml
 from orpose_core.types import Intrinsics
 
 CAMERA_FILES = tuple(
@@ -42,7 +40,7 @@ def read_camera(path: Path) -> tuple[Intrinsics, bool]:
     Raises:
         ValueError: names the file and what was expected.
     """
-    content = read_json(path) if path.suffix == ".json" else _read_yaml(path)
+    content = read_json(path) if path.suffix == ".json" else read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected an object with {_WANTED}, got {shown(content)}")
     where = str(path)
@@ -73,12 +71,3 @@ def _flat(matrix: Any) -> Any:
     if isinstance(matrix, list) and matrix and all(isinstance(row, list) for row in matrix):
         return [value for row in matrix for value in row]
     return matrix
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return next(yaml.safe_load_all(path.read_text(encoding="utf-8-sig")))
-    except (yaml.YAMLError, UnicodeDecodeError, StopIteration, RecursionError) as error:
-        raise ValueError(
-            f"{path}: expected YAML, but it is damaged: {' '.join(str(error).split())}"
-        ) from None

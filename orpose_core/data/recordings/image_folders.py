@@ -25,7 +25,7 @@ from orpose_core.data.recordings.image_kinds import (
 )
 from orpose_core.data.recordings.natural_order import natural_key
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
-from orpose_core.files import MILLIMETRE_M, is_own_output, read_color, read_depth
+from orpose_core.files import MILLIMETRE_M, is_own_output, read_color, read_depth, refuse_stranger, stranger
 from orpose_core.types import Intrinsics, RgbdFrame
 
 _NANOSECONDS = re.compile(r"\d{16,19}")
@@ -79,13 +79,16 @@ class ImageRecording:
                 f"{path}: expected a bag (.mcap, .db3, .bag), a video (.mp4, .avi, .webm, .mov) or an image "
                 f"({', '.join(IMAGE_SUFFIXES)})"
             )
+        if path.is_file():
+            refuse_stranger(path, "an image")
         self._root = path if path.is_dir() else path.parent
         self._modality = modality
         self._intrinsics = intrinsics
         self._cameras: dict[Path, Intrinsics | None] = {}
-        files = _image_files(self._root, path.is_dir(), self.skipped)
+        skipped = self.skipped if path.is_dir() else SkipLog()  # of a file, its neighbors do not matter
+        files = _image_files(self._root, path.is_dir(), skipped)
         kinds = {file: content_kind(file) for file in files}
-        pairs = _paired(self._root, kinds, self.skipped if path.is_dir() else SkipLog())
+        pairs = _paired(self._root, kinds, skipped)
         if path.is_file():
             why = left_out(path.stem, kinds[path]) if path in kinds else "its name is hidden"
             if why is not None:
@@ -220,7 +223,16 @@ def _image_files(root: Path, recursive: bool, skipped: SkipLog) -> list[Path]:
                 folders.append(path)
             elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
                 found.append(path)
-    return sorted(found, key=lambda file: natural_key(file.relative_to(root)))
+    ordered = sorted(found, key=lambda file: natural_key(file.relative_to(root)))
+    return [file for file in ordered if not _is_stranger(file, root, skipped)]
+
+
+def _is_stranger(file: Path, root: Path, skipped: SkipLog) -> bool:
+    """Whether a file is something else than an image, such as a pointer of Git LFS; it is reported."""
+    instead = stranger(file)
+    if instead is not None:
+        skipped.add_file(str(file.relative_to(root)), f"not read: {instead}")
+    return instead is not None
 
 
 def _paired(root: Path, kinds: dict[Path, Kind], skipped: SkipLog) -> list[_Pair]:

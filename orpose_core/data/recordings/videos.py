@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
+from orpose_core.files import refuse_stranger
 from orpose_core.types import RgbdFrame
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".webm", ".mov", ".m4v")
@@ -58,6 +59,7 @@ class VideoRecording:
     def _opened(self) -> cv2.VideoCapture:
         video = cv2.VideoCapture(self._name)
         if not video.isOpened():
+            refuse_stranger(self._path, "a video")
             raise ValueError(f"{self._path}: expected a video that OpenCV can decode, got something else")
         return video
 
