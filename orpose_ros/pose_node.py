@@ -81,8 +81,9 @@ class PoseNode(SelfStartingNode):
             self.estimator = load_estimator(settings.model, settings.estimator)
             self._announce(self.estimator)
             began_s = time.monotonic()
-            self.estimator.warm_up(1)
-            self.estimator.warm_up(len(settings.cameras))
+            # An engine compiles for each size of batch that it meets.
+            for batch in range(1, len(settings.cameras) + 1):
+                self.estimator.warm_up(batch)
             self.get_logger().info(f"warmed up in {time.monotonic() - began_s:.1f} s")
         info = self.estimator.info
         self.diagnostics.hardware_id = info.device

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orpose_core.commands.parsers import command_parser
+from orpose_core.commands.parsers import add_backend, command_parser
 
 if TYPE_CHECKING:
     from orpose_core.estimation.options import RunOptions
@@ -39,7 +39,9 @@ def _run(args: argparse.Namespace) -> int:
         "depth_unit_m": _metres(args.depth_unit),
     }
     options = replace(_options(args), reading=reading)
-    config = EstimatorConfig(device=args.device, flip_test=not args.no_flip, threads=args.threads)
+    config = EstimatorConfig(
+        device=args.device, backend=args.backend, flip_test=not args.no_flip, threads=args.threads
+    )
     estimator = load_estimator(args.model, config)
     wanted: Modality = "depth" if estimator.info.modality == "depth" else "color"
     recording = open_recording(args.source, wanted, **reading)
@@ -127,6 +129,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--low-resolution", metavar="WxH", help="default: what the model reads")
     parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    add_backend(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the network (default: all)")
     parser.add_argument("--no-flip", action="store_true", help="without the mirrored image: twice as fast")
     parser.add_argument("--no-tracking", action="store_true", help="give people no ids")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orpose_core.commands.parsers import command_parser
+from orpose_core.commands.parsers import add_backend, command_parser
 
 _SCALES = (1, 8, 10, 12)
 
@@ -50,6 +50,7 @@ def _run(args: argparse.Namespace) -> int:
             limit=args.limit,
             batch=args.batch,
             device=args.device,
+            backend=args.backend,
             out=str(Path(args.out) / f"{scale}x") if args.out and several else args.out,
             json_path=args.json,
             plot_folder=args.plot,
@@ -112,6 +113,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="images at once (default: 8)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    add_backend(parser)
     parser.add_argument("--out", metavar="DIR", help="per-image results; a run resumes from what is there")
     parser.add_argument("--json", metavar="FILE", help="write the scores there")
     parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames there")

@@ -61,3 +61,10 @@ def command_parser(
     if usage:
         parser.usage = f"{parser.prog} {usage}".replace("%", "%%")
     return parser
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add ``--backend``; :func:`orpose_core.engines.check_backend` says what is wrong with it."""
+    parser.add_argument(
+        "--backend", default="auto", metavar="NAME", help="auto, torch, openvino, onnxruntime (default: auto)"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.decoding.roi import RoiDecoderConfig
+from orpose_core.engines import AUTO, check_backend
 from orpose_core.geometry import Metric3DConfig
 from orpose_core.image_ops import ColorMethod, DepthMethod
 from orpose_core.skeleton import Skeleton
@@ -19,6 +20,8 @@ class EstimatorConfig:
 
     Attributes:
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        backend: what runs a network that answers with maps: ``"auto"`` (OpenVINO on a CPU where it is
+            installed, else PyTorch), ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
         flip_test: average over the image and its mirror image: better, twice the work.
         half_precision: bf16 where the processor multiplies it in hardware; of the student only its keypoint
             head.
@@ -34,6 +37,7 @@ class EstimatorConfig:
     """
 
     device: str = "auto"
+    backend: str = AUTO
     flip_test: bool = True
     half_precision: bool = True
     threads: int | None = None
@@ -46,6 +50,7 @@ class EstimatorConfig:
     color_method: ColorMethod = "bilinear"
 
     def __post_init__(self) -> None:
+        check_backend(self.backend)
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"EstimatorConfig.threads: expected 1 or more, or None, got {self.threads}")
         known = {f.name for f in fields(PafDecoderConfig)}

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
+from orpose_core.engines import Engine
 from orpose_core.estimators.config import EstimatorConfig, ModelInfo
 from orpose_core.estimators.readers import reader_of
 from orpose_core.image_ops import low_resolution_depth
@@ -41,19 +42,23 @@ class PoseEstimator:
 
     Attributes:
         info: what estimates.
-        config: may be replaced between calls; device and precision stay as they were at the start.
+        config: may be replaced between calls; backend, device, precision, and the threads of a backend other
+            than PyTorch stay as they were at the start.
 
     Args:
         checkpoint: the network.
         config: how to use it; None = the defaults.
+        engine: what runs a network that answers with maps; None = as the config says.
 
     Raises:
-        ValueError: the device is not there, or the network is none that gives poses.
+        ValueError: the backend or the device is not there, or the network is none that gives poses.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, config: EstimatorConfig | None = None, engine: Engine | None = None
+    ) -> None:
         self.config = config or EstimatorConfig()
-        self._reader = reader_of(checkpoint, self.config)
+        self._reader = reader_of(checkpoint, self.config, engine)
         self.info = ModelInfo(
             checkpoint.name,
             checkpoint.sha256,
@@ -156,7 +161,7 @@ def load_estimator(name_or_path: str | Path, config: EstimatorConfig | None = No
         config: None = the defaults.
 
     Raises:
-        ValueError: no such weights, a damaged or foreign file, or a device that is not there.
+        ValueError: no such weights, a damaged or foreign file, or a backend or device that is not there.
     """
     checkpoint = load_checkpoint(name_or_path)
     estimator = PoseEstimator(checkpoint, config)

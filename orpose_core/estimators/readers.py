@@ -20,6 +20,7 @@ from orpose_core.decoding.flip import merged, with_mirror
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
 from orpose_core.decoding.roi import decode_roi
 from orpose_core.decoding.visibility import merged_visibility, with_visibility
+from orpose_core.engines import AUTO, Engine, choose_engine
 from orpose_core.estimators.config import EstimatorConfig
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.geometry import anchor_at_root, metric_3d
@@ -30,7 +31,7 @@ from orpose_core.image_ops import (
     seen_at_low_resolution,
 )
 from orpose_core.models import MapConfig, network_of
-from orpose_core.models.inference import MapPredictor, bf16_is_fast, choose_device
+from orpose_core.models.inference import bf16_is_fast, choose_device
 from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import Skeleton, by_name
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame
@@ -104,7 +105,7 @@ class MapReader:
     lifts: ClassVar[bool] = False
     enlarges: ClassVar[bool] = False
 
-    def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig) -> None:
+    def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig, engine: Engine | None = None) -> None:
         if not isinstance(checkpoint.config, MapConfig):
             raise ValueError(f"{checkpoint.name}: expected the config of a network with maps")
         self._config: MapConfig = checkpoint.config
@@ -116,8 +117,15 @@ class MapReader:
                 f"got {self._config.paf_channels} and {self._config.keypoint_channels}"
             )
         self.settings = MapSettings.from_header(checkpoint.name, checkpoint.metadata)
-        self._predictor = MapPredictor(checkpoint.model, config.device, config.half_precision)
-        self.backend, self.device = self._predictor.backend, self._predictor.device
+        self._engine = engine or choose_engine(
+            checkpoint.model,
+            self._config,
+            config.backend,
+            config.device,
+            config.half_precision,
+            config.threads,
+        )
+        self.backend, self.device = self._engine.backend, self._engine.device
 
     def see(self, frame: RgbdFrame, config: EstimatorConfig) -> Seen:
         """Shrink what the network reads to its input."""
@@ -133,7 +141,7 @@ class MapReader:
 
     def run(self, images: Tensor, config: EstimatorConfig) -> object:
         """Return a :class:`MapAnswer`; with the flip test means of image and mirror."""
-        maps = self._predictor.predict(with_mirror(images) if config.flip_test else images)
+        maps = self._engine.predict(with_mirror(images) if config.flip_test else images)
         paf_maps, keypoint_maps = maps.stages[-1]
         logits = maps.visibility_logits
         if not config.flip_test:
@@ -186,6 +194,10 @@ class PeopleReader:
 
     def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig) -> None:
         assert isinstance(checkpoint.model, Student)
+        if config.backend not in (AUTO, "torch"):
+            raise ValueError(
+                f"{checkpoint.name}: expected backend auto or torch for a student, got {config.backend}"
+            )
         self.device = choose_device(config.device)
         self._bf16 = config.half_precision and bf16_is_fast(self.device)
         self._model = checkpoint.model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -229,12 +241,20 @@ READERS: dict[str, Callable[[Checkpoint, EstimatorConfig], AnswerReader]] = {
 """By the kind of answer that the table of networks names."""
 
 
-def reader_of(checkpoint: Checkpoint, config: EstimatorConfig) -> AnswerReader:
-    """Return the reader of a network's answer; ValueError if it gives no poses."""
+def reader_of(checkpoint: Checkpoint, config: EstimatorConfig, engine: Engine | None = None) -> AnswerReader:
+    """Return the reader of a network's answer; ValueError if it gives no poses.
+
+    Args:
+        checkpoint: the network.
+        config: how it is used.
+        engine: what runs a network that answers with maps; None = as the config says.
+    """
     network = network_of(checkpoint.config)
     if network.answer not in READERS:
         raise ValueError(
             f"{checkpoint.name}: expected a network that gives poses, got {network.architecture}, which "
             f"gives {network.answer}"
         )
+    if engine is not None and network.answer == "maps":
+        return MapReader(checkpoint, config, engine)
     return READERS[network.answer](checkpoint, config)

@@ -59,6 +59,7 @@ def score_model(
     limit: int | None = None,
     batch: int = 8,
     device: str = "auto",
+    backend: str = "auto",
     out: str | None = None,
     json_path: str | None = None,
     plot_folder: str | None = None,
@@ -72,7 +73,8 @@ def score_model(
     if load is None:
         from orpose_core.estimators import EstimatorConfig, load_estimator  # torch is slow to import
 
-        estimator: Estimator = load_estimator(model, EstimatorConfig(device=device, flip_test=flip))
+        settings = EstimatorConfig(device=device, backend=backend, flip_test=flip)
+        estimator: Estimator = load_estimator(model, settings)
     else:
         estimator = load(model, device)
     variant = f"{dataset_name}-{Path(model).stem.replace(':', '-')}-{scale}x{'-flip' if flip else ''}"
@@ -85,7 +87,7 @@ def score_model(
         batch=batch,
         metrics=(metric,) if metric else None,
         protocol=protocol_of(strict, threshold, dataset.protocol),
-        settings={"flip": flip},
+        settings={"flip": flip, "backend": str(getattr(estimator.info, "backend", ""))},
     )
     scores = finished.evaluation.scores
     text = f"{model} on {dataset_name}, {scale}x{', flip test' if flip else ''}: "

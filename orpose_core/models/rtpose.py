@@ -174,7 +174,7 @@ class RTPose(nn.Module):
         check_images("RTPose", x, self.in_channels)
         if self.full_hw not in (self.input_hw, tuple(x.shape[-2:])):
             size = [
-                round(n * full / whole)
+                round(int(n) * full / whole)  # a number while a graph is recorded, too
                 for n, full, whole in zip(x.shape[-2:], self.full_hw, self.input_hw, strict=True)
             ]
             x = functional.interpolate(x, size=size, mode="bicubic", align_corners=False)

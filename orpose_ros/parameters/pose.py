@@ -39,8 +39,15 @@ class PoseParameters:
         "Name of shipped weights, path of a checkpoint, or untrained:NAME for random weights.",
     )
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
+    backend: str = parameter(
+        "auto",
+        "What runs the network: auto (OpenVINO on a CPU where it is installed, else PyTorch), torch, "
+        "openvino or onnxruntime.",
+    )
     half_precision: bool = parameter(True, "Compute in bfloat16 where that is fast.")
-    threads: int = parameter(0, "CPU threads of the network; 0 = PyTorch's default.", low=0, high=256)
+    threads: int = parameter(
+        0, "CPU threads of the network; 0 = as many as PyTorch would use.", low=0, high=256
+    )
     flip_test: bool = parameter(
         True, "Average over the image and its mirror image: more accurate, twice the cost.", live=True
     )
@@ -163,6 +170,7 @@ class PoseParameters:
         """The estimator's settings."""
         return EstimatorConfig(
             device=self.device,
+            backend=self.backend,
             flip_test=self.flip_test,
             half_precision=self.half_precision,
             threads=self.threads or None,

@@ -186,7 +186,7 @@ def test_people_of_a_synthetic_room_come_out_where_they_are():
         targets.append((torch.from_numpy(drawn.paf_maps), torch.from_numpy(drawn.keypoint_maps)))
     config = ModelConfig(width=0.0625)
     oracle = Checkpoint(_Oracle(images, targets), config, "oracle", "", "", True, {})
-    settings = replace(_CONFIG, flip_test=False, decoder=PafDecoderConfig())
+    settings = replace(_CONFIG, backend="torch", flip_test=False, decoder=PafDecoderConfig())
     found = PoseEstimator(oracle, settings).estimate([s.frame for s in simulated])
     close = total = 0
     for poses, truth in zip(found, truths, strict=True):

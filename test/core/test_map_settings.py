@@ -36,7 +36,7 @@ SETTINGS = MapSettings(
     PafDecoderConfig(keypoint_threshold=0.11, min_person_score=0.23),
     Calibration(LINE, SigmaModel((0.0,), ((3.0,), (2.0,)), ONES), {"px_68": 0.7}, "some frames"),
 )
-CPU = EstimatorConfig("cpu", flip_test=False, half_precision=False, threads=1)
+CPU = EstimatorConfig("cpu", "torch", flip_test=False, half_precision=False, threads=1)
 
 
 def crowd() -> tuple[RgbdFrame, Poses]:

@@ -72,7 +72,7 @@ def test_a_network_that_is_unsure_gets_a_low_threshold_and_one_with_phantoms_a_h
     sure: float, phantom: float, wanted: float
 ) -> None:
     checkpoint = Checkpoint(Drawn(sure, phantom), NETWORK, "drawn", "", "", True, {})
-    settings = EstimatorConfig("cpu", flip_test=False, half_precision=False)
+    settings = EstimatorConfig("cpu", "torch", flip_test=False, half_precision=False)
     best, counts = choose_thresholds(PoseEstimator(checkpoint, settings), TRIED)
     assert len(counts) == 2 and best.min_person_score == wanted
     assert counts[best].f1 == max(c.f1 for c in counts.values()) > 0.8

@@ -37,6 +37,7 @@ FLOORS = (
     ("types",),
     ("skeleton",),
     ("files", "resources"),
+    ("engines",),
     ("models",),
     ("compile_cache",),
 )

@@ -216,7 +216,9 @@ def measured_settings(
 def _estimator(model: nn.Module, network: MapConfig) -> PoseEstimator:
     """Return a network ready to estimate, on its device."""
     device = str(next(model.parameters()).device)
-    return PoseEstimator(Checkpoint(model, network, "trained", "", "", True, {}), EstimatorConfig(device))
+    return PoseEstimator(
+        Checkpoint(model, network, "trained", "", "", True, {}), EstimatorConfig(device, "torch")
+    )
 
 
 def _found(estimator: PoseEstimator, frames: Sequence[RgbdFrame]) -> list[Poses]:

@@ -104,7 +104,9 @@ def detect(
         half: bf16 where the device computes in it.
     """
     device = next(model.parameters()).device
-    settings = EstimatorConfig(str(device), config.flip_test, half, decoder=config.decoder, metric_3d=False)
+    settings = EstimatorConfig(
+        str(device), "torch", config.flip_test, half, decoder=config.decoder, metric_3d=False
+    )
     checkpoint = Checkpoint(model, model_config, "training", "", "", True, {})
     estimator = PoseEstimator(checkpoint, settings)
     found: list[Poses] = []

@@ -1,0 +1,12 @@
+"""What runs a network that answers with maps: PyTorch, OpenVINO or ONNX Runtime."""
+
+from orpose_core.engines.choosing import (
+    AUTO,
+    BACKENDS,
+    Engine,
+    check_backend,
+    choose_engine,
+    installed_backends,
+)
+
+__all__ = ["AUTO", "BACKENDS", "Engine", "check_backend", "choose_engine", "installed_backends"]
