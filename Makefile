@@ -1,5 +1,5 @@
 # Everything happens in this checkout: `make test` and `make demo` set up what they need (.venv) by themselves.
-.PHONY: help env test fuzz demo check docs clean
+.PHONY: help env test fuzz demo view check docs clean
 .DEFAULT_GOAL := help
 
 # A sourced ROS would put its Python packages before those of .venv. To use an installed ROS, build with colcon.
@@ -19,6 +19,7 @@ help:
 	@echo "make test   set up .venv and run all tests        (PYTEST_ARGUMENTS=... replaces '$(PYTEST_ARGUMENTS)')"
 	@echo "make fuzz   damage recordings and label files in 2,000 ways each; for the night"
 	@echo "make demo   set up .venv and show the nodes at work; writes to demo_output/"
+	@echo "make view   set up .venv and show a simulated room in a browser; needs no ROS"
 	@echo "make check  lint and type-check"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make env    set up .venv alone                    (PYTHON=... chooses the interpreter, 3.10 to 3.12)"
@@ -36,6 +37,9 @@ fuzz: env
 
 demo: env
 	@$(BIN)/python -m orpose_ros.demo --out demo_output
+
+view: env
+	@$(BIN)/orpose view --demo --open
 
 check: env
 	@$(BIN)/ruff check .

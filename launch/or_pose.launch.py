@@ -46,6 +46,7 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("depth_with_color", "false", "Color models: pair color with depth, so that 3D is metric.", SWITCH),
     ("gateway", "true", "Run the gateways here; false where they run beside the cameras.", SWITCH),
     ("rviz", "false", "Open RViz.", SWITCH),
+    ("view", "false", "Show the graph in a browser, at http://127.0.0.1:8090.", SWITCH),
     ("calibration", "", "File of the cameras' places (orpose calibrate); empty = tf.", None),
     ("fixed_frame", "", "Frame that RViz draws in; empty = room with a calibration, and a frame in which the "
      "cameras stand side by side without.", None),
@@ -164,6 +165,15 @@ def _markers(given: _Given) -> Node:
     )
 
 
+def _view(given: _Given) -> list[Node]:
+    """Return the node that serves the page, if it is wanted."""
+    if not given.is_set("view"):
+        return []
+    shown: dict[str, Any] = {"modality": "color" if given.color else "depth"}
+    shown |= given.served | given.texts("calibration") | ({"room": ROOM} if given.fuses else {})
+    return [orpose_node("view_node", parameters=[given["config"], given.time, shown], **given.common)]
+
+
 def _rviz(given: _Given) -> list[Node | LogInfo]:
     """Return RViz with settings for these cameras, or a line that says why not."""
     if not given.is_set("rviz"):
@@ -191,6 +201,7 @@ def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
             "pose_node", parameters=[given["config"], given.time, model | given.served], **given.common
         ),
         _markers(given),
+        *_view(given),
     ]
     if given.fuses:
         settings = given.served | given.texts("calibration")

@@ -16,6 +16,7 @@ from orpose_core.commands.parsers import CommandHelp
 
 COMMANDS: dict[str, str] = {
     "estimate": "find the people in a bag, a folder of images or an image",
+    "view": "look at a recording, results or a simulated room in a browser",
     "demo": "a synthetic scene through the model: picture, video, JSON",
     "calibrate": "find where the cameras of a room hang, from people who walk about",
     "evaluate": "score detections, or a model on a data set: PCK, box and keypoint AP, MPJPE",

@@ -104,6 +104,38 @@ class FrameLog:
             file.truncate(end)
 
 
+def read_frames(folder: Path) -> tuple[dict[str, Any], Iterator[tuple[dict[str, Any], Poses]]]:
+    """Read the frames of a run that is not to go on.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        What the run depends on (``model`` and ``settings``), and each frame with its poses, px of the
+        recorded image.
+
+    Raises:
+        ValueError: no such run there, or a damaged one.
+    """
+    path = folder / FRAMES
+    try:
+        with path.open(encoding="utf-8") as lines:
+            header = json.loads(lines.readline())
+        if header["format"] != _FORMAT or not isinstance(header["model"], dict):
+            raise ValueError(f"format {header['format']!r}")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: expected the frames of `orpose estimate`, got {error!r}") from None
+    return header, _entries(path)
+
+
+def _entries(path: Path) -> Iterator[tuple[dict[str, Any], Poses]]:
+    with path.open(encoding="utf-8") as lines:
+        next(lines, None)
+        for number, text in enumerate(lines, start=2):
+            line = _parsed(text, f"{path}: line {number}")
+            yield line, poses_from_json(line.pop("poses"), f"{path}: line {number}")
+
+
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)

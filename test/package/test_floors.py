@@ -17,6 +17,7 @@ FLOORS = (
     ("__init__",),  # the public names; nothing inside imports them from there
     ("cli",),
     ("commands",),
+    ("view",),
     ("benchmarking", "demo", "doctor"),
     ("reports",),
     ("training",),

@@ -15,8 +15,10 @@ from orpose_ros.lowres_gateway import GatewayParameters, LowresGateway
 from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.fusion import FusionParameters
 from orpose_ros.parameters.pose import PoseParameters
+from orpose_ros.parameters.view import ViewParameters
 from orpose_ros.pose_node import PoseNode
 from orpose_ros.skeleton_markers import MarkerParameters, SkeletonMarkers
+from orpose_ros.view_node import ViewNode
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = REPOSITORY / "config" / "or_pose.yaml"
@@ -25,6 +27,7 @@ KINDS = {
     "pose_node": (PoseNode, PoseParameters),
     "skeleton_markers": (SkeletonMarkers, MarkerParameters),
     "fusion_node": (FusionNode, FusionParameters),
+    "view_node": (ViewNode, ViewParameters),
 }
 
 

@@ -1,0 +1,124 @@
+"""Pictures of the page as a browser shows it: a PNG, or a GIF that moves."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from orpose_core.files import replacing, write_bytes
+from orpose_core.view.browser import Browser
+from orpose_core.view.history import History
+from orpose_core.view.page import Page
+
+_PATIENCE_S = 600.0
+_COLORS = 128
+"""Of a picture: few enough for a small file."""
+
+
+@dataclass(frozen=True)
+class PictureConfig:
+    """How the page is photographed.
+
+    Attributes:
+        size: (width, height) of the browser's window, px.
+        wait_s: so much of the history must be there first.
+        seconds: length of a GIF.
+        rate_hz: of a GIF.
+        gif_width: px.
+    """
+
+    size: tuple[int, int] = (1400, 880)
+    wait_s: float = 4.0
+    seconds: float = 6.0
+    rate_hz: float = 5.0
+    gif_width: int = 800
+
+    def __post_init__(self) -> None:
+        if not (self.seconds > 0 and self.rate_hz > 0 and min(*self.size, self.gif_width) > 0):
+            raise ValueError(f"PictureConfig: expected positive numbers, got {self}")
+
+
+def take_pictures(
+    page: Page,
+    history: History,
+    picture: Path | None,
+    gif: Path | None,
+    config: PictureConfig | None = None,
+    alive: Callable[[], bool] | None = None,
+) -> list[Path]:
+    """Write pictures of a page and return their files.
+
+    Args:
+        page: that is served.
+        history: that it shows.
+        picture: the PNG, or None.
+        gif: the GIF, or None.
+        config: how.
+        alive: whether more of the history comes; None = it is complete.
+
+    Raises:
+        ValueError: no browser, or nobody is shown.
+    """
+    config = config or PictureConfig()
+    _await_history(history, config.wait_s, alive)
+    written = []
+    with Browser(page.url, config.size) as browser:
+        try:
+            browser.until("document.querySelector('svg.camera g.person') !== null", _PATIENCE_S)
+        except TimeoutError as error:
+            raise ValueError(f"the page shows nobody: {error}") from None
+        _close_notes(browser)
+        if picture is not None:
+            write_bytes(picture, _small_png(browser.picture()))
+            written.append(picture)
+        if gif is not None:
+            _write_gif(gif, browser, config)
+            written.append(gif)
+    return written
+
+
+def _await_history(history: History, seconds: float, alive: Callable[[], bool] | None) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while alive is not None and alive() and time.monotonic() < end:
+        begin_ns, end_ns = history.span_ns()
+        if end_ns - begin_ns >= seconds * 1e9:
+            return
+        time.sleep(0.2)
+
+
+def _close_notes(browser: Browser) -> None:
+    """Close what the page says of slow graphics, and let it come to rest."""
+    browser.value("document.querySelectorAll('.mantine-Notification-closeButton').forEach(b => b.click())")
+    time.sleep(1.5)
+
+
+def _small_png(png: bytes) -> bytes:
+    out = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _write_gif(path: Path, browser: Browser, config: PictureConfig) -> None:
+    """Photograph the page at the rate, as far as the machine keeps up, and write what came."""
+    frames, times = [], []
+    begin_s = time.monotonic()
+    for number in range(max(2, round(config.seconds * config.rate_hz))):
+        time.sleep(max(begin_s + number / config.rate_hz - time.monotonic(), 0))
+        frames.append(browser.picture())
+        times.append(time.monotonic())
+    size = config.gif_width, round(config.size[1] * config.gif_width / config.size[0])
+    whole = [Image.open(io.BytesIO(png)).convert("RGB") for png in frames]
+    pictures = [picture.resize(size, Image.Resampling.LANCZOS) for picture in whole]
+    palette = pictures[0].quantize(_COLORS, dither=Image.Dither.NONE)
+    flat = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    shown_ms = round(1000 * (times[-1] - times[0]) / (len(times) - 1))
+    with replacing(path) as temporary:
+        flat[0].save(
+            temporary, "GIF", save_all=True, append_images=flat[1:], duration=shown_ms, loop=0, optimize=True
+        )

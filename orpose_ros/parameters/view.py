@@ -1,0 +1,58 @@
+"""Parameters of the view node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orpose_core.image_ops import MAX_PRIVATE_PIXELS
+from orpose_core.view.history import HistoryConfig
+from orpose_core.view.page import PageConfig
+from orpose_ros.parameters.declaring import parameter
+from orpose_ros.running.input_watch import SILENCE_S
+
+_PAGE = PageConfig()
+_HISTORY = HistoryConfig()
+
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """Parameters of the view node; all are read before it starts."""
+
+    cameras: tuple[str, ...] = parameter(
+        ("",), "Namespaces of the cameras; empty = the node's own namespace."
+    )
+    room: str = parameter("", "Namespace of the fused skeletons; empty = nobody fuses.")
+    calibration: str = parameter(
+        "", "File of the cameras' places (orpose calibrate); empty = tf, and side by side where it has none."
+    )
+    room_frame: str = parameter("room", "Without a calibration file: frame in which cameras are looked up.")
+    images: str = parameter("lowres", "Name below a camera's namespace that has its low-resolution images.")
+    modality: str = parameter("depth", "Which images are shown.", choices=("depth", "color"))
+    max_pixels: int = parameter(
+        _HISTORY.max_pixels, "Images of more px are refused.", low=1, high=MAX_PRIVATE_PIXELS
+    )
+    host: str = parameter(
+        _PAGE.host, "Address that the page is served at; 127.0.0.1 = to this machine alone, 0.0.0.0 = to all."
+    )
+    port: int = parameter(_PAGE.port, "Port of the page; 0 = any.", low=0, high=65535)
+    rate_hz: float = parameter(
+        _PAGE.rate_hz, "A browser gets at most this many changes a second.", low=0.1, high=60.0
+    )
+    seconds: float = parameter(_HISTORY.seconds, "How much can be looked back at, s.", low=1.0, high=3600.0)
+    silence_s: float = parameter(
+        SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
+    )
+
+    def __post_init__(self) -> None:
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
+            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+
+    @property
+    def page(self) -> PageConfig:
+        """Where the page is served."""
+        return PageConfig(self.host, self.port, self.rate_hz)
+
+    @property
+    def history(self) -> HistoryConfig:
+        """How much is kept."""
+        return HistoryConfig(seconds=self.seconds, max_pixels=self.max_pixels)

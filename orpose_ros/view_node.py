@@ -1,0 +1,236 @@
+"""The graph in a browser: small images with skeletons, the room in space, and a time line.
+
+    [camera/]lowres/depth/image_raw or lowres/color/image_raw, [camera/]skeletons_2d, [camera/]skeletons_3d,
+    room/skeletons_3d, and a calibration file or tf with [camera/]lowres/camera_info
+        -> a page on http://127.0.0.1:8090
+
+An image above the limit is refused before it is decoded. What is older than ``seconds`` is forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+
+from orpose_core.data import image_messages
+from orpose_core.data.skeleton_messages import from_skeletons, stamp_ns_of
+from orpose_core.fusion.rig import RoomCamera
+from orpose_core.skeleton import by_name
+from orpose_core.types import RgbdFrame
+from orpose_core.view.feeding import picture_of
+from orpose_core.view.history import History
+from orpose_core.view.moments import CameraMoment, RoomMoment, check_private
+from orpose_core.view.page import Page
+from orpose_ros import conversions
+from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.view import ViewParameters
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import InputWatch
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.streams.room_calibration import TransformCalibration, rig_of_file
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+RELIABLE = QoSProfile(depth=10)
+_LOOK_FOR_CAMERAS_S = 1.0
+_LONGEST_LATENCY_S = 3600.0  # more is the stamp of a recording
+
+
+class _Camera:
+    """What has come from one camera."""
+
+    def __init__(self, namespace: str) -> None:
+        self.name = namespace or "camera"
+        self.info: CameraInfo | None = None
+        self.frame_id = ""
+        self.flat: Skeleton2DArray | None = None
+
+
+class ViewNode(SelfStartingNode):
+    """Shows; see the module."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("view_node", **arguments)
+        self.parameters = parameters.declare(self, ViewParameters)
+        self.watch: InputWatch | None = None
+        self.diagnostics: NodeDiagnostics | None = None
+        self.history: History | None = None
+        self.page: Page | None = None
+        self._active = False
+        self._cameras: list[_Camera] = []
+        self._transforms: TransformCalibration | None = None
+        self._timer: Any = None
+
+    def configure(self) -> None:
+        """Serve the page, and subscribe."""
+        settings = self.parameters
+        self._cameras = [_Camera(namespace) for namespace in settings.cameras]
+        self.history = History(settings.history, [camera.name for camera in self._cameras])
+        self._place_cameras()
+        self.watch = InputWatch(self, settings.silence_s)
+        self.diagnostics = NodeDiagnostics(
+            self, "cpu", values=self._values, problems=self._problems, served="skeletons"
+        )
+        self.page = Page(self.history, settings.page, live=True)
+        self.get_logger().info(f"the page is at {self.page.url}")
+        for namespace, camera in zip(settings.cameras, self._cameras, strict=True):
+            self._subscribe(namespace, camera)
+        if settings.room:
+            topic = f"{settings.room}/skeletons_3d"
+            self.watch.subscribe(Skeleton3DArray, topic, self._take_room, RELIABLE)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(_LOOK_FOR_CAMERAS_S, self._look_for_cameras, clock=steady)
+
+    def _subscribe(self, namespace: str, camera: _Camera) -> None:
+        assert self.watch is not None and self.history is not None
+        settings, prefix = self.parameters, f"{namespace}/" if namespace else ""
+        images = f"{prefix}{settings.images}/" if settings.images else prefix
+        for kind, topic, take, qos, missed in (
+            (Image, f"{images}{settings.modality}/image_raw", self._take_image, qos_profile_sensor_data,
+             partial(self.history.drop, camera.name)),
+            (Skeleton2DArray, f"{prefix}skeletons_2d", self._take_flat, RELIABLE, None),
+            (Skeleton3DArray, f"{prefix}skeletons_3d", self._take_space, RELIABLE, None),
+        ):  # fmt: skip
+            self.watch.subscribe(kind, topic, partial(take, camera), qos, missed=missed)
+        if self._transforms is not None:
+            take_info = partial(setattr, camera, "info")
+            topic = f"{images}camera_info"
+            self.watch.subscribe(CameraInfo, topic, take_info, qos_profile_sensor_data, required=False)
+
+    def _place_cameras(self) -> None:
+        """Know where the cameras hang, as far as a file or tf can tell."""
+        assert self.history is not None
+        settings = self.parameters
+        if settings.calibration:
+            for name, place in rig_of_file(settings.calibration, settings.cameras).items():
+                self.history.place(name or "camera", place)
+            return
+        try:
+            self._transforms = TransformCalibration(self, settings.room_frame)
+        except ValueError as error:
+            self.get_logger().info(f"the cameras are shown side by side: {error}")
+
+    def activate(self) -> None:
+        """Start showing."""
+        self._active = True
+
+    def deactivate(self) -> None:
+        """Show no more than what has come."""
+        self._active = False
+
+    def clean_up(self) -> None:
+        """Close the page and all that :meth:`configure` made."""
+        self._active = False
+        for thing in (self.watch, self.diagnostics, self._transforms, self.page):
+            if thing is not None:
+                thing.close()
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        self.watch = self.diagnostics = self._transforms = self.page = self.history = self._timer = None
+        self._cameras = []
+
+    def _take_image(self, camera: _Camera, message: Image) -> None:
+        """Take an image if it is small enough to be looked at; ValueError refuses it."""
+        if not self._active or self.history is None or self.diagnostics is None:
+            return
+        size_hw = image_messages.size_of(message)
+        try:
+            check_private(size_hw, self.parameters.max_pixels)
+            picture = picture_of(self._frame(message), self.parameters.modality)
+        except ValueError:
+            self.diagnostics.refuse()
+            raise
+        camera.frame_id = message.header.frame_id
+        self.history.add(camera.name, CameraMoment(stamp_ns_of(message), size_hw, picture=picture))
+
+    def _frame(self, message: Image) -> RgbdFrame:
+        if self.parameters.modality == "color":
+            return conversions.frame_of(message, None, None)
+        return conversions.frame_of(None, message, None)
+
+    def _take_flat(self, camera: _Camera, message: Skeleton2DArray) -> None:
+        camera.flat = message
+        self._take_people(camera, message, None)
+
+    def _take_space(self, camera: _Camera, message: Skeleton3DArray) -> None:
+        flat = camera.flat
+        if flat is not None and stamp_ns_of(flat) == stamp_ns_of(message):
+            self._take_people(camera, flat, message)
+
+    def _take_people(self, camera: _Camera, flat: Skeleton2DArray, space: Skeleton3DArray | None) -> None:
+        if not self._active or self.history is None or self.diagnostics is None:
+            return
+        poses = from_skeletons(flat, space)
+        stamp_ns = stamp_ns_of(flat)
+        latency_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
+        known_s = latency_s if 0 <= latency_s < _LONGEST_LATENCY_S and space is None else None
+        size_hw = int(flat.image_height), int(flat.image_width)
+        self.history.add(camera.name, CameraMoment(stamp_ns, size_hw, poses, latency_s=known_s))
+        if space is None:
+            assert self.watch is not None
+            self.diagnostics.frame(time.monotonic() - self.watch.arrived_s)
+
+    def _take_room(self, message: Skeleton3DArray) -> None:
+        if not self._active or self.history is None:
+            return
+        skeleton = by_name(message.skeleton_model)
+        m, n = len(message.skeletons), len(skeleton)
+        if any(len(person.keypoints) != n for person in message.skeletons):
+            raise ValueError(f"expected {n} keypoints of {skeleton.name} for each person")
+        rows = [
+            [(k.position.x, k.position.y, k.position.z, k.sigma_m) for k in person.keypoints]
+            for person in message.skeletons
+        ]
+        table = np.array(rows, np.float64).reshape(m, n, 4)
+        ids = np.array([person.track_id for person in message.skeletons], np.int64).reshape(m)
+        self.history.add_room(
+            RoomMoment(stamp_ns_of(message), skeleton, ids, table[..., :3].copy(), table[..., 3].copy())
+        )
+
+    def _look_for_cameras(self) -> None:
+        """Ask tf where the cameras are."""
+        if self._transforms is None or self.history is None:
+            return
+        for camera in self._cameras:
+            place = self._in_tf(camera)
+            if place is not None:
+                self.history.place(camera.name, place)
+
+    def _in_tf(self, camera: _Camera) -> RoomCamera | None:
+        assert self._transforms is not None
+        try:
+            return self._transforms.camera(camera.name, camera.frame_id, camera.info)
+        except ValueError:  # not known yet, or nobody says it
+            return None
+
+    def _values(self) -> Mapping[str, object]:
+        if self.page is None or self.history is None:
+            return {}
+        states = self.history.states()
+        begin_ns, end_ns = self.history.span_ns()
+        return {
+            "page": self.page.url,
+            "browsers": self.page.browsers,
+            "history (s)": f"{(end_ns - begin_ns) / 1e9:.0f}",
+            "limit (px)": self.parameters.max_pixels,
+            "images without skeletons": sum(state.dropped for state in states.values()),
+        }
+
+    def _problems(self) -> list[str]:
+        return [] if self.watch is None else self.watch.problems
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run(ViewNode, args)
+
+
+if __name__ == "__main__":
+    main()
