@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "train": "train a network from a recipe",
     "experiment": "carry out several trainings and their report; resumes where it was killed",
     "convert": "turn a published checkpoint into one of orpose",
+    "export": "write a network for OpenVINO or ONNX Runtime, in int8 if wanted",
     "simulate": "make synthetic recordings with exact ground truth",
     "benchmark": "measure how fast things are on this machine",
     "doctor": "say what this machine can do, and what is wrong with a recording",

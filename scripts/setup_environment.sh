@@ -65,7 +65,7 @@ install_packages() {
     say "installing packages into .venv (about 6 GB, torch above all; some minutes the first time)"
     rm -f "$venv/.packages" "$venv/.messages"
     $pip install --quiet --upgrade "pip>=24"
-    $pip install --quiet -c constraints.txt -c constraints-ros.txt -r requirements-ros.txt -e ".[test,check,docs,parquet,openvino,onnxruntime,view]"
+    $pip install --quiet -c constraints.txt -c constraints-ros.txt -r requirements-ros.txt -e ".[test,check,docs,parquet,export,view]"
     "$venv/bin/python" scripts/point_cmake_files_at_this_python.py
     echo "$wanted" > "$venv/.packages"
 }

@@ -8,5 +8,15 @@ from orpose_core.engines.choosing import (
     choose_engine,
     installed_backends,
 )
+from orpose_core.engines.exported import is_exported, read_exported
 
-__all__ = ["AUTO", "BACKENDS", "Engine", "check_backend", "choose_engine", "installed_backends"]
+__all__ = [
+    "AUTO",
+    "BACKENDS",
+    "Engine",
+    "check_backend",
+    "choose_engine",
+    "installed_backends",
+    "is_exported",
+    "read_exported",
+]

@@ -13,7 +13,7 @@ _ERRORS_ONLY = 3
 
 
 class OnnxRuntimeEngine:
-    """A network in float32 that ONNX Runtime has optimised for a device.
+    """A network that ONNX Runtime has optimised for a device.
 
     Attributes:
         device: where it runs.
@@ -22,13 +22,17 @@ class OnnxRuntimeEngine:
         graph: bytes of an ONNX model.
         threads: of the CPU.
         device: the CPU, or a CUDA device, for which the package onnxruntime-gpu is needed.
+        number_format: of the graph, ``"float32"`` or ``"int8"``.
 
     Raises:
         ValueError: this build of ONNX Runtime cannot use the device.
     """
 
-    def __init__(self, graph: bytes, threads: int, device: torch.device) -> None:
+    def __init__(
+        self, graph: bytes, threads: int, device: torch.device, number_format: str = "float32"
+    ) -> None:
         self.device = device
+        self._number_format = number_format
         provider = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
         there = onnxruntime.get_available_providers()
         if provider not in there:
@@ -47,7 +51,7 @@ class OnnxRuntimeEngine:
     @property
     def backend(self) -> str:
         """What really runs, for people: "onnxruntime 1.22.0 cpu float32"."""
-        return f"onnxruntime {onnxruntime.__version__} {self.device} float32"
+        return f"onnxruntime {onnxruntime.__version__} {self.device} {self._number_format}"
 
     def predict(self, images: Tensor) -> PoseMaps:
         """Return the last stage alone and the visibility where the network gives it, on the CPU, float32.

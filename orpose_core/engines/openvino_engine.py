@@ -27,11 +27,19 @@ class OpenVinoEngine:
         graph: bytes of an ONNX model, or a model of OpenVINO.
         threads: of the CPU.
         half_precision: compute in bf16 where the processor multiplies it in hardware.
+        number_format: of the graph, ``"float32"`` or ``"int8"``.
     """
 
-    def __init__(self, graph: bytes | Model, threads: int, half_precision: bool = True) -> None:
+    def __init__(
+        self,
+        graph: bytes | Model,
+        threads: int,
+        half_precision: bool = True,
+        number_format: str = "float32",
+    ) -> None:
         self.device = torch.device("cpu")
-        self.bf16 = half_precision and bf16_is_fast(self.device)
+        self.bf16 = half_precision and number_format == "float32" and bf16_is_fast(self.device)
+        self._number_format = "bf16" if self.bf16 else number_format
         core = openvino.Core()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -49,7 +57,7 @@ class OpenVinoEngine:
     def backend(self) -> str:
         """What really runs, for people: "openvino 2026.4.1 cpu float32"."""
         version = openvino.__version__.split("-")[0]
-        return f"openvino {version} cpu {'bf16' if self.bf16 else 'float32'}"
+        return f"openvino {version} cpu {self._number_format}"
 
     def predict(self, images: Tensor) -> PoseMaps:
         """Return the last stage alone and the visibility where the network gives it, on the CPU, float32.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
-from orpose_core.engines import Engine
+from orpose_core.engines import Engine, is_exported, read_exported
 from orpose_core.estimators.config import EstimatorConfig, ModelInfo
 from orpose_core.estimators.readers import reader_of
 from orpose_core.image_ops import low_resolution_depth
@@ -157,14 +157,21 @@ def load_estimator(name_or_path: str | Path, config: EstimatorConfig | None = No
     """Load weights and make them ready.
 
     Args:
-        name_or_path: a file, the name of shipped weights, or ``"untrained:depthpose_64x48"``.
+        name_or_path: a file, the name of shipped weights, ``"untrained:depthpose_64x48"``, or a file that
+            `orpose export` wrote.
         config: None = the defaults.
 
     Raises:
         ValueError: no such weights, a damaged or foreign file, or a backend or device that is not there.
     """
-    checkpoint = load_checkpoint(name_or_path)
-    estimator = PoseEstimator(checkpoint, config)
+    engine = None
+    if is_exported(name_or_path):
+        exported, settings = read_exported(name_or_path), config or EstimatorConfig()
+        checkpoint = exported.checkpoint
+        engine = exported.engine(settings.backend, settings.device, settings.half_precision, settings.threads)
+    else:
+        checkpoint = load_checkpoint(name_or_path)
+    estimator = PoseEstimator(checkpoint, config, engine)
     if not checkpoint.trained:
         logger.warning("%s is not trained: its poses mean nothing", checkpoint.name)
     return estimator

@@ -1,0 +1,64 @@
+"""int8 by NNCF: the ranges of all activations are measured on synthetic frames."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.simulation import StreamConfig, simulate_frame
+
+if TYPE_CHECKING:
+    import onnx
+    import openvino
+
+CALIBRATION_SEED = 3_518_274_069
+"""Of the synthetic frames; no training and no benchmark has them."""
+
+_DOMAINS = ("or", "general", "anywhere")
+_SIZE_HW = (192, 256)
+
+
+def calibration_images(estimator: PoseEstimator, frames: int) -> list[Tensor]:
+    """Return what a network sees of synthetic frames, a third of each domain; float32 (1, C, h, w) each."""
+    modality = estimator.info.modality
+    streams = [StreamConfig(domain, _SIZE_HW, modality, CALIBRATION_SEED) for domain in _DOMAINS]
+    return [
+        estimator.prepare([simulate_frame(streams[i % len(streams)], i).frame]).images for i in range(frames)
+    ]
+
+
+def quantised(
+    model: onnx.ModelProto | openvino.Model, images: list[Tensor]
+) -> onnx.ModelProto | openvino.Model:
+    """Return the network with weights and activations of its convolutions in int8.
+
+    Args:
+        model: the network in float32.
+        images: float32 (1, C, h, w) each, on which ranges are measured.
+
+    Raises:
+        ValueError: NNCF is not installed.
+    """
+    os.environ["NNCF_CI"] = "1"  # otherwise it reports its use over the network
+    try:
+        import nncf
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--int8 needs {error.name}: pip install 'orpose[int8]'") from None
+    named = hasattr(model, "graph")  # ONNX takes inputs by name
+
+    def fed(image: Any) -> Any:
+        array = np.ascontiguousarray(image.numpy())
+        return {"images": array} if named else array
+
+    return nncf.quantize(
+        model, nncf.Dataset(images, fed), subset_size=len(images), preset=nncf.QuantizationPreset.MIXED
+    )
+
+
+def torch_settings(threads: int | None = None) -> EstimatorConfig:
+    """Return the settings of the reference that an exported network is compared with."""
+    return EstimatorConfig("cpu", "torch", half_precision=False, threads=threads, metric_3d=False)
