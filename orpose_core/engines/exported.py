@@ -176,6 +176,7 @@ def _openvino_metadata(path: Path) -> dict[str, str]:
     import openvino
 
     info = openvino.Core().read_model(path).get_rt_info()
-    section = info[_SECTION] if _SECTION in info else {}
-    section = getattr(section, "value", section)  # some versions wrap it
+    if _SECTION not in info:
+        return {}
+    section = getattr(info[_SECTION], "value", info[_SECTION])  # some versions wrap it
     return {key: str(getattr(value, "value", value)) for key, value in section.items()}
