@@ -1,9 +1,11 @@
-"""Plays a rosbag2 into the graph, where `ros2 bag play` is not installed.
+"""Plays a bag into the graph, where `ros2 bag play` is not installed.
 
     ros2 run orpose_ros bag_replay BAG [--rate 2] [--loop] [--clock] [--paused] [--topics /a /b]
                                     [--paced-by NODE]
 
 The recorded bytes are published as they are, with the stamps of the recording, at the pace of the recording.
+Bags are read as the offline commands read them: also compressed ones, those without metadata, those that a
+recorder never closed, and those of ROS 1.
 Topics are remapped as everywhere in ROS (``--ros-args -r /old:=/new``); the QoS is that of the recording, and
 ``qos_overrides./topic.publisher.*`` parameters change it. ``~/pause`` (std_srvs/SetBool) halts and resumes.
 With ``--paced-by`` nothing is sent before that node has room for it; see
@@ -17,7 +19,6 @@ import importlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,11 +33,10 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-from rosbags.interfaces import Connection, QosDurability, QosReliability
-from rosbags.rosbag2 import Reader, ReaderError
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import SetBool
 
+from orpose_core.data.recordings.bag_messages import BagMessages, BagTopic
 from orpose_ros import conversions, stopping
 from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.declaring import parameter
@@ -56,7 +56,7 @@ OTHERS_S = 0.5
 class ReplayParameters:
     """Parameters of the replay."""
 
-    bag: str = parameter("", "Folder of a rosbag2 (sqlite3 or mcap), with its metadata.yaml.")
+    bag: str = parameter("", "Folder or file of a rosbag2 (sqlite3 or mcap) or of a ROS 1 bag.")
     rate: float = parameter(1.0, "Speed, as a multiple of the recording's.", low=0.01, high=1000.0)
     loop: bool = parameter(False, "Start again at the end.")
     clock: bool = parameter(False, "Publish the time of the recording on /clock, for use_sim_time.")
@@ -87,7 +87,8 @@ class BagReplay(Node):
             self._running.set()
         self._reader = _open(self.parameters.bag)
         self._by_topic: dict[str, Publisher] = {}
-        self._outputs = self._make_publishers()
+        self._said_skipped: set[str] = set()
+        self._make_publishers()
         self._clock_publisher = (
             self.create_publisher(ClockMessage, "/clock", 10) if self.parameters.clock else None
         )
@@ -114,35 +115,30 @@ class BagReplay(Node):
     def _values(self) -> dict[str, object]:
         return {"bag": Path(self.parameters.bag).name, "paused": not self._running.is_set()}
 
-    def _make_publishers(self) -> dict[int, Publisher]:
-        wanted = self.parameters.topics
-        there = {c.topic for c in self._reader.connections}
-        if missing := sorted(set(wanted) - there):
+    def _make_publishers(self) -> None:
+        wanted, there = self.parameters.topics, self._reader.topics
+        if missing := sorted(set(wanted) - set(there)):
             raise ValueError(
                 f"{self.parameters.bag}: expected the topics {', '.join(missing)}, "
                 f"got {', '.join(sorted(there))}"
             )
-        outputs: dict[int, Publisher] = {}
-        for connection in self._reader.connections:
-            if wanted and connection.topic not in wanted:
+        for topic in there.values():
+            if wanted and topic.name not in wanted:
                 continue
-            kind = _message_class(connection.msgtype)
+            kind = _message_class(topic.message_type)
             if kind is None:
                 self.get_logger().warning(
-                    f"{connection.topic} is left out: {connection.msgtype} is not installed here"
+                    f"{topic.name} is left out: {topic.message_type} is not installed here"
                 )
                 continue
-            if connection.topic not in self._by_topic:
-                qos = _qos(connection)
-                if self.parameters.paced_by:
-                    qos.reliability = ReliabilityPolicy.RELIABLE
-                self._by_topic[connection.topic] = self.create_publisher(
-                    kind, connection.topic, qos, qos_overriding_options=overridable_qos()
-                )
-            outputs[connection.id] = self._by_topic[connection.topic]
-        if not outputs:
+            qos = _qos(topic)
+            if self.parameters.paced_by:
+                qos.reliability = ReliabilityPolicy.RELIABLE
+            self._by_topic[topic.name] = self.create_publisher(
+                kind, topic.name, qos, qos_overriding_options=overridable_qos()
+            )
+        if not self._by_topic:
             raise ValueError(f"{self.parameters.bag}: no topic of it can be played")
-        return outputs
 
     def _play(self) -> None:
         settings, rounds = self.parameters, 0
@@ -156,8 +152,6 @@ class BagReplay(Node):
             self._let_arrive()
             if self._pace is not None:
                 self._pace.finish()
-        except ReaderError as error:
-            self.get_logger().error(f"{settings.bag}: the bag is damaged: {error}")
         except Exception as error:
             if rclpy.ok(context=self.context):  # else it is being shut down, and publishing ends like this
                 self.get_logger().error(f"{settings.bag}: {type(error).__name__}: {error}")
@@ -167,13 +161,13 @@ class BagReplay(Node):
 
     def _play_once(self) -> None:
         began_s, first_ns = time.monotonic(), None
-        for connection, stamp_ns, data in self._messages():
+        for topic, stamp_ns, data in self._reader.messages(self._by_topic):
             first_ns = stamp_ns if first_ns is None else first_ns
             due_s = began_s + (stamp_ns - first_ns) / 1e9 / self.parameters.rate
             began_s += self._wait(due_s, stamp_ns)
             if self._stop.is_set():
                 return
-            publisher = self._outputs[connection.id]
+            publisher = self._by_topic[topic]
             if self._pace is not None:
                 began_s += self._pace.before(publisher, data)
                 if self._stop.is_set():
@@ -184,11 +178,14 @@ class BagReplay(Node):
                 self._pace.after(publisher, data)
             self.published += 1
             self.diagnostics.frame(0.0)
+        self._say_skipped()
 
-    def _messages(self) -> Iterator[tuple[Connection, int, bytes]]:
-        connections = [c for c in self._reader.connections if c.id in self._outputs]
-        for connection, stamp_ns, data in self._reader.messages(connections=connections):
-            yield connection, stamp_ns, bytes(data)
+    def _say_skipped(self) -> None:
+        """Say what of the bag could not be read; each sentence once."""
+        for sentence in self._reader.skipped.sentences():
+            if sentence not in self._said_skipped:
+                self._said_skipped.add(sentence)
+                self.get_logger().warning(sentence)
 
     def _wait(self, due_s: float, stamp_ns: int) -> float:
         """Wait until the message is due, telling the time meanwhile; return how long it was paused, s."""
@@ -212,7 +209,7 @@ class BagReplay(Node):
     def _wait_for_subscribers(self) -> None:
         """Wait for the first subscriber, then a moment for the others: discovery takes up to some seconds."""
         end_s, first = time.monotonic() + self.parameters.wait_s, True
-        publishers = set(self._outputs.values())
+        publishers = list(self._by_topic.values())
         while time.monotonic() < end_s and not self._stop.is_set():
             subscribed = [publisher.get_subscription_count() > 0 for publisher in publishers]
             if all(subscribed):
@@ -223,7 +220,7 @@ class BagReplay(Node):
 
     def _let_arrive(self) -> None:
         """Give reliable subscribers time to receive the last messages before the publishers go."""
-        for publisher in set(self._outputs.values()):
+        for publisher in list(self._by_topic.values()):
             publisher.wait_for_all_acked(Duration(seconds=2))
 
     def _pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
@@ -232,15 +229,13 @@ class BagReplay(Node):
         return response
 
 
-def _open(path: str) -> Reader:
+def _open(path: str) -> BagMessages:
     if not path:
-        raise ValueError("bag_replay: expected the folder of a rosbag2, got none")
+        raise ValueError("bag_replay: expected a bag, got none")
     try:
-        reader = Reader(Path(path).expanduser())
-        reader.open()
-    except (ReaderError, OSError) as error:
-        raise ValueError(f"{path}: expected a rosbag2 (sqlite3 or mcap): {error}") from error
-    return reader
+        return BagMessages(Path(path).expanduser())
+    except OSError as error:
+        raise ValueError(f"{path}: expected a bag, but it cannot be read: {error}") from error
 
 
 def _message_class(name: str) -> type | None:
@@ -252,27 +247,23 @@ def _message_class(name: str) -> type | None:
         return None
 
 
-def _qos(connection: Connection) -> QoSProfile:
+def _qos(topic: BagTopic) -> QoSProfile:
     """Return the QoS that the recording's publishers offered; reliable and volatile where they differ.
 
     The history is our own: a publisher of the recording may have kept one message only, and the replay at a
     higher rate must not lose the others.
     """
-    offered = getattr(connection.ext, "offered_qos_profiles", None) or []
-    reliabilities, durabilities = {q.reliability for q in offered}, {q.durability for q in offered}
-    best_effort = reliabilities == {QosReliability.BEST_EFFORT}
-    latched = durabilities == {QosDurability.TRANSIENT_LOCAL} or connection.topic.endswith("/tf_static")
     return QoSProfile(
         depth=100,
-        reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        reliability=ReliabilityPolicy.BEST_EFFORT if topic.best_effort else ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
     )
 
 
 def _command_line(args: list[str]) -> list[Parameter]:
     """Return the options given as on a command line, as parameters."""
     parser = argparse.ArgumentParser(prog="bag_replay", description=__doc__.splitlines()[0])
-    parser.add_argument("bag", nargs="?", help="folder of a rosbag2; or the parameter bag")
+    parser.add_argument("bag", nargs="?", help="folder or file of a bag; or the parameter bag")
     parser.add_argument("--rate", type=float, help="speed, as a multiple of the recording's")
     parser.add_argument("--loop", action="store_true", default=None, help="begin again at the end")
     parser.add_argument("--clock", action="store_true", default=None, help="publish /clock")

@@ -163,3 +163,45 @@ def test_a_real_recording_passes_the_gateway(graph, realdata, name):
     graph.until(replay.finished.is_set, "the bag ends", timeout_s=60)
     graph.until(lambda: len(small) == counts[depth], f"all {counts[depth]} depth images leave", timeout_s=30)
     assert {(m.width, m.height) for m in small} == {(64, 48)} and gateway.watch.refused == 0
+
+
+def test_bags_are_read_as_the_offline_commands_read_them(graph, bag, tmp_path):
+    """A recorder that was killed leaves no metadata, and an MCAP file without its end."""
+    (bag / "metadata.yaml").unlink()
+    (file,) = (f for f in bag.iterdir() if f.suffix in (".mcap", ".db3"))
+    if file.suffix == ".mcap":
+        file.write_bytes(file.read_bytes()[:-200])
+    images = graph.collect(Image, "/camera/depth", 20)
+    replay = play(graph, bag, rate=100.0, wait_s=5.0)
+    graph.until(replay.finished.is_set, "the bag ends")
+    graph.until(lambda: len(images) == 10, "all images")
+    assert images == [_image(i) for i in range(10)]
+    if file.suffix == ".mcap":
+        assert graph.until(lambda: graph.said("read without its index"), "it says how it was read")
+
+
+def test_a_compressed_file_and_a_bag_of_ros_1(graph, tmp_path):
+    from backports import zstd
+    from rosbags.rosbag1 import Writer as Writer1
+
+    types1 = get_typestore(Stores.ROS1_NOETIC)
+    plain = tmp_path / "old.bag"
+    with Writer1(plain) as writer:
+        connection = writer.add_connection("/camera/depth", "sensor_msgs/msg/Image", typestore=types1)
+        for i in range(10):
+            message = TYPES.deserialize_cdr(serialize_message(_image(i)), "sensor_msgs/msg/Image")
+            header1 = types1.types["std_msgs/msg/Header"](seq=i, **vars(message.header))
+            fields = vars(message) | {"header": header1}
+            content = types1.types["sensor_msgs/msg/Image"](**fields)
+            writer.write(
+                connection,
+                BEGIN_NS + i * STEP_NS,
+                types1.serialize_ros1(content, "sensor_msgs/msg/Image"),
+            )
+    packed = tmp_path / "old.bag.zst"
+    packed.write_bytes(zstd.compress(plain.read_bytes()))
+    images = graph.collect(Image, "/camera/depth", 20)
+    replay = play(graph, packed, rate=100.0)
+    graph.until(replay.finished.is_set, "the bag ends")
+    graph.until(lambda: len(images) == 10, "all images")
+    assert images == [_image(i) for i in range(10)]

@@ -66,7 +66,7 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
     whole, first = "", ""
     if path.is_dir() and _has_metadata(path):
         try:
-            return [_opened(path, stack)]
+            return _told([_opened(path, stack)], path, skipped)
         except Exception as error:  # rosbags' own errors, sqlite3's, zstd's and those of struct
             whole = str(error)
             skipped.add("metadata.yaml", f"not used, the files are read one by one: {_short(whole)}")
@@ -82,14 +82,43 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
     if not readers:
         why = _short(first or whole) or "no file of a bag is in it"
         raise ValueError(f"{path}: expected a bag (rosbag2 in mcap or sqlite3, or ROS 1), but: {why}")
-    return [reader for _, reader in sorted(readers, key=lambda pair: pair[0])]
+    return _told([reader for _, reader in sorted(readers, key=lambda pair: pair[0])], path, skipped)
+
+
+def _told(readers: list[Any], path: Path, skipped: SkipLog) -> list[Any]:
+    """Return the readers; what is wrong with their message definitions is noted."""
+    for reader in readers:
+        if reader.problem:
+            skipped.add(str(path), reader.problem)
+    return readers
 
 
 def _opened(what: Any, stack: contextlib.ExitStack) -> Any:
+    return stack.enter_context(_reader(what))
+
+
+def _reader(what: Any) -> Any:
+    """Return a reader that does not refuse a bag for one message definition that it cannot use."""
     from rosbags.highlevel import AnyReader
     from rosbags.typesys import Stores, get_typestore
 
-    return stack.enter_context(AnyReader([what], default_typestore=get_typestore(Stores.ROS2_JAZZY)))
+    class Reader(AnyReader):
+        problem = ""
+
+        def _open(self) -> None:
+            try:
+                super()._open()
+            except Exception as error:  # of definitions and of files alike
+                try:
+                    self.connections = [c for reader in self.readers for c in reader.connections]
+                except Exception:
+                    raise error from None
+                if not self.is2 or not self.connections:
+                    raise
+                self.typestore = get_typestore(Stores.ROS2_JAZZY)
+                self.problem = f"its message definitions are not used: {_short(str(error))}"
+
+    return Reader([what], default_typestore=get_typestore(Stores.ROS2_JAZZY))
 
 
 def _opened_part(part: Path, stack: contextlib.ExitStack, name: str, skipped: SkipLog) -> Any:
