@@ -15,7 +15,6 @@ With ``--paced-by`` nothing is sent before that node has room for it; see
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import threading
 import time
@@ -38,6 +37,7 @@ from std_srvs.srv import SetBool
 
 from orpose_core.data.recordings.bag_messages import BagMessages, BagTopic
 from orpose_ros import conversions, stopping
+from orpose_ros.messages import installed_message_class
 from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.declaring import parameter
 from orpose_ros.running.diagnostics import NodeDiagnostics
@@ -125,7 +125,7 @@ class BagReplay(Node):
         for topic in there.values():
             if wanted and topic.name not in wanted:
                 continue
-            kind = _message_class(topic.message_type)
+            kind = installed_message_class(topic.message_type)
             if kind is None:
                 self.get_logger().warning(
                     f"{topic.name} is left out: {topic.message_type} is not installed here"
@@ -236,15 +236,6 @@ def _open(path: str) -> BagMessages:
         return BagMessages(Path(path).expanduser())
     except OSError as error:
         raise ValueError(f"{path}: expected a bag, but it cannot be read: {error}") from error
-
-
-def _message_class(name: str) -> type | None:
-    """Return the class of ``package/msg/Type``, or None where the package is not installed."""
-    package, _, kind = name.split("/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), kind, None)
-    except ImportError:
-        return None
 
 
 def _qos(topic: BagTopic) -> QoSProfile:

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from orpose_core.data import image_messages
+from orpose_core.data.rvl import decode_rvl, encode_rvl
 from orpose_core.files import MOST_PIXELS
 from orpose_core.types import Intrinsics, RgbdFrame
 
@@ -77,6 +78,11 @@ def distortion_of(message: CameraInfo, reading: Reading = USUAL) -> tuple[str, t
     """Return the distortion model and its coefficients; none of images that are rectified."""
     model, coefficients = image_messages.distortion_of(message)
     return model, () if reading.rectified else coefficients
+
+
+def compile_rvl() -> None:
+    """Decode a small depth image in RVL, so that the first real one does not wait for the compiler."""
+    decode_rvl(encode_rvl(np.full((2, 2), 1000, np.uint16)), (2, 2))
 
 
 def frame_of(

@@ -81,6 +81,8 @@ class LowresGateway(SelfStartingNode):
         if self.parameters.depth:
             empty = np.full((480, 640), np.nan, np.float32)
             low_resolution_depth(empty, self.parameters.size_hw, self.parameters.depth_method)
+        if self.parameters.compressed_depth:
+            conversions.compile_rvl()
 
     def activate(self) -> None:
         """Let images through."""

@@ -1,4 +1,4 @@
-"""Our message classes, for the converters of :mod:`orpose_core.data.skeleton_messages`."""
+"""Message classes by name, for the converters of :mod:`orpose_core.data.skeleton_messages`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from orpose_core.data.skeleton_messages import MessageTypes
 def _message_class(name: str) -> Any:
     package, folder, kind = name.split("/")
     return getattr(importlib.import_module(f"{package}.{folder}"), kind)
+
+
+def installed_message_class(name: str) -> Any | None:
+    """Return the class of ``package/msg/Type``, or None where the package is not installed."""
+    try:
+        return _message_class(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
 
 
 RCLPY_TYPES = MessageTypes(_message_class, lambda values, dtype: values)

@@ -27,6 +27,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from orpose_core.data.skeleton_messages import to_model_info, to_skeleton_info
 from orpose_core.estimators import PoseEstimator, load_estimator
 from orpose_core.types import Poses, RgbdFrame
+from orpose_ros import conversions
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import PoseModelInfo, SkeletonInfo
 from orpose_ros.parameters import declaring as parameters
@@ -81,6 +82,8 @@ class PoseNode(SelfStartingNode):
             self.estimator = load_estimator(settings.model, settings.estimator)
             self._announce(self.estimator)
             began_s = time.monotonic()
+            if settings.compressed_depth:
+                conversions.compile_rvl()
             # An engine compiles for each size of batch that it meets.
             for batch in range(1, len(settings.cameras) + 1):
                 self.estimator.warm_up(batch)

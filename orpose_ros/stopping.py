@@ -23,8 +23,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-GRACE_S = 2.0
-"""The work has this long to end after the first signal."""
+GRACE_S = 1.5
+"""The work has this long to end after the first signal; a busy machine may add a second to it."""
 
 LAUNCH_PID = "ORPOSE_LAUNCH_PID"
 """Environment variable: process id of the launch that started this process."""

@@ -19,6 +19,7 @@ from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.engines import Engine, is_exported, read_exported
 from orpose_core.estimators.config import EstimatorConfig, ModelInfo
 from orpose_core.estimators.readers import reader_of
+from orpose_core.estimators.rehearsal import noise_frame, without_thresholds
 from orpose_core.image_ops import low_resolution_depth
 from orpose_core.types import FloatArray, Poses, RgbdFrame
 
@@ -132,12 +133,23 @@ class PoseEstimator:
         return self._reader.place(poses, small_m, frame.intrinsics, self.config)
 
     def warm_up(self, batch: int = 1, times: int = 2) -> None:
-        """Estimate on empty frames, so that the first real one does not pay for memory and compilation."""
+        """Estimate on an empty room and on one full of people, so that no real frame waits for compilation.
+
+        A network finds nobody in noise. So the thresholds are off meanwhile: then noise gives people, and
+        what only people need (assembly, places in space) is compiled, too.
+        """
         shape = self.info.input_hw
         depth_m = np.full(shape, np.nan, np.float32) if self.info.modality == "depth" else None
         rgb = np.zeros((*shape, 3), np.uint8) if self.info.modality == "color" else None
         for _ in range(times):
             self.estimate([RgbdFrame(rgb, depth_m, None)] * batch)
+        usual = self.config
+        self.config = without_thresholds(usual)
+        try:
+            for size_hw in (shape, (shape[0] * 5 // 4, shape[1] * 5 // 4)):  # as it is, and to be shrunk
+                self.estimate([noise_frame(size_hw, color=rgb is not None)] * batch)
+        finally:
+            self.config = usual
 
     def _check(self, frame: RgbdFrame) -> None:
         wanted, name = self.info.modality, self.info.name

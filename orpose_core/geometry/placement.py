@@ -82,8 +82,8 @@ def metric_3d(
                         config.torso_reach_m])  # fmt: skip
     camera = np.array([small.fx, small.fy, small.cx, small.cy])
     surface_m, spread_m = body_surfaces(
-        np.ascontiguousarray(depth_m), xy_px, sigma_px, plan.order, plan.parents, plan.reach_m, plan.torso,
-        camera, lengths,
+        *map(np.ascontiguousarray, (depth_m, xy_px, sigma_px)),  # else each layout is compiled by itself
+        plan.order, plan.parents, plan.reach_m, plan.torso, camera, lengths,
     )  # fmt: skip
     ray = back_project(xy_px, np.ones_like(surface_m), small)
     z_m = surface_m + plan.offsets[:, 0] / np.linalg.norm(ray, axis=-1)

@@ -90,10 +90,10 @@ class BagMessages:
         self._stack.close()
 
     def _is_of_topic(self, connection: Any) -> bool:
-        kind = self.topics[connection.topic].message_type
-        if connection.msgtype != kind:
-            self.skipped.add(connection.topic, f"its messages of type {connection.msgtype}: others are {kind}")
-        return connection.msgtype == kind
+        kind, own = self.topics[connection.topic].message_type, connection.msgtype
+        if own != kind:
+            self.skipped.add(connection.topic, f"messages of type {own} are left out: the first is {kind}")
+        return bool(own == kind)
 
 
 def _ros2_types(reader: Any) -> Any:
