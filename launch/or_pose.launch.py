@@ -6,7 +6,7 @@
 
 Per camera, below its namespace: depth/image_raw, color/image_raw, camera_info -> gateway -> lowres/... ->
 pose node -> skeletons_2d, skeletons_3d -> skeleton_markers. With two cameras or more the fusion node makes
-room/skeletons_3d of them all. The nodes configure and activate themselves. They are started again when they
+room/skeletons_3d of them all. With a file given, the audit node logs what runs. The nodes configure and activate themselves. They are started again when they
 die, and end when this launch ends.
 """
 
@@ -50,6 +50,7 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("calibration", "", "File of the cameras' places (orpose calibrate); empty = tf.", None),
     ("fixed_frame", "", "Frame that RViz draws in; empty = room with a calibration, and a frame in which the "
      "cameras stand side by side without.", None),
+    ("audit", "", "File of the audit log (orpose audit); empty = no audit.", None),
     ("respawn", "true", "Start a node that has died again after 5 s.", SWITCH),
     ("bag", "", "Folder of a rosbag2 to play; empty = live cameras.", None),
     ("rate", "1.0", "Speed of the bag.", None),
@@ -208,6 +209,9 @@ def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
         nodes.append(
             orpose_node("fusion_node", parameters=[given["config"], given.time, settings], **given.common)
         )
+    if given["audit"]:
+        log = {"file": ParameterValue(str(Path(given["audit"]).absolute()), value_type=str)}
+        nodes.append(orpose_node("audit_node", parameters=[given["config"], given.time, log], **given.common))
     if given.is_set("gateway"):
         nodes += _gateways(given)
     if given["bag"]:

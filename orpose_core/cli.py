@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "export": "write a network for OpenVINO or ONNX Runtime, in int8 if wanted",
     "simulate": "make synthetic recordings with exact ground truth",
     "benchmark": "measure how fast things are on this machine",
+    "audit": "check the log of an audit node, and report from it",
     "doctor": "say what this machine can do, and what is wrong with a recording",
     "report": "write a results table or a model card from what runs saved",
 }

@@ -29,11 +29,12 @@ class LineLog:
         with self.path.open("r+b") as file:
             return _cut_to_whole_lines(file)
 
-    def append(self, *lines: str) -> None:
+    def append(self, *lines: str, durable: bool = False) -> None:
         """Add lines, all of them or none.
 
         Args:
             lines: without their ends.
+            durable: flush them to the disk, so that they also survive a loss of power.
 
         Raises:
             OSError: they could not be written; names the file.
@@ -45,6 +46,8 @@ class LineLog:
             try:
                 while data:
                     data = data[file.write(data) :]
+                if durable:
+                    os.fsync(file.fileno())
             except BaseException as error:
                 file.truncate(start)
                 if isinstance(error, OSError):

@@ -17,6 +17,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from orpose_ros.running.origin import Origin
+
 PERIOD_S = 1.0
 WINDOW_S = 10.0
 _MOST_EVENTS = 20_000  # 40 cameras at 50 Hz over the window
@@ -82,6 +84,7 @@ class NodeDiagnostics:
         self._problems = problems or tuple
         self._thresholds = thresholds or Thresholds()
         self._served = served
+        self._origin = Origin.here()
         self._lock = threading.Lock()
         self._began_s = time.monotonic()
         self._events: deque[tuple[float, str, float]] = deque(maxlen=_MOST_EVENTS)  # time, kind, latency; s
@@ -144,7 +147,7 @@ class NodeDiagnostics:
             counts, events = dict(self._counts), list(self._events)
         window_s = max(min(now - self._began_s, WINDOW_S), 1e-3)
         latencies = sorted(latency for _, kind, latency in events if kind == FRAMES)
-        values: dict[str, object] = {"rate (Hz)": f"{len(latencies) / window_s:.2f}"}
+        values: dict[str, object] = {**self._origin.values, "rate (Hz)": f"{len(latencies) / window_s:.2f}"}
         if latencies:
             values["latency, median (ms)"] = f"{1e3 * latencies[len(latencies) // 2]:.1f}"
             values["latency, maximum (ms)"] = f"{1e3 * latencies[-1]:.1f}"

@@ -33,7 +33,7 @@ FLOORS = (
     ("decoding",),
     ("metrics",),
     ("engines",),
-    ("checkpoints",),
+    ("audit", "checkpoints"),
     ("geometry", "rotation"),
     ("image_ops", "undistortion"),
     ("types",),

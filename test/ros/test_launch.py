@@ -10,9 +10,11 @@ import pytest
 import yaml
 from sensor_msgs.msg import Image
 
+from orpose_ros.audit_node import AuditNode
 from orpose_ros.fusion_node import FusionNode
 from orpose_ros.lowres_gateway import GatewayParameters, LowresGateway
 from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.audit import AuditParameters
 from orpose_ros.parameters.fusion import FusionParameters
 from orpose_ros.parameters.pose import PoseParameters
 from orpose_ros.parameters.view import ViewParameters
@@ -26,6 +28,7 @@ KINDS = {
     "lowres_gateway": (LowresGateway, GatewayParameters),
     "pose_node": (PoseNode, PoseParameters),
     "skeleton_markers": (SkeletonMarkers, MarkerParameters),
+    "audit_node": (AuditNode, AuditParameters),
     "fusion_node": (FusionNode, FusionParameters),
     "view_node": (ViewNode, ViewParameters),
 }

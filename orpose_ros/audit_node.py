@@ -1,0 +1,164 @@
+"""The audit trail of a graph of nodes: who started what with which weights and limits.
+
+    /diagnostics, /parameter_events, model_info, and every topic that a node of orpose publishes
+        -> an append-only log, each line of which holds the hash of the one before
+
+Of the messages it takes the length in bytes, and nothing of what they hold. It never subscribes to images
+other than those below ``lowres``: that a full-size topic exists, and who is at its ends, the graph tells.
+`orpose audit verify` and `orpose audit report` read the log.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import ParameterEvent
+from rclpy.clock import Clock, ClockType
+from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from orpose_core import __version__
+from orpose_core.audit.log import AuditLog
+from orpose_core.audit.trail import AuditTrail, ModelState, NodeStart
+from orpose_ros.graph.graph_view import GraphView
+from orpose_ros.graph.message_sizes import MessageSizes
+from orpose_ros.graph.parameter_reader import ParameterReader
+from orpose_ros.msg import PoseModelInfo
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.audit import AuditParameters
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.running.origin import Origin
+
+MANY = QoSProfile(depth=1000)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class AuditNode(SelfStartingNode):
+    """Writes the log; see the module."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("audit_node", **arguments)
+        self.parameters = parameters.declare(self, AuditParameters)
+        self.trail: AuditTrail | None = None
+        self.diagnostics: NodeDiagnostics | None = None
+        self._graph: GraphView | None = None
+        self._sizes: MessageSizes | None = None
+        self._reader: ParameterReader | None = None
+        self._machines: dict[str, str] = {}  # of the nodes of orpose
+        self._models: dict[str, Any] = {}  # subscriptions by topic
+        self._subscriptions_made: list[Any] = []
+        self._timer: Any = None
+
+    def configure(self) -> None:
+        """Open the log, and listen."""
+        if not self.parameters.file:
+            raise ValueError("parameter file: expected the path of the log, got none")
+        try:
+            self.trail = AuditTrail(AuditLog(self.parameters.file))
+        except OSError as error:
+            raise ValueError(f"parameter file: {self.parameters.file}: {error.strerror or error}") from error
+        here = Origin.here()
+        self.trail.log.add("log_opened", version=__version__, by=here.by, machine=here.machine,
+                           domain=self.context.get_domain_id())  # fmt: skip
+        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, self._problems, served="nodes")
+        self._graph = GraphView(self)
+        self._sizes = MessageSizes(self, self.parameters.images, self.trail.saw_message)
+        self._reader = ParameterReader(self, self._take_parameters)
+        self._subscriptions_made = [
+            self.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, MANY),
+            self.create_subscription(ParameterEvent, "/parameter_events", self._take_event, MANY),
+        ]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(self.parameters.period_s, self._look, clock=steady)
+        self.get_logger().info(f"the head of the audit log is {self.trail.log.head}")
+
+    def clean_up(self) -> None:
+        """Write the last records and close the log."""
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        for subscription in (*self._subscriptions_made, *self._models.values()):
+            self.destroy_subscription(subscription)
+        for part in (self._sizes, self._reader, self.diagnostics):
+            if part is not None:
+                part.close()
+        if self.trail is not None:
+            self.trail.settle()
+            self.trail.log.add("log_closed")
+            self.trail.log.close()
+        self._subscriptions_made, self._models, self._machines = [], {}, {}
+        self.trail = self.diagnostics = self._graph = self._sizes = self._reader = self._timer = None
+
+    def _look(self) -> None:
+        """Look at the graph, and let the log catch up."""
+        if self.trail is None or self._graph is None or self._sizes is None or self._reader is None:
+            return
+        names = self._graph.nodes()
+        for node in set(self._machines) - names:
+            del self._machines[node]
+            self._reader.forget(node)
+            self.trail.lost_node(node)
+        self._graph.machines = self._machines
+        topics = self._graph.topics()
+        self.trail.saw_topics(topics)
+        self._sizes.follow(topics, set(self._machines))
+        for name, state in topics.items():
+            if state.types == ("orpose_ros/msg/PoseModelInfo",) and name not in self._models:
+                take = partial(self._take_model, name)
+                self._models[name] = self.create_subscription(PoseModelInfo, name, take, LATCHED)
+        for node in self._machines:
+            if not self.trail.knows_parameters(node):
+                self._reader.ask(node)
+        self.trail.tick(time.monotonic())
+
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self._take_status(status)
+
+    def _take_status(self, status: DiagnosticStatus) -> None:
+        values = {pair.key: pair.value for pair in status.values}
+        origin = Origin.of(values)
+        if origin is None or self.trail is None or self.diagnostics is None:
+            return
+        node = f"/{status.name}"
+        self._machines[node] = origin.machine
+        self.trail.saw_node(NodeStart(node, origin.by, origin.machine, origin.at, status.hardware_id))
+        if values.get("refused", "").isdecimal():
+            self.trail.saw_refused(node, int(values["refused"]))
+        self.diagnostics.frame(0.0)
+
+    def _take_model(self, topic: str, m: PoseModelInfo) -> None:
+        if self.trail is not None:
+            model = ModelState(m.name, m.sha256, m.licence, m.backend, m.device, m.trained, m.max_pixels)
+            self.trail.saw_model(topic, model)
+
+    def _take_event(self, event: ParameterEvent) -> None:
+        """Record changed parameters; those of a node that has just come are asked for instead."""
+        if self.trail is not None and self.trail.knows_parameters(event.node):
+            changed = [*event.new_parameters, *event.changed_parameters]
+            self._take_parameters(event.node, {p.name: parameter_value_to_python(p.value) for p in changed})
+
+    def _take_parameters(self, node: str, values: dict[str, Any]) -> None:
+        if self.trail is not None:
+            self.trail.saw_parameters(node, values)
+
+    def _values(self) -> dict[str, object]:
+        # The head, where others may keep it: with it they can tell if the log was cut or rewritten.
+        return {} if self.trail is None else {"head": self.trail.log.head, "nodes": len(self._machines)}
+
+    def _problems(self) -> list[str]:
+        if self.trail is None or not self.trail.log.trouble:
+            return []
+        return [f"{self.trail.log.waiting} records could not be written: {self.trail.log.trouble}"]
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run(AuditNode, args)
+
+
+if __name__ == "__main__":
+    main()

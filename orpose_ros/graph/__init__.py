@@ -1,0 +1,1 @@
+"""The graph of nodes, as one of them sees it."""

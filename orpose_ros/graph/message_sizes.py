@@ -1,0 +1,71 @@
+"""How large the messages of a topic are: it is counted in bytes, and nothing of them is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from functools import partial
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from orpose_core.audit.trail import TopicState
+from orpose_ros.messages import installed_message_class
+
+IMAGE_TYPES = ("Image", "CompressedImage", "PointCloud", "PointCloud2", "DisparityImage", "LaserScan")
+"""Types, of whatever package, whose messages can hold a picture of the scene."""
+
+
+def is_image(types: tuple[str, ...]) -> bool:
+    """Return whether messages of these types can be full-size images."""
+    return any(name.rpartition("/")[2] in IMAGE_TYPES or "image_transport" in name for name in types)
+
+
+class MessageSizes:
+    """Subscribes to what the nodes of orpose publish, and tells the size of each message.
+
+    Args:
+        node: that subscribes.
+        images: name of the part of a topic below which images are small, such as ``lowres``.
+        tell: called with the topic and the size in bytes.
+    """
+
+    def __init__(self, node: Node, images: str, tell: Callable[[str, int], None]) -> None:
+        self._node, self._images, self._tell = node, images, tell
+        self._subscriptions: dict[str, Any] = {}
+
+    def follow(self, topics: Mapping[str, TopicState], nodes: Set[str]) -> None:
+        """Subscribe to the topics that one of these nodes publishes; never to full-size images."""
+        for name, state in topics.items():
+            ours = any(end.rpartition("@")[0] in nodes for end in state.publishers)
+            small = not is_image(state.types) or self._images in name.split("/")
+            if ours and small and name not in self._subscriptions and len(state.types) == 1:
+                self._subscribe(name, state.types[0])
+        for name in set(self._subscriptions) - set(topics):
+            self._node.destroy_subscription(self._subscriptions.pop(name))
+
+    def close(self) -> None:
+        """Hear no more."""
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def _subscribe(self, topic: str, type_name: str) -> None:
+        kind = installed_message_class(type_name)
+        if kind is None:
+            return
+        latched = all(
+            info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            for info in self._node.get_publishers_info_by_topic(topic)
+        )
+        qos = QoSProfile(
+            depth=10,
+            reliability=ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+        self._subscriptions[topic] = self._node.create_subscription(
+            kind, topic, partial(self._hear, topic), qos, raw=True
+        )
+
+    def _hear(self, topic: str, serialized: bytes) -> None:
+        self._tell(topic, len(serialized))

@@ -1,0 +1,94 @@
+"""Nothing of a full-size image is in shared memory, which every user of the machine can read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sensor_msgs.msg import Image
+
+REPOSITORY = Path(__file__).parents[2]
+SHARED = Path("/dev/shm")
+PROFILE = REPOSITORY / "config" / "camera_memory.xml"
+PRIVATE = {
+    "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE), "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
+    "RMW_FASTRTPS_USE_QOS_FROM_XML": "1",
+}  # fmt: skip
+
+DRIVER = """
+import array, sys, time
+import rclpy
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+pattern = bytes.fromhex(sys.argv[1])
+rclpy.init()
+node = rclpy.create_node("driver")
+publisher = node.create_publisher(Image, "depth/image_raw", QoSProfile(depth=1))
+data = array.array("B", pattern * (640 * 480 * 2 // len(pattern)))
+message = Image(height=480, width=640, encoding="16UC1", step=1280, data=data)
+while True:
+    publisher.publish(message)
+    time.sleep(0.1)
+"""
+
+
+def copies_of(pattern: bytes) -> int:
+    """Count a pattern in all of the shared memory."""
+    count = 0
+    for file in SHARED.iterdir():
+        try:
+            count += file.read_bytes().count(pattern)
+        except OSError:  # it has gone, or is somebody else's
+            continue
+    return count
+
+
+def copies_in_shared_memory(graph: Any, log: Path, environment: dict[str, str]) -> tuple[int, int]:
+    """Let a driver and a gateway run, and kill them; return the copies before and after."""
+    pattern, small = secrets.token_bytes(16), graph.collect(Image, "lowres/depth/image_raw", 10)
+    everything = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
+    with log.open("wb") as stream:
+        processes = [
+            subprocess.Popen(command, stdout=stream, stderr=stream, env=everything)
+            for command in (
+                [sys.executable, "-c", DRIVER, pattern.hex()],
+                [sys.executable, str(REPOSITORY / "scripts" / "lowres_gateway")],
+            )
+        ]
+    try:
+        graph.until(lambda: len(small) >= 5, f"images pass: {log}", timeout_s=200)
+        running = copies_of(pattern)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return running, copies_of(pattern)
+
+
+@pytest.fixture(autouse=True)
+def _fast_dds() -> None:
+    from rclpy.utilities import get_rmw_implementation_identifier
+
+    if "fastrtps" not in get_rmw_implementation_identifier() or not SHARED.is_dir():
+        pytest.skip("this is about Fast DDS and /dev/shm")
+
+
+def test_with_the_profile_no_full_size_image_is_in_shared_memory(graph: Any, tmp_path: Path) -> None:
+    assert copies_in_shared_memory(graph, tmp_path / "log", PRIVATE) == (0, 0)
+
+
+def test_without_it_there_is_and_it_stays_when_the_processes_are_killed(graph: Any, tmp_path: Path) -> None:
+    """If this fails, Fast DDS has mended it and the profile is no longer needed."""
+    running, after = copies_in_shared_memory(graph, tmp_path / "log", {})
+    assert running > 0 and after > 0
+
+
+def test_the_profile_is_installed() -> None:
+    from orpose_core.resources import find_resource
+
+    assert find_resource("config", "camera_memory", ".xml") == PROFILE
