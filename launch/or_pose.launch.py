@@ -6,8 +6,8 @@
 
 Per camera, below its namespace: depth/image_raw, color/image_raw, camera_info -> gateway -> lowres/... ->
 pose node -> skeletons_2d, skeletons_3d -> skeleton_markers. With two cameras or more the fusion node makes
-room/skeletons_3d of them all. With a file given, the audit node logs what runs. The nodes configure and activate themselves. They are started again when they
-die, and end when this launch ends.
+room/skeletons_3d of them all. With audit:=FILE the audit node logs what runs. The nodes configure and
+activate themselves. They are started again when they die, and end when this launch ends.
 """
 
 from __future__ import annotations

@@ -81,9 +81,10 @@ def metric_3d(
     lengths = np.array([config.window_px, config.gap_m, config.min_share, config.torso_extent_m,
                         config.torso_reach_m])  # fmt: skip
     camera = np.array([small.fx, small.fy, small.cx, small.cy])
+    # Contiguous, or each layout would be compiled by itself.
+    depth_m, xy_px, sigma_px = (np.ascontiguousarray(array) for array in (depth_m, xy_px, sigma_px))
     surface_m, spread_m = body_surfaces(
-        *map(np.ascontiguousarray, (depth_m, xy_px, sigma_px)),  # else each layout is compiled by itself
-        plan.order, plan.parents, plan.reach_m, plan.torso, camera, lengths,
+        depth_m, xy_px, sigma_px, plan.order, plan.parents, plan.reach_m, plan.torso, camera, lengths,
     )  # fmt: skip
     ray = back_project(xy_px, np.ones_like(surface_m), small)
     z_m = surface_m + plan.offsets[:, 0] / np.linalg.norm(ray, axis=-1)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from orpose_ros.demo import __doc__ as ABOUT
-from orpose_ros.demo.node_processes import NodeProcesses, StageError
 from orpose_ros.demo.outputs import answers_of, render_scene, report, write_outputs
 from orpose_ros.demo.stage import CAMERA, Stage
+from orpose_ros.graph.node_processes import NodeProcesses, StageError
 
 MODEL = "fastpose_64x48"
 

@@ -17,8 +17,8 @@ from orpose_core.render import beside, contact_sheet, overlay, view_3d, write_vi
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.types import Poses, RgbdFrame
 from orpose_ros import conversions
-from orpose_ros.demo.node_processes import StageError
 from orpose_ros.demo.stage import Seen, Stage
+from orpose_ros.graph.node_processes import StageError
 
 WANTED_PEOPLE = 3
 SHEET = 6

@@ -16,7 +16,7 @@ from visualization_msgs.msg import MarkerArray
 from orpose_core.data.skeleton_messages import stamp_ns_of
 from orpose_core.types import RgbdFrame
 from orpose_ros import conversions
-from orpose_ros.demo.node_processes import NodeProcesses, StageError
+from orpose_ros.graph.node_processes import NodeProcesses, StageError
 from orpose_ros.msg import PoseModelInfo, Skeleton2DArray, Skeleton3DArray
 
 CAMERA = "ceiling_1"

@@ -1,4 +1,4 @@
-"""The nodes of the demo, each in a process of its own."""
+"""Nodes in processes of their own, with their logs in files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 
 class StageError(Exception):
@@ -17,18 +18,28 @@ class StageError(Exception):
 class NodeProcesses:
     """The nodes, each in a process of its own, with its log in a file; all ended on leaving."""
 
-    def __init__(self, log_folder: Path) -> None:
-        self._log_folder = log_folder
+    def __init__(self, log_folder: Path, **options: Any) -> None:
+        """Start nothing yet.
+
+        Args:
+            log_folder: of the logs.
+            options: of ``subprocess.Popen``, for every node.
+        """
+        self._log_folder, self._options = log_folder, options
         self._processes: dict[str, subprocess.Popen] = {}
 
-    def start(self, name: str, *arguments: str) -> None:
-        """Start the node that the module ``orpose_ros.<name>`` has."""
+    def start(self, module: str, *arguments: str, name: str = "") -> None:
+        """Start the node that the module ``orpose_ros.<module>`` has; ``name`` tells several of it apart."""
         self._log_folder.mkdir(parents=True, exist_ok=True)
-        code = f"from orpose_ros.{name} import main; main()"
+        code = f"from orpose_ros.{module} import main; main()"
+        command, name = [sys.executable, "-c", code, "--ros-args", *arguments], name or module
         with self._log(name).open("wb") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-c", code, "--ros-args", *arguments], stdout=log, stderr=log
-            )
+            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, **self._options)
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """Process ids by name."""
+        return {name: process.pid for name, process in self._processes.items()}
 
     def check(self) -> None:
         """Raise StageError where a node has ended."""
@@ -61,4 +72,4 @@ class NodeProcesses:
             process.wait()
 
     def _log(self, name: str) -> Path:
-        return self._log_folder / f"{name}.log"
+        return self._log_folder / f"{name.replace('/', '_')}.log"

@@ -1,0 +1,178 @@
+"""Everything that the graph publishes, logs and stores while marked images pass: nothing above the limit.
+
+The images carry a random mark (:class:`~orpose_ros.endurance.mark.Mark`), which would be recognized in
+messages, parameter events, logs and files, as px, in m, or as text. Besides, no image may have more px than
+the limit, encoded or not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+
+from orpose_core.audit.verification import verify
+from orpose_ros.endurance.mark import Mark, large_image_in
+from orpose_ros.endurance.running import Say, running
+from orpose_ros.graph.message_sizes import IMAGE_TYPES
+from orpose_ros.messages import installed_message_class
+
+MOST_PIXELS = 4800
+CAMERAS_NODE = "cameras"
+_START_S = 600.0
+_MOST_FINDINGS = 20
+
+
+@dataclass
+class Seen:
+    """What was looked at, and what was found.
+
+    Attributes:
+        messages: number of messages by topic.
+        largest: bytes of the largest message by topic.
+        unread: topics that could not be read, with the reason.
+        files: number of files.
+        file_bytes: their size.
+        findings: what must not be.
+    """
+
+    messages: dict[str, int] = field(default_factory=dict)
+    largest: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    files: int = 0
+    file_bytes: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def look(self, where: str, content: bytes, mark: Mark) -> None:
+        """Look for the mark, and for encoded images above the limit."""
+        if form := mark.found_in(content):
+            self.find(f"{where}: a piece of a full-size image ({form})")
+        if large := large_image_in(content, MOST_PIXELS):
+            self.find(f"{where}: {large}")
+
+    def find(self, sentence: str) -> None:
+        """Note what was found, once."""
+        if sentence not in self.findings and len(self.findings) < _MOST_FINDINGS:
+            self.findings.append(sentence)
+
+
+class Recorder:
+    """Subscribes to every topic but those of the cameras, and looks at the bytes of each message."""
+
+    def __init__(self, mark: Mark, seen: Seen) -> None:
+        rclpy.init()
+        self.mark, self.seen = mark, seen
+        self._node = rclpy.create_node("recorder")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._subscriptions: dict[str, Any] = {}
+
+    def spin(self, seconds: float) -> None:
+        """Hear what comes for so long, and look for new topics each second."""
+        end_s, look_s = time.monotonic() + seconds, 0.0
+        while (now_s := time.monotonic()) < end_s:
+            if now_s >= look_s:
+                look_s = now_s + 1.0
+                self._follow()
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def _follow(self) -> None:
+        for topic, types in self._node.get_topic_names_and_types():
+            publishers = self._node.get_publishers_info_by_topic(topic)
+            others = [p for p in publishers if p.node_name not in (CAMERAS_NODE, "recorder")]
+            if topic in self._subscriptions or not others:
+                continue
+            kind = installed_message_class(types[0])
+            if kind is None or len(types) > 1:
+                self.seen.unread[topic] = f"{', '.join(types)} is not installed here"
+                continue
+            latched = all(p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in others)
+            reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in others)
+            qos = QoSProfile(
+                depth=1000,
+                reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+            )
+            self._subscriptions[topic] = self._node.create_subscription(
+                kind, topic, lambda data, t=topic, k=kind: self._hear(t, k, data), qos, raw=True
+            )
+
+    def _hear(self, topic: str, kind: Any, data: bytes) -> None:
+        seen = self.seen
+        seen.messages[topic] = seen.messages.get(topic, 0) + 1
+        seen.largest[topic] = max(seen.largest.get(topic, 0), len(data))
+        seen.look(f"topic {topic}", data, self.mark)
+        if kind.__name__ in IMAGE_TYPES:
+            message = deserialize_message(data, kind)
+            height, width = getattr(message, "height", 0), getattr(message, "width", 0)
+            if height * width > MOST_PIXELS:
+                seen.find(f"topic {topic}: an image of {width}x{height} px")
+
+
+def look_at_files(folder: Path, mark: Mark, seen: Seen) -> None:
+    """Look at every file below a folder."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            content = file.read_bytes()
+            seen.files += 1
+            seen.file_bytes += len(content)
+            seen.look(f"file {file.relative_to(folder)}", content, mark)
+
+
+def privacy(
+    minutes: float, cameras: Sequence[str], rate_hz: float, folder: Path, model: str, say: Say = print
+) -> Seen:
+    """Run the graph for so long, look at everything, and return what was seen."""
+    mark, seen = Mark(), Seen()
+    given = {"pose_node": {"model": model}}
+    with running(cameras, rate_hz, folder, given, mark, say) as run:
+        recorder = Recorder(mark, seen)
+        try:
+            wanted = {f"/{camera}/skeletons_2d" for camera in cameras}
+            end_s = time.monotonic() + _START_S
+            while not wanted <= set(seen.messages):
+                run.check()
+                recorder.spin(1.0)
+                if time.monotonic() > end_s:
+                    missing = ", ".join(sorted(wanted - set(seen.messages)))
+                    raise ValueError(f"not within {_START_S:g} s: {missing}")
+            say(f"all nodes are at work; recording for {minutes:g} minutes ...")
+            end_s = time.monotonic() + 60 * minutes
+            while time.monotonic() < end_s:
+                run.check()
+                recorder.spin(min(5.0, max(0.0, end_s - time.monotonic())))
+            run.stop_cameras()
+        finally:
+            recorder.close()
+    look_at_files(folder, mark, seen)
+    for fault in verify(folder / "audit.log").faults:
+        seen.find(f"audit log: {fault}")
+    return seen
+
+
+def report(seen: Seen) -> list[str]:
+    """Return what was seen, in lines."""
+    count = sum(seen.messages.values())
+    lines = [f"{count:,} messages on {len(seen.messages)} topics; the largest of each, bytes:"]
+    lines += [
+        f"  {topic}  {seen.largest[topic]:,} ({count:,})" for topic, count in sorted(seen.messages.items())
+    ]
+    lines += [f"  {topic}  not read: {why}" for topic, why in sorted(seen.unread.items())]
+    lines.append(f"{seen.files} files and logs with {seen.file_bytes:,} bytes")
+    lines += [f"FOUND {finding}" for finding in seen.findings]
+    if not seen.findings:
+        lines.append(f"nothing of a full-size image anywhere, and no image of more than {MOST_PIXELS} px")
+    return lines

@@ -1,0 +1,110 @@
+"""The nodes that watch a room: found by rule, so that a new node belongs to them without being named.
+
+Every module of ``orpose_ros`` with a ``main`` is a node. Those in :data:`PER_CAMERA` run once beside each
+camera, all others once for all cameras, with their parameter ``cameras`` where they have one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+
+import orpose_ros
+
+PER_CAMERA = ("lowres_gateway",)
+ROOM = "room"
+"""The namespace of what is fused."""
+
+OUTSIDE = {
+    "label_node": "it reads full-size images, and has a launch file of its own",
+    "bag_replay": "it takes the place of cameras, with whatever topics a recording has",
+}
+"""Nodes that do not watch a room, and why."""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node to be started.
+
+    Attributes:
+        module: below ``orpose_ros``; also the node's name.
+        namespace: of the node, without slashes at its ends; "" = none.
+        parameters: by name.
+    """
+
+    module: str
+    namespace: str
+    parameters: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Full name of the node."""
+        return f"/{self.namespace}/{self.module}" if self.namespace else f"/{self.module}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of its process, after ``--ros-args``."""
+        given = ["-r", f"__ns:=/{self.namespace}"] if self.namespace else []
+        for name, value in self.parameters.items():
+            given += ["-p", f"{name}:={json.dumps(value)}"]
+        return given
+
+    def node_class(self) -> type[Node]:
+        """Return the node's class."""
+        return _node_class(self.module)
+
+
+def node_modules() -> list[str]:
+    """Return the modules that hold a node which watches a room."""
+    folder = Path(next(p for p in orpose_ros.__path__ if Path(p, "pose_node.py").exists()))
+    found = [f.stem for f in sorted(folder.glob("*.py")) if "\ndef main(" in f.read_text(encoding="utf-8")]
+    return [name for name in found if name not in OUTSIDE]
+
+
+def deployment(
+    cameras: Sequence[str], rig: Path, audit: Path, given: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[NodeSpec]:
+    """Return the nodes for a room, those beside the cameras last.
+
+    Args:
+        cameras: their namespaces.
+        rig: file of their places.
+        audit: file of the audit log.
+        given: more parameters, by module.
+    """
+    known: dict[str, Any] = {"cameras": list(cameras), "calibration": str(rig), "file": str(audit)}
+    everywhere, beside = [], []
+    for module in node_modules():
+        names = _parameter_names(module)
+        parameters = {name: value for name, value in known.items() if name in names}
+        if module == "skeleton_markers":
+            parameters["cameras"] = [*cameras, ROOM]
+        parameters |= (given or {}).get(module, {})
+        if module in PER_CAMERA:
+            beside += [NodeSpec(module, camera, parameters) for camera in cameras]
+        else:
+            everywhere.append(NodeSpec(module, "", parameters))
+    return [*everywhere, *beside]
+
+
+def _node_class(module: str) -> type[Node]:
+    there = vars(importlib.import_module(f"orpose_ros.{module}")).values()
+    own = [c for c in there if inspect.isclass(c) and issubclass(c, Node) and c.__module__.endswith(module)]
+    if len(own) != 1:
+        raise ValueError(f"orpose_ros.{module}: expected one node, got {len(own)}")
+    return own[0]
+
+
+def _parameter_names(module: str) -> set[str]:
+    """Return the names of the parameters that a node declares from dataclasses which its module knows."""
+    there = vars(importlib.import_module(f"orpose_ros.{module}")).values()
+    kinds = [c for c in there if inspect.isclass(c) and dataclasses.is_dataclass(c)]
+    return {f.name for kind in kinds for f in dataclasses.fields(kind) if "description" in f.metadata}
