@@ -49,6 +49,14 @@ def _forward(args: argparse.Namespace) -> int:
     return 0
 
 
+def _endurance(args: argparse.Namespace) -> int:
+    from orpose_core.commands.ros_programs import run_ros_program
+
+    given = ["--minutes", f"{args.minutes:g}", "--cameras", str(args.cameras), "--rate", f"{args.rate:g}"]
+    given += ["--model", args.model, *(["--out", args.out] if args.out else [])]
+    return run_ros_program("orpose_ros.endurance", [args.what, *given])
+
+
 def _train(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `orpose train` does
     from orpose_core.benchmarking.training import train
@@ -71,6 +79,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_estimate(what)
     _add_forward(what)
+    _add_endurance(what)
     decode = command_parser(
         what,
         "decode",
@@ -136,6 +145,35 @@ def _add_forward(what: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (default: 1)")
     parser.add_argument("--repeats", type=int, default=20, metavar="N", help="default: %(default)s")
     parser.set_defaults(run=_forward)
+
+
+def _add_endurance(what: argparse._SubParsersAction) -> None:
+    soak = command_parser(
+        what,
+        "soak",
+        "Run the whole graph of nodes on rendered images, and measure whether it holds: memory flat within "
+        "2 %, p99 of the latency below 2.5 times the median, every image served or counted, no error. "
+        "Exit status 1 if one does not hold.",
+        "orpose benchmark soak --minutes 30",
+        listed="the whole graph of nodes for minutes or hours",
+    )
+    privacy = command_parser(
+        what,
+        "privacy",
+        "Run the whole graph of nodes on marked images, and look for them in every topic, parameter event, "
+        "log and file. Exit status 1 if anything above 4800 px is found.",
+        "orpose benchmark privacy --minutes 5",
+        listed="look for full-size images in all that the nodes publish, log and store",
+    )
+    for parser in (soak, privacy):
+        parser.add_argument("--minutes", type=float, default=5.0, metavar="N", help="default: 5")
+        parser.add_argument("--cameras", type=int, default=4, metavar="N", help="2 or more (default: 4)")
+        parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="of each (default: 15)")
+        parser.add_argument("--model", default="fastpose_64x48", metavar="NAME|FILE", help="%(default)s")
+        parser.add_argument(
+            "--out", metavar="DIR", help="keep what the nodes wrote (default: delete it)"
+        )
+        parser.set_defaults(run=_endurance)
 
 
 def _add_train(what: argparse._SubParsersAction) -> None:

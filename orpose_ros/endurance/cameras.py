@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from numpy.typing import NDArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
@@ -26,7 +27,7 @@ from orpose_core.files import millimetres, write_bytes
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import write_rig
 from orpose_core.simulation import StreamConfig, simulate_frame
-from orpose_core.types import Intrinsics
+from orpose_core.types import Intrinsics, RgbdFrame
 from orpose_ros import conversions
 from orpose_ros.endurance.mark import Mark
 
@@ -45,7 +46,7 @@ def render_room(cameras: Sequence[str], folder: Path, mark: Mark | None = None) 
     there = min(3, len(cameras))
     config = StreamConfig("or", (480, 640), "depth", 1, there, frames_per_sequence=MOMENTS, rig="mvor")
     frames = [[simulate_frame(config, there * k + c) for k in range(MOMENTS)] for c in range(there)]
-    depth_mm = np.stack([[millimetres(f.frame.depth_m) for f in camera] for camera in frames])
+    depth_mm = np.stack([[_millimetres(f.frame) for f in camera] for camera in frames])
     if mark is not None:
         depth_mm = mark.put_on(depth_mm)
     i = frames[0][0].frame.intrinsics
@@ -60,6 +61,11 @@ def render_room(cameras: Sequence[str], folder: Path, mark: Mark | None = None) 
     ]
     write_rig(folder / "rig.yaml", rig)
     return folder / "frames.npz", folder / "rig.yaml"
+
+
+def _millimetres(frame: RgbdFrame) -> NDArray[np.uint16]:
+    assert frame.depth_m is not None  # the simulator gives it
+    return millimetres(frame.depth_m)
 
 
 def _frame_id(camera: str) -> str:

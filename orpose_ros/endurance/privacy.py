@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,8 @@ class Recorder:
                 reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
                 durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
             )
-            self._subscriptions[topic] = self._node.create_subscription(
-                kind, topic, lambda data, t=topic, k=kind: self._hear(t, k, data), qos, raw=True
-            )
+            hear = partial(self._hear, topic, kind)
+            self._subscriptions[topic] = self._node.create_subscription(kind, topic, hear, qos, raw=True)
 
     def _hear(self, topic: str, kind: Any, data: bytes) -> None:
         seen = self.seen

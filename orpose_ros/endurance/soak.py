@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ class _Listener:
         many = QoSProfile(depth=200)
         result.answered = dict.fromkeys(cameras, 0)
         for name in cameras:
-            take = lambda message, name=name: self._take(name, message)  # noqa: E731
+            take = partial(self._take, name)
             self._node.create_subscription(Skeleton2DArray, f"{name}/skeletons_2d", take, many)
         self._node.create_subscription(Skeleton3DArray, "room/skeletons_3d", self._take_fused, many)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, many)

@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,8 @@ def copies_of(pattern: bytes) -> int:
     """Count a pattern in all of the shared memory."""
     count = 0
     for file in SHARED.iterdir():
-        try:
+        with suppress(OSError):  # it has gone, or is somebody else's
             count += file.read_bytes().count(pattern)
-        except OSError:  # it has gone, or is somebody else's
-            continue
     return count
 
 
