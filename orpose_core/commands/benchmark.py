@@ -50,7 +50,7 @@ def _forward(args: argparse.Namespace) -> int:
 
 
 def _endurance(args: argparse.Namespace) -> int:
-    from orpose_core.commands.ros_programs import run_ros_program
+    from orpose_core.benchmarking.ros_programs import run_ros_program
 
     given = ["--minutes", f"{args.minutes:g}", "--cameras", str(args.cameras), "--rate", f"{args.rate:g}"]
     given += ["--model", args.model, *(["--out", args.out] if args.out else [])]
@@ -170,9 +170,7 @@ def _add_endurance(what: argparse._SubParsersAction) -> None:
         parser.add_argument("--cameras", type=int, default=4, metavar="N", help="2 or more (default: 4)")
         parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="of each (default: 15)")
         parser.add_argument("--model", default="fastpose_64x48", metavar="NAME|FILE", help="%(default)s")
-        parser.add_argument(
-            "--out", metavar="DIR", help="keep what the nodes wrote (default: delete it)"
-        )
+        parser.add_argument("--out", metavar="DIR", help="keep what the nodes wrote (default: delete it)")
         parser.set_defaults(run=_endurance)
 
 
