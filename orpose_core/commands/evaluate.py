@@ -29,13 +29,16 @@ def _run(args: argparse.Namespace) -> int:
         if not args.gt or not args.dt:
             raise ValueError("expected --gt FILE and --dt FILE, or --dataset NAME and --model NAME")
         protocol = protocol_of(args.strict, args.threshold)
-        print(score_files(args.gt, args.dt, args.metric, protocol, args.json, args.plot))
+        page = _page(args.report)
+        print(score_files(args.gt, args.dt, args.metric, protocol, args.json, args.plot, page))
         return 0
     if not args.model:
         raise ValueError("expected --model NAME or FILE with --dataset")
     several = len(args.scale) > 1
-    if several and (args.json or args.plot):
-        raise ValueError("--json and --plot: expected one --scale with them; --out gets a folder for each")
+    if several and (args.json or args.plot or args.report):
+        raise ValueError(
+            "--json, --plot and --report: expected one --scale with them; --out gets a folder for each"
+        )
     for scale in args.scale:
         text = score_model(
             args.dataset,
@@ -55,9 +58,19 @@ def _run(args: argparse.Namespace) -> int:
             json_path=args.json,
             plot_folder=args.plot,
             load=_loader(args.model),
+            page=_page(args.report),
         )
         print(text)
     return 0
+
+
+def _page(path: str | None) -> Callable[[Any], Path] | None:
+    """Return what writes the page about an evaluation, where one is asked for."""
+    if path is None:
+        return None
+    from orpose_core.reports.evaluation_page import write_evaluation_page
+
+    return lambda scored: write_evaluation_page(scored, Path(path))
 
 
 def _loader(model: str) -> Callable[[str, str], Any] | None:
@@ -117,4 +130,5 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="DIR", help="per-image results; a run resumes from what is there")
     parser.add_argument("--json", metavar="FILE", help="write the scores there")
     parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames there")
+    parser.add_argument("--report", metavar="FILE", help="write a page (HTML) about it")
     parser.set_defaults(run=_run)

@@ -33,6 +33,13 @@ def _teacher(args: argparse.Namespace) -> int:
     return 0
 
 
+def _estimate(args: argparse.Namespace) -> int:
+    from orpose_core.reports.estimate_page import write_estimate_page
+
+    print(f"written {write_estimate_page(args.results, args.out or args.results / 'report.html')}")
+    return 0
+
+
 def _card(args: argparse.Namespace) -> int:
     from orpose_core.reports.model_card import write_card
 
@@ -45,8 +52,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "report",
-        "Write a results table or a model card. The cost of a network is measured; everything else is read "
-        "from what training and evaluation saved.",
+        "Write a results table, a model card or a page about results. The cost of a network is measured; "
+        "everything else is read from what training, evaluation and estimation saved. `orpose evaluate "
+        "--report FILE` writes the page about an evaluation.",
         "orpose report depthpose runs/table1/*\norpose report card weights/mine.safetensors",
     )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
@@ -72,6 +80,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     _add_out(student, "docs/results_student.md")
     student.set_defaults(run=_student)
     _add_teacher(what)
+    estimate = command_parser(
+        what,
+        "estimate",
+        "Write a page (HTML, one file) about the results of `orpose estimate`: people over time, tracks, "
+        "scores and sigmas, the least confident frames, pictures.",
+        "orpose report estimate results",
+        listed="a page about the results of `orpose estimate`",
+    )
+    estimate.add_argument("results", type=Path, metavar="DIR", help="folder that `orpose estimate` wrote")
+    estimate.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in that folder")
+    estimate.set_defaults(run=_estimate)
     card = command_parser(
         what,
         "card",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +48,36 @@ def plot_evaluation(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
+    figures = evaluation_figures(evaluation, picture, sizes_hw, names)
+    return [_save(figure, folder / f"{name}.png") for name, figure in figures]
+
+
+def evaluation_figures(
+    evaluation: Evaluation,
+    picture: PictureOf | None = None,
+    sizes_hw: Sequence[tuple[int, int]] | None = None,
+    names: Sequence[str] | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the figure of each drawing; the arguments are those of :func:`plot_evaluation`.
+
+    Whoever takes a figure closes it.
+    """
     result = evaluation.pck
     if result is not None and len(result.persons):
-        written.append(_save(_curves(result), folder / "pck_curves.png"))
+        yield "pck_curves", _curves(result)
         distance, visibility = evaluation.distance_m, evaluation.visibility
         if distance is not None and np.isfinite(distance[result.persons]).any():
-            figure = _by_distance(result, distance[result.persons])
-            written.append(_save(figure, folder / "pck_by_distance.png"))
+            yield "pck_by_distance", _by_distance(result, distance[result.persons])
         if visibility is not None:
-            figure = _by_occlusion(result, visibility[result.persons])
-            written.append(_save(figure, folder / "pck_by_occlusion.png"))
+            yield "pck_by_occlusion", _by_occlusion(result, visibility[result.persons])
         if evaluation.gt is not None and evaluation.dt is not None:
             names = evaluation.image_names or names
             figure = _worst_frames(evaluation.gt, evaluation.dt, result, picture, sizes_hw, names)
-            written.append(_save(figure, folder / "worst_frames.png"))
+            yield "worst_frames", figure
     errors, distance_3d = evaluation.mpjpe, evaluation.distance_3d_m
     if errors is not None and distance_3d is not None and np.isfinite(errors.error_mm).any():
         figure = _error_3d_by_distance(errors.error_mm, errors.joints, distance_3d[errors.persons])
-        written.append(_save(figure, folder / "error_3d_by_distance.png"))
-    return written
+        yield "error_3d_by_distance", figure
 
 
 def _save(figure: Any, path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,38 @@ from numpy.typing import NDArray
 from orpose_core.evaluation.datasets import open_dataset
 from orpose_core.evaluation.evaluation_sets import EvaluationSet
 from orpose_core.evaluation.run import Estimator, evaluate_model
-from orpose_core.evaluation.scores import PUBLISHED, STRICT, Protocol, evaluate_files
+from orpose_core.evaluation.scores import PUBLISHED, STRICT, Evaluation, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report
 from orpose_core.files import write_json
 from orpose_core.image_ops import low_resolution_frame
+from orpose_core.types import Poses
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was scored, and what a page of it needs beside the scores.
+
+    Attributes:
+        title: what was scored on what.
+        evaluation: the scores, and what they were made of.
+        detections: per image, with scores and sigmas of the joints, or None where they were not kept.
+        picture: gives an image as the model saw it, or None.
+        sizes_hw: (height, width) of the images, px, or None.
+        names: of the images, or None.
+        scale: how many times the images were shrunk, or None.
+    """
+
+    title: str
+    evaluation: Evaluation
+    detections: tuple[Poses, ...] | None = None
+    picture: Callable[[int], NDArray] | None = None
+    sizes_hw: tuple[tuple[int, int], ...] | None = None
+    names: tuple[str, ...] | None = None
+    scale: int | None = None
+
+
+WritePage = Callable[[Scored], Path]
+"""Writes a page about what was scored and returns its file."""
 
 
 def protocol_of(strict: bool, threshold: float, usual: Protocol = PUBLISHED) -> Protocol:
@@ -32,6 +60,7 @@ def score_files(
     protocol: Protocol,
     json_path: str | None = None,
     plot_folder: str | None = None,
+    page: WritePage | None = None,
 ) -> str:
     """Score a results file against an annotation file; return the tables."""
     evaluation = evaluate_files(gt, dt, (metric,) if metric else None, protocol)
@@ -42,6 +71,8 @@ def score_files(
         from orpose_core.evaluation.plots import plot_evaluation
 
         text += _named(plot_evaluation(evaluation, plot_folder))
+    if page is not None:
+        text += _named([page(Scored(f"{Path(dt).name} against {Path(gt).name}", evaluation))])
     return text
 
 
@@ -64,10 +95,12 @@ def score_model(
     json_path: str | None = None,
     plot_folder: str | None = None,
     load: Callable[[str, str], Estimator] | None = None,
+    page: WritePage | None = None,
 ) -> str:
     """Run a model over a data set and score it; return the tables.
 
-    ``load`` makes an estimator of a model's name and a device; without it, weights are loaded.
+    ``load`` makes an estimator of a model's name and a device; without it, weights are loaded. ``page``
+    writes what was scored into a file.
     """
     dataset = open_dataset(dataset_name, root, limit, annotations)
     if load is None:
@@ -96,12 +129,16 @@ def score_model(
         text = f"THE MODEL IS NOT TRAINED: these are the scores of random weights.\n{text}"
     if json_path:
         write_json(json_path, {**finished.settings, **scores})
+    seen = pictures_of(dataset, str(estimator.info.modality), scale)
+    names = tuple(f"{dataset_name} {image_id}" for image_id in dataset.image_ids)
     if plot_folder:
         from orpose_core.evaluation.plots import plot_evaluation
 
-        seen = pictures_of(dataset, str(estimator.info.modality), scale)
-        names = [f"{dataset_name} {image_id}" for image_id in dataset.image_ids]
         text += _named(plot_evaluation(finished.evaluation, plot_folder, seen, dataset.sizes_hw(), names))
+    if page is not None:
+        title, found = f"{Path(model).stem} on {dataset_name}", tuple(finished.detections)
+        scored = Scored(title, finished.evaluation, found, seen, tuple(dataset.sizes_hw()), names, scale)
+        text += _named([page(scored)])
     return text
 
 
