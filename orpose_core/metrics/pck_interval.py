@@ -2,9 +2,9 @@
 
 Two networks are scored on the same frames. Rooms are resampled with replacement (Efron 1979; for clusters,
 Field and Welsh 2007), identically for both, and the spread of the difference estimates the variation over
-other rooms of
-the same kind. Frames of one room show the same people and furniture, so resampling single frames would
-underestimate the interval. The interval does not include the variation between training runs.
+other rooms of the same kind. Frames of one room show the same people and furniture, so resampling single
+frames would underestimate the interval. Where a network was trained with several seeds, its training runs are
+resampled, too; with one run the interval does not include the variation between runs.
 """
 
 from __future__ import annotations
@@ -96,13 +96,17 @@ def frame_counts(
 
 
 def difference_interval(
-    a: FrameCounts, b: FrameCounts, confidence: float = 0.95, resamples: int = 5000, seed: int = 0
+    a: Sequence[FrameCounts],
+    b: Sequence[FrameCounts],
+    confidence: float = 0.95,
+    resamples: int = 5000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Return between which differences of the averages, a - b in points, the middle of the resamples lies.
 
     Args:
-        a: counts of one network.
-        b: counts of the other.
+        a: counts of one network, one entry per training run; the mean over the runs is compared.
+        b: counts of the other, likewise.
         confidence: share of the resamples between the two.
         resamples: how often as many rooms as there are are drawn.
         seed: of the draws.
@@ -110,12 +114,26 @@ def difference_interval(
     Raises:
         ValueError: the two were not scored on the same frames and people.
     """
-    if not (np.array_equal(a.counted, b.counted) and np.array_equal(a.room, b.room)):
-        raise ValueError("expected counts of the same people in the same frames")
-    names, room = np.unique(a.room, return_inverse=True)
+    runs = [*a, *b]
+    if not (a and b):
+        raise ValueError("expected the counts of at least one training run of each network")
+    first = runs[0]
+    for run in runs:
+        if not (np.array_equal(run.counted, first.counted) and np.array_equal(run.room, first.room)):
+            raise ValueError("expected counts of the same people in the same frames")
+    rng = np.random.default_rng(seed)
+    names, room = np.unique(first.room, return_inverse=True)
     rooms = len(names)
-    times = np.random.default_rng(seed).multinomial(rooms, np.full(rooms, 1 / rooms), resamples)[:, room]
-    low, high = np.nanquantile(
-        a.average_pct(times) - b.average_pct(times), [(1 - confidence) / 2, (1 + confidence) / 2]
-    )
+    times = rng.multinomial(rooms, np.full(rooms, 1 / rooms), resamples)[:, room]
+    difference = _resampled_mean(a, times, rng) - _resampled_mean(b, times, rng)
+    low, high = np.nanquantile(difference, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def _resampled_mean(
+    runs: Sequence[FrameCounts], times: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the mean average of runs that are drawn with replacement, float64 (r,), percent."""
+    averages = np.stack([run.average_pct(times) for run in runs])  # (runs, r)
+    drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), len(times))  # (r, runs)
+    return np.asarray((averages * drawn.T).sum(axis=0) / len(runs), np.float64)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ def read_experiment(path: Path) -> tuple[Step, ...]:
     ``steps`` is a list. A training has ``name``, ``train`` (depthpose, ...), ``config`` (a recipe) and
     optionally ``set`` (values that override it); any other command has ``name``, ``run`` (the words after
     `orpose`) and optionally ``makes``. The file's own ``set`` applies to all trainings. ``{out}`` in any
-    word stands for the experiment's folder.
+    word stands for the experiment's folder. With ``seeds``, a list of further values to set, each training is
+    repeated for each of its entries in a folder of its own (``NAME_1``, ``NAME_2``, ...): what it reads from
+    another training is that of the same entry, and a command that reads ``{out}/NAME`` gets all of them.
 
     Raises:
         ValueError: naming the file, the step and what was expected there.
@@ -50,13 +52,15 @@ def read_experiment(path: Path) -> tuple[Step, ...]:
     content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("steps"), list) or not content["steps"]:
         raise ValueError(f"{path}: expected a list of 'steps'")
-    odd = set(content) - {"steps", "set"}
+    odd = set(content) - {"steps", "set", "seeds"}
     if odd:
-        raise ValueError(f"{path}: expected the keys steps and set, got {sorted(odd)}")
+        raise ValueError(f"{path}: expected the keys steps, set and seeds, got {sorted(odd)}")
     steps = tuple(
         _step(f"{path}: step {i + 1}", values, content.get("set") or {})
         for i, values in enumerate(content["steps"])
     )
+    if "seeds" in content:
+        steps = _repeated(steps, _checked_seeds(path, content["seeds"]))
     names = [step.name for step in steps]
     if len(set(names)) != len(names):
         raise ValueError(f"{path}: expected a different name for every step, got {names}")
@@ -77,6 +81,34 @@ def _step(where: str, values: Any, common: Mapping[str, Any]) -> Step:
     for key, value in {**common, **(values.get("set") or {})}.items():
         words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     return Step(name, str(values["train"]), tuple(words), f"{name}/results.json")
+
+
+def _checked_seeds(path: Path, seeds: Any) -> list[Mapping[str, Any]]:
+    """Return the entries of ``seeds``; ValueError if they are no list of values to set."""
+    if not (isinstance(seeds, list) and seeds and all(isinstance(entry, dict) and entry for entry in seeds)):
+        raise ValueError(f"{path}: expected seeds as a list of values to set, got {seeds!r}")
+    return seeds
+
+
+def _repeated(steps: Sequence[Step], seeds: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+    """Return the steps with every training repeated for every entry of ``seeds``."""
+    trainings = "|".join(re.escape(step.name) for step in steps if step.train)
+    folder = re.compile(r"\{out\}/(" + (trainings or "(?!)") + r")(?=/|$)")
+    out = []
+    for step in steps:
+        if not step.train:
+            words = []
+            for word in step.words:
+                numbers = range(1, len(seeds) + 1) if folder.search(word) else [0]
+                words += [folder.sub(rf"{{out}}/\1_{k}", word) for k in numbers]
+            out.append(replace(step, words=tuple(words)))
+            continue
+        for k, values in enumerate(seeds, start=1):
+            words = [folder.sub(rf"{{out}}/\1_{k}", word) for word in step.words]
+            words += [word for key, value in values.items() for word in (f"--{key}", json.dumps(value))]
+            name = f"{step.name}_{k}"
+            out.append(Step(name, step.train, tuple(words), f"{name}/results.json"))
+    return tuple(out)
 
 
 def words_of(step: Step, out: Path) -> list[str]:

@@ -56,11 +56,11 @@ def test_the_interval_is_that_of_a_known_difference() -> None:
     rooms = np.arange(400)
     a, b = (FrameCounts(2 * np.repeat(r[:, None], 10, axis=1).astype(int), counted, rooms) for r in right)
     difference = 100.0 * (right[0].astype(float) - right[1])
-    low, high = difference_interval(a, b)
+    low, high = difference_interval([a], [b])
     half = 1.96 * difference.std() / np.sqrt(400)
     assert (low, high) == pytest.approx((difference.mean() - half, difference.mean() + half), abs=0.5)
-    assert difference_interval(a, a) == (0.0, 0.0)
-    assert difference_interval(a, b) == (low, high)
+    assert difference_interval([a], [a]) == (0.0, 0.0)
+    assert difference_interval([a], [b]) == (low, high)
 
 
 def test_frames_of_one_room_say_no_more_than_the_room() -> None:
@@ -72,7 +72,7 @@ def test_frames_of_one_room_say_no_more_than_the_room() -> None:
     a, b = (FrameCounts(row, counted, room) for row in rows)
     difference = 100.0 * (right[0].astype(float) - right[1])
     half = 1.96 * difference.std() / np.sqrt(50)
-    low, high = difference_interval(a, b)
+    low, high = difference_interval([a], [b])
     assert (low, high) == pytest.approx((difference.mean() - half, difference.mean() + half), abs=2.0)
     frames = [FrameCounts(row, counted, np.arange(600)) for row in rows]
     narrow = difference_interval(*frames)
@@ -83,7 +83,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
     counts = FrameCounts(np.ones((3, 10), int), np.ones((3, 10), int), np.arange(3))
     other = FrameCounts(np.ones((3, 10), int), np.full((3, 10), 2), np.arange(3))
     with pytest.raises(ValueError, match="the same people in the same frames"):
-        difference_interval(counts, other)
+        difference_interval([counts], [other])
     for values in (
         None,
         {"correct": []},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.checkpoints.files import load_checkpoint, save_checkpoint
 from orpose_core.commands.recipes import parse, train
 from orpose_core.decoding.paf import decode_paf
 from orpose_core.metrics.pck_interval import FrameCounts
@@ -23,6 +23,7 @@ from orpose_core.reports.pages import number, table, verdict
 from orpose_core.simulation import SPLITS, StreamConfig, simulate_frame, split_config
 from orpose_core.skeleton import BODY24, OPENPOSE18
 from orpose_core.training.augment.depth import AugmentConfig, augmented, mirrored, zoomed
+from orpose_core.training.depthpose.initialisation import InitConfig, initialise
 from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses
 from orpose_core.training.depthpose.recipe import DepthPoseRecipe, DepthPoseTask, gflops
 from orpose_core.training.depthpose.samples import (
@@ -31,6 +32,7 @@ from orpose_core.training.depthpose.samples import (
     SampleMaker,
     crop_corner,
     grid_of,
+    true_sr_image,
 )
 from orpose_core.training.depthpose.streams import SimulatedSamples
 from orpose_core.training.engine.recipe_run import recipe_values
@@ -43,7 +45,7 @@ NO_CHANGE = AugmentConfig(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
 SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)
 MINIATURE = [
     "--model.width=0.125", "--model.sr_width=0.125", "--model.input_hw=[24,32]",
-    "--model.refinement_stages=1", "--data.render_hw=[96,128]", "--engine.workers=0", "--engine.threads=1",
+    "--model.refinement_stages=1", "--data.render_hw=[192,256]", "--engine.workers=0", "--engine.threads=1",
     "--engine.batch=2", "--validation.frames=2", "--validation.final_frames=2", "--engine.validate_steps=0",
     "--data.crop_hw=null",
 ]  # fmt: skip
@@ -96,12 +98,12 @@ def test_command_line_overrides_the_file_and_unknown_keys_are_errors(tmp_path: P
 
 def test_a_sample_is_a_function_of_its_number_and_decodes_to_its_people() -> None:
     data = DataConfig(domains=("or",), render_hw=(192, 256), augment=NO_CHANGE, shrink_methods=("median",))
-    model = ModelConfig(input_hw=(48, 64))
+    model = ModelConfig(input_hw=(48, 64), sr_image=False)
     stream = SimulatedSamples(data, model)
     first, again = stream[5], SimulatedSamples(data, model)[5]
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["image"], stream[6]["image"])
-    assert first["image"].shape == (1, 48, 64) and first["high_resolution"].shape == (1, 192, 256)
+    assert first["image"].shape == (1, 48, 64) and "high_resolution" not in first
     assert first["image"].min() >= 0 and first["image"].max() <= 1
     frame = stream.frame(5, np.random.default_rng([data.seed, 5]))
     truth = frame.poses.converted(OPENPOSE18)
@@ -243,11 +245,45 @@ def test_crops_lie_inside_and_what_cannot_be_cut_is_refused() -> None:
             SimulatedSamples(data, model)[0]
 
 
-def test_hr_loss_takes_smaller_truth() -> None:
+def test_a_pattern_within_a_cell_costs() -> None:
+    """What an average hides, the last pixel shuffle would be free to make."""
     image = torch.rand(2, 1, 16, 16)
-    small = torch.nn.functional.avg_pool2d(image, 2)
-    assert float(hr_loss(image, small)) == pytest.approx(0, abs=1e-10)
+    rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+    checkerboard = 0.3 * (1.0 - 2.0 * ((rows + columns) % 2))
+    assert float(hr_loss(image + checkerboard, image)) == pytest.approx(0.09, rel=1e-4)
     assert float(hr_loss(image + 0.1, image)) == pytest.approx(0.01, rel=1e-4)
+    with pytest.raises(ValueError, match=r"L_HR: expected a true image of \(2, 1, 16, 16\).*\(2, 1, 8, 8\)"):
+        hr_loss(image, torch.nn.functional.avg_pool2d(image, 2))
+
+
+def test_the_true_image_of_l_hr_has_the_size_of_the_super_resolved_one() -> None:
+    model = replace(SMALL, input_hw=(6, 8))
+    depth_m = np.full((96, 128), 4.0, np.float32)
+    depth_m[:, 64:] = 2.0
+    depth_m[0, :3] = np.nan
+    true = true_sr_image(depth_m, model)
+    assert true.shape == (1, 48, 64) and true[0, 0, 0] == pytest.approx(0.5, abs=1 / 255)
+    assert true[0, 0, 1] == pytest.approx(0.5, abs=1 / 255) and true[0, 9, 40] == pytest.approx(
+        0.25, abs=1 / 255
+    )
+    with pytest.raises(ValueError, match=r"at least \(48, 64\), 8 times the input \(6, 8\), got \(24, 32\)"):
+        true_sr_image(depth_m[::4, ::4], model)
+    small = DataConfig(render_hw=(96, 128))
+    with pytest.raises(ValueError, match=r"data.render_hw: L_HR compares images of \(384, 512\)"):
+        DepthPoseRecipe(data=small)
+    assert not DepthPoseRecipe(data=small, loss=LossConfig(hr_weight=0.0)).network_config.sr_image
+
+
+def test_depthpose_starts_with_the_whole_super_resolution_network(tmp_path: Path) -> None:
+    resolver = build_model(replace(SMALL, architecture="super_resolution"), seed=3)
+    save_checkpoint(tmp_path / "sr.safetensors", resolver)
+    init = InitConfig(super_resolution=str(tmp_path / "sr.safetensors"))
+    model, plain = build_model(SMALL, seed=1), build_model(replace(SMALL, sr_image=False), seed=1)
+    initialise(model, init, seed=0)
+    initialise(plain, init, seed=0)
+    for name, value in resolver.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+        assert name.startswith("c16.") or torch.equal(plain.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize("architecture", ["depthpose", "rtpose", "super_resolution"])
@@ -257,7 +293,9 @@ def test_every_architecture_learns_from_one_batch(architecture: str) -> None:
     recipe = DepthPoseRecipe(model=model_config, loss=LossConfig(hr_weight=hr))
     model = build_model(model_config, seed=0).train()
     batch = batch_of(
-        SampleMaker(DataConfig(augment=NO_CHANGE), model_config)(simulated(), np.random.default_rng(0))
+        SampleMaker(DataConfig(augment=NO_CHANGE), model_config)(
+            simulated(size_hw=(192, 256)), np.random.default_rng(0)
+        )
     )
     task, optimizer = DepthPoseTask(recipe, half=False), torch.optim.Adam(model.parameters(), 1e-3)
     losses = []
@@ -325,13 +363,20 @@ def test_the_table_says_which_findings_show() -> None:
     assert "**shows**: DepthPose_64x48 is -0.8 points above RTPose_640x480" in text
     assert "**shows**: DepthPose_64x48 is +4.2 points above RTPose_64x48 (wanted +4 or more" in text
     assert "SR+RTPose_64x48 (wanted" not in text and "the best average is 50.0" in text
-    assert "over the rooms" not in text
+    assert ", between" not in text
     for row, correct in zip(rows, (50, 45, 49), strict=True):
         row.results["per_frame"] = {"correct": [[correct] * 10, [0] * 10], "counted": [[100] * 10, [0] * 10]}
-    assert "over the rooms" not in report(rows, threads=1)  # it was not recorded which room a frame shows
+    assert ", between" not in report(rows, threads=1)  # it was not recorded which room a frame shows
     for row in rows:
         row.results["per_frame"]["room"] = [0, 1]
-    assert "above RTPose_64x48, between +4.0 and +4.0 over the rooms (wanted" in report(rows, threads=1)
+    assert "above RTPose_64x48, between +4.0 and +4.0 (wanted" in report(rows, threads=1)
+    again = replace(rows[2], results=json.loads(json.dumps(rows[2].results)))
+    again.results["recipe"]["engine"]["seed"] = 1
+    again.results["scores"] = scores(47.2)
+    again.results["per_frame"]["correct"] = [[47] * 10, [0] * 10]
+    text = report([*rows, again], threads=1)
+    assert "DepthPose_64x48 is +3.2 points above RTPose_64x48, between +2.0 and +4.0 (wanted" in text
+    assert "with 1 or 2 seeds" in text and "| 49.2, 47.2 |" in text and "**DepthPose_64x48** (seed 1)" in text
     rows[2].results["scores"] = scores(48.9)
     assert "**does not show**: DepthPose_64x48 is +3.9 points above RTPose_64x48" in report(rows, threads=1)
     rows[2].results["window_hw"] = [32, 40]

@@ -105,7 +105,8 @@ def test_nothing_is_begun_after_a_failure(tmp_path: Path, monkeypatch) -> None:
     [
         ([], "expected a list of 'steps'"),
         ({"steps": [], "set": {}}, "expected a list of 'steps'"),
-        ({"steps": [{"name": "a", "run": ["x"]}], "sets": {}}, "expected the keys steps and set"),
+        ({"steps": [{"name": "a", "run": ["x"]}], "sets": {}}, "expected the keys steps, set and seeds"),
+        ({"steps": [{"name": "a", "run": ["x"]}], "seeds": 3}, "expected seeds as a list of values to set"),
         ({"steps": [{"name": "a"}]}, r"step 1 \(a\): expected either 'train' or 'run'"),
         ({"steps": [{"name": "a", "train": "depthpose"}]}, r"step 1 \(a\): expected the 'config'"),
         ({"steps": [{"run": ["x"]}]}, "step 1: expected 'name'"),
@@ -129,6 +130,29 @@ def test_shipped_experiments_are_valid(path: Path, monkeypatch) -> None:
         if step.train == "depthpose":
             words = words_of(step, Path("nowhere"))
             recipe = parse("test", DepthPoseRecipe, words[2:]).recipe
-            assert recipe.row.lower().replace("+", "_") == step.name or step.name.startswith(
-                "super_resolution"
-            )
+            assert step.name.startswith(recipe.row.lower().replace("+", "_") or "super_resolution")
+            if step.name[-2:] in ("_1", "_2", "_3"):
+                assert recipe.engine.seed + 1 == recipe.data.seed == int(step.name[-1])
+                assert recipe.data.cache.folder == Path("nowhere/frames") and recipe.data.cache.seed == 1
+
+
+def test_every_training_is_repeated_for_each_seed(tmp_path: Path) -> None:
+    steps = read_experiment(written(tmp_path, {
+        "set": {"engine.steps": 5}, "seeds": [{"engine.seed": 3}, {"engine.seed": 4, "data.seed": 9}],
+        "steps": [
+            {"name": "first", "train": "depthpose", "config": "c"},
+            {"name": "first_b", "train": "depthpose", "config": "c",
+             "set": {"init.weights": "{out}/first/weights.safetensors"}},
+            {"name": "table",
+             "run": ["report", "depthpose", "{out}/first", "{out}/first_b", "--out", "{out}/t"]},
+        ]}))  # fmt: skip
+    assert [step.name for step in steps] == ["first_1", "first_2", "first_b_1", "first_b_2", "table"]
+    assert steps[1].words[-4:] == ("--engine.seed", "4", "--data.seed", "9")
+    assert steps[2].words[-4:] == (
+        "--init.weights", "{out}/first_1/weights.safetensors", "--engine.seed", "3",
+    )  # fmt: skip
+    assert steps[2].makes == "first_b_1/results.json"
+    assert steps[4].words == (
+        "report", "depthpose", "{out}/first_1", "{out}/first_2", "{out}/first_b_1", "{out}/first_b_2",
+        "--out", "{out}/t",
+    )  # fmt: skip

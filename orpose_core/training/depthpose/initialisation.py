@@ -21,6 +21,7 @@ class InitConfig:
     Attributes:
         weights: of the same architecture and widths, whatever its input size: fine-tuning.
         super_resolution: of a super-resolution network trained on its own; SR+RTPose keeps it frozen.
+            DepthPose takes its block and, where L_HR trains it, its C16.
         pose: file of the published RTPose COCO weights: they go into the pose part. Where a layer has more
             input channels, its weights are repeated and perturbed (Sect. 3).
     """
@@ -55,6 +56,8 @@ def _load_super_resolution(model: nn.Module, name: str) -> None:
         target = model
     elif isinstance(model, DepthPose):
         target = model.super_resolution
+        if model.c16 is not None:
+            _copy(model.c16, source.c16.state_dict(), name)
         source = source.super_resolution
     else:
         raise ValueError(f"init.super_resolution: a {type(model).__name__} has no super-resolution block")

@@ -134,10 +134,16 @@ def hr_loss(sr_image: Tensor, high_resolution: Tensor) -> Tensor:
 
     Args:
         sr_image: float (B, 1, H, W), 8 times the size of the network's input.
-        high_resolution: float32 (B, 1, H', W') in [0, 1], the true image. Where it is smaller than the SR
-            image (a simulator that renders less for speed), the SR image is averaged down to its size.
+        high_resolution: float32 (B, 1, H, W) in [0, 1], the true image of the same size. Compared at a
+            smaller size the loss would not see the pattern within a cell, so nothing would train the last
+            pixel shuffle.
+
+    Raises:
+        ValueError: images of different sizes.
     """
-    image = sr_image.float()
-    if image.shape[-2:] != high_resolution.shape[-2:]:
-        image = functional.adaptive_avg_pool2d(image, (high_resolution.shape[-2], high_resolution.shape[-1]))
-    return functional.mse_loss(image, high_resolution)
+    if sr_image.shape != high_resolution.shape:
+        raise ValueError(
+            f"L_HR: expected a true image of {tuple(sr_image.shape)}, the size of the super-resolved one, "
+            f"got {tuple(high_resolution.shape)}"
+        )
+    return functional.mse_loss(sr_image.float(), high_resolution)

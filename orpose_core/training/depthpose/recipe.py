@@ -19,7 +19,7 @@ from orpose_core.skeleton import by_name
 from orpose_core.training.depthpose.batch_norm import add_batch_norms, keep_answers, without_batch_norms
 from orpose_core.training.depthpose.initialisation import InitConfig, initialise
 from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses, visibility_loss
-from orpose_core.training.depthpose.samples import DataConfig
+from orpose_core.training.depthpose.samples import DataConfig, trains_sr_image
 from orpose_core.training.depthpose.sigma_calibration import chosen_decoder, measured_settings
 from orpose_core.training.depthpose.streams import samples
 from orpose_core.training.depthpose.threshold_choice import ReadingConfig
@@ -78,6 +78,13 @@ class DepthPoseRecipe:
             raise ValueError(
                 f"loss.visibility_weight: expected 0 for {network.architecture} as model describes it, which "
                 f"gives no visibility, got {self.loss.visibility_weight}"
+            )
+        sized, wanted = self.data.render_hw, self.model.sr_hw
+        compared = self.data.source == "simulation" and trains_sr_image(self.network_config)
+        if compared and any(a < b for a, b in zip(sized, wanted, strict=True)):
+            raise ValueError(
+                f"data.render_hw: L_HR compares images of {wanted}, 8 times model.input_hw, expected "
+                f"at least that, got {sized}; or set loss.hr_weight to 0"
             )
         if network.sr_image == "frozen" and self.init.super_resolution is None:
             raise ValueError(
@@ -155,7 +162,7 @@ def _build(recipe: DepthPoseRecipe) -> nn.Module:
 
 def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
     half = recipe.engine.half_precision and bf16_is_fast(mine.device)
-    task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.model)
+    task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.network_config)
     fresh = not run.checkpoint.exists()  # a run that goes on finds its norms in the checkpoint
     if fresh and recipe.batch_norm and recipe.init.weights is not None:
         keep_answers(model, (torch.from_numpy(data[i]["image"])[None] for i in range(_IMAGES_FOR_NORMS)))

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-import cv2
 import numpy as np
 
 from orpose_core.data.targets import TargetConfig, render_targets
 from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_depth, normalise_depth
-from orpose_core.models import MapConfig, network_of
+from orpose_core.models import MapConfig, ModelConfig, network_of
 from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
 from orpose_core.training.augment.depth import AugmentConfig, augmented
 from orpose_core.training.domain_streams import check_domains
@@ -32,7 +31,8 @@ class DataConfig:
         source: ``"simulation"`` streams frames of the synthetic room without files; ``"folder"`` reads one.
         domains: of the simulation, one drawn for each frame.
         domain_shares: how often each is drawn; empty = equally.
-        render_hw: size of the frames before they are shrunk; the high-resolution image of L_HR, too.
+        render_hw: size of the frames before they are shrunk; for L_HR at least 8 times the input, the size of
+            the super-resolved image.
         crowd: of the simulation: number of additional people per room, so that each image has more to learn
             from.
         domain_crowds: the same for each domain; empty = ``crowd`` in all of them.
@@ -136,8 +136,8 @@ class SampleMaker:
             "keypoint_maps": targets.keypoint_maps,
             "mask": targets.mask[None],
         }
-        if network_of(self.model).sr_image == "trained":
-            sample["high_resolution"] = _high_resolution(depth_m, self.model)
+        if trains_sr_image(self.model):
+            sample["high_resolution"] = true_sr_image(depth_m, self.model)
         if self.model.gives_visibility:
             sample["visibility_maps"] = targets.visibility_maps
         if self.data.crop_hw is None:
@@ -222,11 +222,34 @@ def network_input(depth_m: FloatArray, model: MapConfig, method: str) -> FloatAr
     return (normalise_depth(depth_m, model.depth_range_m) / np.float32(255))[None]
 
 
-def _high_resolution(depth_m: FloatArray, model: MapConfig) -> FloatArray:
-    """Return the true image of L_HR: the frame, no larger than the super-resolved image."""
-    height, width = (min(a, b) for a, b in zip(depth_m.shape, model.sr_hw, strict=True))
-    if (height, width) != depth_m.shape:
-        depth_m = cast(FloatArray, cv2.resize(depth_m, (width, height), interpolation=cv2.INTER_NEAREST))
+def trains_sr_image(model: MapConfig) -> bool:
+    """Return whether a network makes a super-resolved image that L_HR trains."""
+    return network_of(model).sr_image == "trained" and (not isinstance(model, ModelConfig) or model.sr_image)
+
+
+def true_sr_image(depth_m: FloatArray, model: MapConfig) -> FloatArray:
+    """Return the true image of L_HR, at the size of the super-resolved one.
+
+    Args:
+        depth_m: float32 (H, W), metres, NaN = no return. A frame that is larger than the super-resolved image
+            is averaged down to it.
+        model: 8 times its input size and its depth range apply.
+
+    Returns:
+        float32 (1, 8 h, 8 w) in [0, 1], 0 = no return.
+
+    Raises:
+        ValueError: a frame that is smaller than the super-resolved image. What is compared at a smaller size
+            leaves the last pixel shuffle untrained.
+    """
+    if any(n < wanted for n, wanted in zip(depth_m.shape, model.sr_hw, strict=True)):
+        raise ValueError(
+            f"L_HR: expected frames of at least {model.sr_hw}, 8 times the input {model.input_hw}, got "
+            f"{depth_m.shape}; give larger frames (data.render_hw, or recordings whose full-size depth was "
+            "kept), or set loss.hr_weight to 0"
+        )
+    if depth_m.shape != model.sr_hw:
+        depth_m = low_resolution_depth(depth_m, model.sr_hw, "area")
     return (normalise_depth(depth_m, model.depth_range_m) / np.float32(255))[None]
 
 
