@@ -75,8 +75,19 @@ def test_frames_of_one_room_say_no_more_than_the_room() -> None:
     low, high = difference_interval([a], [b])
     assert (low, high) == pytest.approx((difference.mean() - half, difference.mean() + half), abs=2.0)
     frames = [FrameCounts(row, counted, np.arange(600)) for row in rows]
-    narrow = difference_interval(*frames)
+    narrow = difference_interval(frames[:1], frames[1:])
     assert (high - low) / (narrow[1] - narrow[0]) == pytest.approx(12**0.5, rel=0.1)
+
+
+def test_training_runs_are_resampled_too() -> None:
+    """Two runs that differ by 20 points: the interval of their mean reaches from one to the other."""
+    counted = np.full((100, 10), 10)
+    of = [FrameCounts(np.full((100, 10), n), counted, np.arange(100)) for n in (5, 7)]
+    other = FrameCounts(np.full((100, 10), 4), counted, np.arange(100))
+    assert difference_interval(of, [other]) == pytest.approx((10.0, 30.0))
+    assert difference_interval(of[:1], [other]) == pytest.approx((10.0, 10.0))
+    with pytest.raises(ValueError, match="at least one training run"):
+        difference_interval([], [other])
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

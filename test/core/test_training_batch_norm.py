@@ -104,7 +104,7 @@ def test_what_is_saved_is_the_network_of_the_paper(tmp_path: Path) -> None:
     """Trained with norms, resumed, written without; and a plain network goes on with them."""
     miniature = [
         "--config", str(RECIPES / "depthpose_64x48_small.yaml"), "--model.width=0.125",
-        "--model.input_hw=[24,32]", "--model.refinement_stages=1", "--data.render_hw=[96,128]",
+        "--model.input_hw=[24,32]", "--model.refinement_stages=1", "--data.render_hw=[192,256]",
         "--engine.workers=0", "--engine.threads=1", "--engine.batch=2", "--engine.validate_steps=0",
         "--validation.frames=0", "--validation.final_frames=2", "--batch_norm=true", "--data.crop_hw=[16,16]",
     ]  # fmt: skip

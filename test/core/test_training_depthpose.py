@@ -43,6 +43,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "training"
 CHANNELS = torch.tensor(OPENPOSE18.paf_channels)
 NO_CHANGE = AugmentConfig(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
 SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)
+PLAIN = replace(SMALL, sr_image=False)  # for frames smaller than the SR image
 MINIATURE = [
     "--model.width=0.125", "--model.sr_width=0.125", "--model.input_hw=[24,32]",
     "--model.refinement_stages=1", "--data.render_hw=[192,256]", "--engine.workers=0", "--engine.threads=1",
@@ -165,7 +166,7 @@ def batch_of(sample: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 def test_the_right_maps_cost_nothing_and_masked_people_neither() -> None:
     frame = simulated()
-    sample = SampleMaker(DataConfig(augment=NO_CHANGE), SMALL)(frame, np.random.default_rng(0))
+    sample = SampleMaker(DataConfig(augment=NO_CHANGE), PLAIN)(frame, np.random.default_rng(0))
     batch = batch_of(sample)
     right = StageMaps(batch["paf_maps"], batch["keypoint_maps"])
     config = LossConfig(foreground=3.0)
@@ -180,7 +181,7 @@ def test_the_right_maps_cost_nothing_and_masked_people_neither() -> None:
 
     everyone = np.concatenate([frame.poses.boxes_px])
     hidden = LabelledFrame(frame.depth_m, frame.poses.select([]), everyone)
-    mask = SampleMaker(DataConfig(augment=NO_CHANGE), SMALL)(hidden, np.random.default_rng(0))["mask"]
+    mask = SampleMaker(DataConfig(augment=NO_CHANGE), PLAIN)(hidden, np.random.default_rng(0))["mask"]
     x1, y1, x2, y2 = everyone[0] / 4
     assert mask[0, int((y1 + y2) / 2), int((x1 + x2) / 2)] == 0 and mask.max() == 1
 
@@ -188,7 +189,7 @@ def test_the_right_maps_cost_nothing_and_masked_people_neither() -> None:
 @pytest.mark.parametrize(
     ("model", "crop_hw"),
     [
-        (SMALL, (16, 20)),
+        (PLAIN, (16, 20)),
         (replace(SMALL, architecture="rtpose", full_hw=(240, 320)), (16, 20)),  # maps of 30x40
         (replace(SMALL, architecture="rtpose", input_hw=(96, 128), full_hw=(96, 128)), (64, 80)),
     ],
@@ -237,7 +238,7 @@ def test_crops_lie_inside_and_what_cannot_be_cut_is_refused() -> None:
     assert np.mean(columns == 24) > 0.8, "somebody at the right border is seen"
     assert crop_corner(np.zeros((0, 2)), (48, 64), (48, 64), np.random.default_rng(0)) == (0, 0)
     for model, crop_hw, steps in (
-        (SMALL, (24, 34), r"\(1, 1\) up to \(24, 32\)"),
+        (PLAIN, (24, 34), r"\(1, 1\) up to \(24, 32\)"),
         (replace(SMALL, architecture="rtpose", full_hw=(240, 320)), (17, 20), r"\(4, 4\)"),
     ):
         data = DataConfig(render_hw=(96, 128), crop_hw=crop_hw)

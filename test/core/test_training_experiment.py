@@ -147,7 +147,7 @@ def test_every_training_is_repeated_for_each_seed(tmp_path: Path) -> None:
              "run": ["report", "depthpose", "{out}/first", "{out}/first_b", "--out", "{out}/t"]},
         ]}))  # fmt: skip
     assert [step.name for step in steps] == ["first_1", "first_2", "first_b_1", "first_b_2", "table"]
-    assert steps[1].words[-4:] == ("--engine.seed", "4", "--data.seed", "9")
+    assert steps[1].words[-4:] == ("--data.seed", "9", "--engine.seed", "4")
     assert steps[2].words[-4:] == (
         "--init.weights", "{out}/first_1/weights.safetensors", "--engine.seed", "3",
     )  # fmt: skip

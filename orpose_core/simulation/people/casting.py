@@ -190,6 +190,7 @@ def anyone(dice: Dice, covered: float, cloth: float, carries: bool) -> Person:
         outfit[outfits.HELD_SIZE] = dice.between(0.06, 0.22)
     colors[outfits.APRON] = _cloth_color(dice)
     size[k.HIP_HALF] *= 1.14  # nearer to where annotators of operating rooms click
+    size[k.SHOULDER_BACK] = dice.between(0.006, 0.018) * size[k.STATURE]
     return person
 
 
@@ -198,4 +199,5 @@ def anyone_lying(dice: Dice) -> Person:
     person = patient(dice) if dice.chance(0.7) else passer_by(dice)
     person.outfit[outfits.RELIEF] = dice.between(0.004, 0.030)
     person.dimensions[k.HIP_HALF] *= 1.14
+    person.dimensions[k.SHOULDER_BACK] = 0.012 * person.dimensions[k.STATURE]
     return person

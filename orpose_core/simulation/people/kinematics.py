@@ -44,7 +44,8 @@ POSE_SIZE = 40
 STATURE, GIRTH, FEMALE = 0, 1, 2
 HIP_HALF, SHOULDER_HALF, UPPER_ARM, FOREARM, HAND = 3, 4, 5, 6, 7
 THIGH, SHANK, ANKLE_HEIGHT, TRUNK, HEAD_SCALE = 8, 9, 10, 11, 12
-DIMENSIONS_SIZE = 13
+SHOULDER_BACK = 13  # how far the shoulders lie behind the middle of the chest, beyond what all bodies have
+DIMENSIONS_SIZE = 14
 
 # Frames that kinematics returns beside the joints.
 PELVIS_FRAME, LUMBAR_FRAME, THORAX_FRAME, HEAD_FRAME = 0, 1, 2, 3
@@ -59,7 +60,7 @@ FRAME_COUNT = 8
 
 
 def dimensions(stature_m: float, girth: float, female: float, head_scale: float = 1.0) -> Float64Array:
-    """Return the dimensions of a body, float64 (13,), from its stature (Drillis and Contini 1966).
+    """Return the dimensions of a body, float64 (14,), from its stature (Drillis and Contini 1966).
 
     The joint centres of the shoulders lie inside the biacromial width (0.259 of the stature), those of the
     hips are set where COCO's annotators click: between the joint's centre and the greater trochanter.
@@ -163,7 +164,7 @@ def _shoulder(
     """
     h = d[STATURE]
     up = (0.035 * min(max(z + 0.2, 0.0), 1.0) + pose[SHRUG]) * h
-    front = (0.018 * y - 0.006) * h
+    front = (0.018 * y - 0.006) * h - d[SHOULDER_BACK]
     inwards = 0.02 * h * min(max(y, 0.0), 1.0) + 0.25 * up
     return thorax_joint + applied(thorax, sign * (d[SHOULDER_HALF] - inwards), front, up)
 
@@ -260,7 +261,7 @@ def joints_of(pose: Float64Array, d: Float64Array) -> tuple[Float64Array, Float6
 
     Args:
         pose: float64 (40,), rows as named in this module, arms settled (:func:`settle_arms`).
-        d: float64 (13,), from :func:`dimensions`.
+        d: float64 (14,), from :func:`dimensions`.
 
     Returns:
         ``(joints, frames)``: float64 (24, 3), room frame, metres, in the order of BODY24; float64 (8, 3, 3),

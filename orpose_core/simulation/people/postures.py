@@ -7,7 +7,7 @@ import math
 from orpose_core.simulation.arithmetic import cos, sin
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import kinematics as k
-from orpose_core.simulation.people.arms import DEGREE, anywhere, arm, hand_at, hand_local
+from orpose_core.simulation.people.arms import DEGREE, arm, hand_at, hand_local
 from orpose_core.types import Float64Array
 
 POSTURES = (
@@ -131,7 +131,7 @@ def set_posture(
 
     Args:
         pose: float64 (40,), changed in place.
-        d: the body's dimensions, float64 (13,).
+        d: the body's dimensions, float64 (14,).
         dice: of this keyframe.
         habits: of this person: what stays the same from keyframe to keyframe.
         posture: one of POSTURES.
@@ -178,7 +178,7 @@ def _hang(pose: Float64Array, d: Float64Array, dice: Dice, right: bool, droop: f
         return
     forward = max(droop, 0.0) / DEGREE
     low, high = (3, 20) if forward < 20.0 else (forward - 15.0, forward + 10.0)
-    _angles(pose, d, dice, right, (low, high), (-10, 110) if forward < 20.0 else (0, 25), (3, 45), (-30, 45))
+    _angles(pose, d, dice, right, (low, high), (20, 150) if forward < 20.0 else (0, 25), (3, 45), (-30, 45))
 
 
 def _at(
@@ -206,7 +206,7 @@ def set_arm(
 
     Args:
         pose: float64 (40,), changed in place.
-        d: the body's dimensions, float64 (13,).
+        d: the body's dimensions, float64 (14,).
         dice: of this keyframe.
         arms: one of ARMS.
         right: which arm.
@@ -223,11 +223,11 @@ def set_arm(
     elif arms in ("front", "work"):
         _at(pose, dice, right, (-0.40, 0.15), (0.30, 0.75), (-0.75, -0.1), (0.6, -0.4, -0.7))
     elif arms == "raised":
-        _angles(pose, d, dice, right, (95, 175), (10, 105), (0, 110), (-70, 40))
+        _angles(pose, d, dice, right, (95, 175), (20, 150), (0, 110), (-70, 40))
     elif arms == "stretched":
-        _angles(pose, d, dice, right, (40, 150), (-10, 110), (0, 22), (-40, 40))
+        _angles(pose, d, dice, right, (40, 150), (-10, 145), (0, 22), (-40, 40))
     elif arms == "t_pose":
-        _angles(pose, d, dice, right, (78, 102), (78, 102), (0, 12), (-40, 40))
+        _angles(pose, d, dice, right, (78, 102), (72, 112), (0, 12), (-40, 40))
     elif arms == "crossed":
         ahead = 0.36 + (0.06 if right else 0.0)
         _at(pose, dice, right, (-0.50, -0.34), (ahead, ahead + 0.02), (-0.46, -0.28), (0.5, -0.1, -0.9))
@@ -249,4 +249,4 @@ def set_arm(
     elif arms == "reach":
         _angles(pose, d, dice, right, (35, 115), (-20, 80), (0, 80), (-40, 45))
     else:
-        anywhere(pose, d, dice, right)
+        _angles(pose, d, dice, right, (5, 165), (-20, 145), (0, 135), (-70, 80))

@@ -121,14 +121,17 @@ def add_relief(
     owner: int,
     base: int,
 ) -> None:
-    """What depth shows of front and back: belly and seat, brow and chin; and the build of the shoulders."""
+    """What depth shows of front and back: breastbone, belly, seat, brow, chin and shoulders."""
     if outfit[o.RELIEF] <= 0.0:
         return
     h, g, out = d[k.STATURE], d[k.GIRTH], outfit[o.RELIEF]
     lumbar, pelvis, skull = frames[k.LUMBAR_FRAME], frames[k.PELVIS_FRAME], frames[k.HEAD_FRAME]
+    thorax = frames[k.THORAX_FRAME]
     gown = outfit[o.GOWN] > 0.5
     cloth = tag(owner, base, 3, o.COAT if gown else o.TOP)
     add_build(store, slot, joints, frames, d, outfit, cloth)
+    breastbone = joints[k.THORAX] + applied(thorax, 0.0, 0.044 * h * g + 0.2 * out, -0.070 * h)
+    ball(store, slot, thorax, breastbone, 0.076 * h * g, 0.028 * h, 0.062 * h, cloth)
     belly = joints[k.SPINE] + applied(lumbar, 0.0, 0.030 * h * g + 0.4 * out, -0.020 * h)
     ball(store, slot, lumbar, belly, 0.068 * h * g, 0.022 * h + 0.6 * out, 0.075 * h, cloth)
     below = tag(owner, base, 4, o.COAT if gown else o.TROUSERS)

@@ -61,7 +61,7 @@ class DataConfig:
     source: Literal["simulation", "folder"] = "simulation"
     domains: tuple[str, ...] = ("or", "general")
     domain_shares: tuple[float, ...] = ()
-    render_hw: tuple[int, int] = (192, 256)
+    render_hw: tuple[int, int] = (384, 512)
     crowd: int = 0
     domain_crowds: tuple[int, ...] = ()
     crop_hw: tuple[int, int] | None = None
