@@ -23,7 +23,7 @@ from orpose_core.simulation.rooms.parts import PARTS
 from orpose_core.simulation.rooms.rooms import Room
 from orpose_core.simulation.sensing.solids import Solids
 from orpose_core.simulation.stream import DOMAINS, scene_of
-from orpose_core.skeleton import BODY24
+from orpose_core.skeleton import BODY24, OPENPOSE18
 
 pytestmark = pytest.mark.timeout(900)  # the first run compiles for a minute of processor time
 
@@ -241,6 +241,30 @@ def test_limbs_are_as_long_as_those_measured_in_operating_rooms(realdata):
         assert low.get(name, 0.95) < ratio < 1.27, name
 
 
+def test_the_chest_lies_farther_before_the_shoulders_than_the_back_behind_them():
+    """Joint centres of real shoulders lie in the rear half of the trunk, so depth tells front from back."""
+    before = {True: [], False: []}
+    for i in range(240):
+        frame = simulate_frame(StreamConfig("facing", (96, 128), "depth", seed=41), i)
+        poses = frame.poses.converted(OPENPOSE18)
+        corners = [
+            OPENPOSE18.index(f"{side}_{joint}") for joint in ("shoulder", "hip") for side in ("left", "right")
+        ]
+        for xy, xyz in zip(poses.xy_px[:, corners], poses.xyz_cam_m[:, corners], strict=True):
+            (left, right), hips = xyz[:2], xyz[2:].mean(axis=0)
+            along, across = hips - xyz[:2].mean(axis=0), right - left
+            upright = abs(along[2]) < 0.2 * np.linalg.norm(along)
+            if not (np.isfinite(xy).all() and upright and abs(across[2]) < 0.35 * np.linalg.norm(across)):
+                continue
+            column, row = np.rint(0.7 * xy[:2].mean(axis=0) + 0.3 * xy[2:].mean(axis=0)).astype(int)
+            line = xyz[:2].mean(axis=0)[2] + 0.3 * along[2]
+            if 0 <= row < 96 and 0 <= column < 128 and abs(line - frame.frame.depth_m[row, column]) < 0.3:
+                before[bool(left[0] > right[0])].append(line - frame.frame.depth_m[row, column])
+    assert min(len(found) for found in before.values()) >= 5
+    chest, back = np.median(before[True]), np.median(before[False])
+    assert 0.02 < chest - back < 0.07 and 0.07 < back < 0.13
+
+
 def test_same_seed_same_frame_in_any_order():
     config = replace(StreamConfig("anywhere", (48, 64), "rgbd", seed=12), frames_per_sequence=2)
     forwards = [simulate_frame(config, i) for i in range(6)]
@@ -278,4 +302,4 @@ def test_bytes_of_the_parts_are_pinned():
         digest.update(np.round(np.nan_to_num(f.frame.depth_m) * 1000).astype("<u2").tobytes())
         digest.update(np.round(f.poses.xyz_cam_m * np.float32(1000)).astype("<i4").tobytes())
         digest.update(f.frame.rgb.tobytes())
-    assert digest.hexdigest() == "47868d33f8a4272264f6fa7a5e52c541680e543f711008e8c144874d0c68b773"
+    assert digest.hexdigest() == "bd504719be0888c556dfc7b1675d5d3e5a671fcefd9a13871acc5b88247da0e2"
