@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "calibrate": "find where the cameras of a room hang, from people who walk about",
     "evaluate": "score detections, or a model on a data set: PCK, box and keypoint AP, MPJPE",
     "label": "let a teacher label recordings: soft and hard pseudo labels",
+    "adapt": "adapt a depth network to the recordings of a site",
     "train": "train a network from a recipe",
     "experiment": "carry out several trainings and their report; resumes where it was killed",
     "convert": "turn a published checkpoint into one of orpose",

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orpose_core.commands.parsers import add_backend, command_parser
+from orpose_core.commands.parsers import add_backend, add_camera_options, command_parser, metres
 
 if TYPE_CHECKING:
     from orpose_core.estimation.options import RunOptions
@@ -36,7 +36,7 @@ def _run(args: argparse.Namespace) -> int:
     reading = {
         "topics": {role: topic for role, topic in topics.items() if topic is not None} or None,
         "tolerance_s": args.tolerance,
-        "depth_unit_m": _metres(args.depth_unit),
+        "depth_unit_m": metres(args.depth_unit),
     }
     options = replace(_options(args), reading=reading)
     config = EstimatorConfig(
@@ -83,17 +83,6 @@ def _options(args: argparse.Namespace) -> RunOptions:
         resume=args.resume,
         format=args.format,
     )
-
-
-def _metres(text: str) -> float:
-    """Return the length of ``0.25mm``, ``1cm`` or ``1m`` in metres."""
-    for unit, metres in (("mm", 0.001), ("cm", 0.01), ("m", 1.0)):
-        if text.endswith(unit):
-            try:
-                return float(text.removesuffix(unit)) * metres
-            except ValueError:
-                break
-    raise ValueError(f"--depth-unit: expected a length such as 0.25mm, 1mm, 1cm or 1m, got {text!r}")
 
 
 def _four_numbers(text: str) -> tuple[float, float, float, float]:
@@ -146,9 +135,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--intrinsics", metavar="FX,FY,CX,CY", help="px, of images that bring none; for metric 3D"
     )
-    parser.add_argument("--depth-unit", default="1mm", metavar="LENGTH", help="of 16-bit depth, 0.25mm say")
-    parser.add_argument(
-        "--rotate", type=int, default=0, metavar="DEG", help="turn clockwise to be upright: 90, 180, 270"
-    )
+    add_camera_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_run)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from orpose_core.commands.parsers import command_parser
+from orpose_core.commands.parsers import add_camera_options, command_parser, metres
 
 if TYPE_CHECKING:
     from orpose_core.labelling.options import LabelOptions
+    from orpose_core.teacher.teacher import Teacher
 
+
+logger = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(days=30)
 """A share of a recording may take any time; a rank that dies is noticed at once."""
 
-_USAGE = "SOURCE [SOURCE ...] --out DIR [options]"
+_USAGE = "(SOURCE [SOURCE ...] --out DIR | --review DIR [--corrected FILE]) [options]"
 
 _DESCRIPTION = (
     "Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: MoveNet, or another "
@@ -31,32 +35,50 @@ _EXAMPLE = "orpose label monday.mcap --out labels"
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.review is not None:
+        return _review(args)
+    if not args.sources or args.out is None:
+        raise ValueError("expected SOURCE [SOURCE ...] --out DIR, or --review DIR")
+    return _label(args)
+
+
+def _review(args: argparse.Namespace) -> int:
+    """Write what is to be corrected, or read it back."""
+    from orpose_core.labelling.review import read_review, write_review
+
+    if args.sources or args.out is not None:
+        raise ValueError("--review DIR: expected neither a SOURCE nor --out with it")
+    if args.corrected is None:
+        written = write_review(args.review, args.limit)
+        print(
+            f"{written.images} images, {written.people} people; written to {written.file} and "
+            f"{written.file.parent / 'images'}"
+        )
+        return 0
+    corrected = read_review(args.review, args.corrected)
+    print(f"{corrected.images} images, {corrected.people} people; written to {corrected.file}")
+    return 0
+
+
+def _label(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from orpose_core.labelling.labelling import label_recordings
-    from orpose_core.models.inference import choose_device
-    from orpose_core.teacher.loading import MOVENET, teacher_of
     from orpose_core.training.engine.distributed import processes
 
     options = _options(args)
+    if options.recognisable:
+        logger.warning(
+            "COLOR IMAGES OF UP TO %s ARE WRITTEN TO %s/images. PEOPLE CAN BE RECOGNISED IN THEM.",
+            args.low_resolution, args.out,
+        )  # fmt: skip
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     # They only wait for each other, which needs no GPU.
     with processes("cpu", _PATIENCE) as group:
         if local_rank == 0:
-            _ready_files(args)
+            ready_files(args)
         group.wait_for_all()
-        teacher = teacher_of(
-            args.detector or MOVENET[0],
-            args.detector_weights,
-            args.keypoints or MOVENET[1],
-            args.lifter,
-            min_score=args.min_box_score,
-            scales=args.scales,
-            decoding=args.decoding,
-            flip=not args.no_flip,
-            hard_score=args.hard_score,
-            device=str(choose_device(args.device, local_rank)),
-        )
+        teacher = teacher_from(args, local_rank)
         if not group.leads:
             label_recordings(args.sources, teacher, args.out, options, None, group)
             return 0
@@ -74,7 +96,41 @@ def _run(args: argparse.Namespace) -> int:
     if not teacher.trained:
         print("the teacher has random weights: these labels mean nothing", file=sys.stderr)
     print(f"{summary.images} of {summary.frames} frames, {summary.people} people; written to {args.out}")
+    print(kept_words(options, args.out))
     return 0
+
+
+def kept_words(options: LabelOptions, out: str) -> str:
+    """Return what images are stored, for how long, and what cannot be trained from them."""
+    height, width = options.low_resolution_hw
+    until = f"Nothing removes them: they stay in {out}/images until you delete that folder."
+    if options.keep == "none":
+        return "No images are stored; nothing can be trained from the labels alone."
+    if options.keep == "depth":
+        return f"Depth is stored as large as it was recorded, and no color. {until}"
+    return (
+        f"Images of at most {width}x{height} are stored: students cannot be trained for larger inputs, and "
+        f"high-resolution targets (L_HR) are no larger. --keep depth stores depth as recorded. {until}"
+    )
+
+
+def teacher_from(args: argparse.Namespace, local_rank: int = 0) -> Teacher:
+    """Return the teacher that the options of :func:`add_teacher_options` describe."""
+    from orpose_core.models.inference import choose_device
+    from orpose_core.teacher.loading import MOVENET, teacher_of
+
+    return teacher_of(
+        args.detector or MOVENET[0],
+        args.detector_weights,
+        args.keypoints or MOVENET[1],
+        getattr(args, "lifter", None),
+        min_score=args.min_box_score,
+        scales=args.scales,
+        decoding=args.decoding,
+        flip=not args.no_flip,
+        hard_score=args.hard_score,
+        device=str(choose_device(args.device, local_rank)),
+    )
 
 
 def _options(args: argparse.Namespace) -> LabelOptions:
@@ -84,6 +140,7 @@ def _options(args: argparse.Namespace) -> LabelOptions:
     return LabelOptions(
         keep=args.keep,
         low_resolution_hw=parse_resolution(args.low_resolution),
+        allow_full_resolution=args.allow_full_resolution,
         every=args.every,
         rate_hz=args.rate,
         motion=args.motion,
@@ -93,10 +150,12 @@ def _options(args: argparse.Namespace) -> LabelOptions:
         balance=args.balance,
         batch=args.batch,
         tolerance_s=args.tolerance,
+        depth_unit_m=metres(args.depth_unit),
+        rotation=args.rotate,
     )
 
 
-def _ready_files(args: argparse.Namespace) -> None:
+def ready_files(args: argparse.Namespace) -> None:
     """Say which weight files are missing, or fetch what may be fetched."""
     from tqdm import tqdm
 
@@ -117,15 +176,8 @@ def _ready_files(args: argparse.Namespace) -> None:
         ready_detector_file(args.detector, args.detector_weights, args.download, show)
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add `label` to the command line."""
-    from orpose_core.labelling.options import LabelOptions
-
-    usual = LabelOptions()
-    size = "x".join(map(str, reversed(usual.low_resolution_hw)))
-    parser = command_parser(subparsers, "label", _DESCRIPTION, _EXAMPLE, usage=_USAGE)
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="bag, folder, image or MVOR.json")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the labels are written")
+def add_teacher_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses and sets the teacher."""
     parser.add_argument(
         "--teacher",
         default="movenet",
@@ -136,9 +188,40 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--keypoints", metavar="FILE", help="others: pose_hrnet_w48_384x288.pth, say")
     parser.add_argument("--detector-weights", metavar="FILE", help="default: published name, in this folder")
     parser.add_argument("--download", action="store_true", help="fetch missing weights of torchvision")
+    parser.add_argument("--min-box-score", type=float, metavar="P", help="default: the detector's own")
+    parser.add_argument("--hard-score", type=float, default=0.35, metavar="P", help="default: %(default)s")
+    parser.add_argument(
+        "--scales", type=int, nargs="+", default=(), metavar="PX", help="image sides, detector"
+    )
+    parser.add_argument("--decoding", default="quarter", choices=("quarter", "dark"), help="of keypoint maps")
+    parser.add_argument("--no-flip", action="store_true", help="without mirrored images: twice as fast")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `label` to the command line."""
+    from orpose_core.labelling.options import LabelOptions
+
+    usual = LabelOptions()
+    size = "x".join(map(str, reversed(usual.low_resolution_hw)))
+    parser = command_parser(subparsers, "label", _DESCRIPTION, _EXAMPLE, usage=_USAGE)
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="bag, folder, image or MVOR.json")
+    parser.add_argument("--out", metavar="DIR", help="where the labels are written")
+    parser.add_argument("--review", metavar="DIR", help="write labels of DIR to correct in CVAT (COCO)")
+    parser.add_argument("--corrected", metavar="FILE", help="of --review DIR: what CVAT exported, to read")
     parser.add_argument("--lifter", metavar="FILE", help="2D-to-3D lifter; without it labels are in 2D")
-    parser.add_argument("--keep", default=usual.keep, choices=("lowres", "none"), help="images to store")
-    parser.add_argument("--low-resolution", default=size, metavar="WxH", help="of them, default: %(default)s")
+    parser.add_argument(
+        "--keep",
+        default=usual.keep,
+        choices=("lowres", "depth", "none"),
+        help="images to store; depth: full-size depth, no color (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--low-resolution", default=size, metavar="WxH", help="of lowres, default: %(default)s"
+    )
+    parser.add_argument(
+        "--allow-full-resolution", action="store_true", help="of color above 4800 px: people recognisable"
+    )
     parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="every K-th frame")
     parser.add_argument("--rate", type=float, metavar="HZ", help="at most this many frames a second")
     parser.add_argument(
@@ -168,13 +251,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="as many images of 1, 2, 3, and 4 or more people, at most N of each",
     )
-    parser.add_argument("--min-box-score", type=float, metavar="P", help="default: the detector's own")
-    parser.add_argument("--hard-score", type=float, default=0.35, metavar="P", help="default: %(default)s")
-    parser.add_argument(
-        "--scales", type=int, nargs="+", default=(), metavar="PX", help="image sides, detector"
-    )
-    parser.add_argument("--decoding", default="quarter", choices=("quarter", "dark"), help="of keypoint maps")
-    parser.add_argument("--no-flip", action="store_true", help="without mirrored images: twice as fast")
+    add_teacher_options(parser)
     parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
     parser.add_argument(
         "--tolerance",
@@ -183,6 +260,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="S",
         help="between color and depth, s (default: %(default)s)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    add_camera_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_run)

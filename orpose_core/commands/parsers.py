@@ -29,6 +29,25 @@ class CommandHelp(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
+def metres(text: str) -> float:
+    """Return the length of ``0.25mm``, ``1cm`` or ``1m`` in metres."""
+    for unit, metres_of_unit in (("mm", 0.001), ("cm", 0.01), ("m", 1.0)):
+        if text.endswith(unit):
+            try:
+                return float(text.removesuffix(unit)) * metres_of_unit
+            except ValueError:
+                break
+    raise ValueError(f"--depth-unit: expected a length such as 0.25mm, 1mm, 1cm or 1m, got {text!r}")
+
+
+def add_camera_options(parser: argparse.ArgumentParser) -> None:
+    """Add what must be known of cameras that do not follow the usual conventions."""
+    parser.add_argument("--depth-unit", default="1mm", metavar="LENGTH", help="of 16-bit depth, 0.25mm say")
+    parser.add_argument(
+        "--rotate", type=int, default=0, metavar="DEG", help="turn clockwise to be upright: 90, 180, 270"
+    )
+
+
 def command_parser(
     subparsers: argparse._SubParsersAction,
     name: str,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _FORMATS = ("coco", "mcap", "sqlite3")
 
 _DOMAINS = (
-    "or, general, everyday, anywhere, or a part of anywhere: near, above, facing, arms, bent, draped, lying, "
-    "team, empty (default: %(default)s)"
+    "or, general, everyday, anywhere, site (one room, other people each day), or a part of anywhere: near, "
+    "above, facing, arms, bent, draped, lying, team, empty (default: %(default)s)"
 )
 
 _EXAMPLE = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from orpose_core.files import write_depth, write_picture
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.labelling.label_files import annotations_of
 from orpose_core.labelling.options import LabelOptions
+from orpose_core.rotation import upright
 from orpose_core.teacher.teacher import Teacher
 from orpose_core.types import PseudoLabels, Resize, RgbdFrame
 
@@ -30,12 +32,18 @@ class FrameLabeller:
 
     def entries(self, batch: Sequence[RecordedFrame]) -> list[dict[str, Any]]:
         """Label a batch, write what is kept of its images and return its entries for the journal."""
-        pictures = [r.frame.rgb for r in batch if r.frame.rgb is not None]
+        turned = [replace(r, frame=upright(r.frame, self._options.rotation)) for r in batch]
+        pictures = [r.frame.rgb for r in turned if r.frame.rgb is not None]
         assert len(pictures) == len(batch)  # a color recording has color
         labels = self._teacher.label(pictures, range(len(batch)))
-        return [self._entry(r, one) for r, one in zip(batch, labels, strict=True)]
+        return [
+            self._entry(r, one, before.frame.size_hw)
+            for r, one, before in zip(turned, labels, batch, strict=True)
+        ]
 
-    def _entry(self, recorded: RecordedFrame, labels: PseudoLabels) -> dict[str, Any]:
+    def _entry(
+        self, recorded: RecordedFrame, labels: PseudoLabels, recorded_hw: tuple[int, int]
+    ) -> dict[str, Any]:
         frame, options = recorded.frame, self._options
         if len(labels.soft) < options.min_people:
             return {"name": recorded.name, "people": len(labels.soft)}
@@ -45,9 +53,11 @@ class FrameLabeller:
             "camera": recorded.camera,
             "frame_id": frame.frame_id,
             "stamp_ns": frame.stamp_ns,
-            "recorded_width": frame.size_hw[1],
-            "recorded_height": frame.size_hw[0],
+            "recorded_width": recorded_hw[1],
+            "recorded_height": recorded_hw[0],
         }
+        if options.rotation:
+            image["rotation"] = options.rotation
         image["file_name"] = f"{self._name}/{recorded.name}.png"
         if options.keep == "lowres":
             small = no_larger(frame, options.low_resolution_hw)
@@ -55,19 +65,23 @@ class FrameLabeller:
             labels = labels.resized(to_small)
             image |= self._kept(small, f"{self._name}/{recorded.name}")
             frame = small
+        elif options.keep == "depth":
+            image |= self._kept(replace(frame, rgb=None), f"{self._name}/{recorded.name}")
         image["height"], image["width"] = frame.size_hw
         if frame.intrinsics is not None:
             image["intrinsics"] = {k: getattr(frame.intrinsics, k) for k in ("fx", "fy", "cx", "cy")}
         return {"image": image, "annotations": annotations_of(labels)}
 
     def _kept(self, frame: RgbdFrame, stem: str) -> dict[str, str]:
-        """Write the low-resolution images and return their names."""
-        assert frame.rgb is not None
-        names = {"file_name": f"images/{stem}.png"}
-        write_picture(self._out / names["file_name"], frame.rgb)
+        """Write the images that a frame has and return their names; without color, depth has both names."""
+        names = {}
         if frame.depth_m is not None:
             names["depth_file_name"] = f"images/{stem}_depth.png"
             write_depth(self._out / names["depth_file_name"], frame.depth_m)
+        if frame.rgb is None:
+            return {"file_name": names["depth_file_name"], **names}
+        names["file_name"] = f"images/{stem}.png"
+        write_picture(self._out / names["file_name"], frame.rgb)
         return names
 
 

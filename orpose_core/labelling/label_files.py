@@ -81,10 +81,10 @@ def annotations_of(labels: PseudoLabels) -> list[dict[str, Any]]:
             if xyz is not None:
                 annotation[f"keypoints3d_{kind}"] = _rounded(xyz[m], _METRE_DIGITS)
         annotations.append(annotation)
-    return annotations + [_ignored(box) for box in xywh_of_boxes(labels.ignored_boxes_px)]
+    return annotations + [ignored_region(box) for box in xywh_of_boxes(labels.ignored_boxes_px)]
 
 
-def _ignored(xywh: NDArray) -> dict[str, Any]:
+def ignored_region(xywh: NDArray) -> dict[str, Any]:
     """Return the annotation of a region where somebody may be."""
     x, y, w, h = _rounded(xywh, _PX_DIGITS)
     return {

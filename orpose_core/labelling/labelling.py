@@ -221,8 +221,7 @@ class _SourceRun:
 
     def _opened(self, stack: ExitStack) -> Recording | None:
         try:
-            recording = open_recording(self._source, "color", tolerance_s=self._options.tolerance_s)
-            return stack.enter_context(recording)
+            return stack.enter_context(_recording(self._source, self._options))
         except (ValueError, OSError) as error:
             self._broken(error)
             return None
@@ -248,12 +247,22 @@ class _SourceRun:
         return sentence
 
 
+def _recording(source: Path, options: LabelOptions) -> Recording:
+    """Return a recording whose color is labelled; where depth is kept, frames without it are left out."""
+    return open_recording(
+        source,
+        "rgbd" if options.keep == "depth" else "color",
+        tolerance_s=options.tolerance_s,
+        depth_unit_m=options.depth_unit_m,
+    )
+
+
 def _expected(source: Path, options: LabelOptions, done: Done) -> int:
     """Return about how many frames of a recording there are to label: 0 if it cannot be read."""
     if done.finished:
         return done.frames
     try:
-        with open_recording(source, "color", tolerance_s=options.tolerance_s) as recording:
+        with _recording(source, options) as recording:
             frames = -(-recording.frame_count() // options.every)
     except (ValueError, OSError):
         return 0

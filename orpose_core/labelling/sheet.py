@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from orpose_core.files import read_color, write_picture
+from orpose_core.files import read_color, read_depth, write_picture
+from orpose_core.image_ops import private_frame
 from orpose_core.labelling.label_files import people_of, soft_poses
-from orpose_core.render import contact_sheet, draw_poses, enlarged
+from orpose_core.render import contact_sheet, depth_picture, draw_poses, enlarged
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.stages import Picture
+from orpose_core.types import RgbdFrame
 
 _WIDTH_PX = 320
 _CANVAS = 28
@@ -47,9 +49,17 @@ def _drawn(folder: Path, entry: dict[str, Any]) -> Picture:
     size_hw = image["height"], image["width"]
     file = folder / image["file_name"]
     if file.is_file():
-        canvas = enlarged(read_color(file), _WIDTH_PX)
+        is_depth = image["file_name"] == image.get("depth_file_name")
+        canvas = enlarged(_depth_picture(file) if is_depth else read_color(file), _WIDTH_PX)
     else:
         height = round(_WIDTH_PX * size_hw[0] / size_hw[1])
         canvas = np.full((height, _WIDTH_PX, 3), _CANVAS, np.uint8)
     poses = soft_poses(people_of(entry["annotations"]), str(folder)).converted(COCO17)
     return draw_poses(canvas, poses, size_hw, min_score=0.05)
+
+
+def _depth_picture(file: Path) -> Picture:
+    """Return a stored depth image as a picture, no larger than what is shown of color."""
+    depth_m = private_frame(RgbdFrame(None, read_depth(file), None)).depth_m
+    assert depth_m is not None
+    return depth_picture(depth_m)

@@ -11,7 +11,7 @@ from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators.map_settings import Calibration, MapSettings
 from orpose_core.files import write_text
 from orpose_core.models import MapConfig, ModelConfig, network_of
-from orpose_core.reports.pages import page, table
+from orpose_core.reports.pages import number, page, table
 from orpose_core.reports.stage_card import is_stage_file, stage_card
 from orpose_core.reports.student_card import student_card
 from orpose_core.skeleton import by_name
@@ -25,6 +25,7 @@ _COVERED = {
     "m_visible": "`sigma_m`, joints called visible",
     "m_hidden": "`sigma_m`, joints called hidden",
 }
+_LABELLED = {"teacher": "the teacher", "truth": "labels by hand"}
 _PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
 
 
@@ -46,8 +47,9 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         width, sr_width = config.width, config.width if config.sr_width is None else config.sr_width
     cells = [format(scores[f"pck_{part}"], ".1f") for part in _PARTS] if scores else []
     settings = MapSettings.from_header(checkpoint.name, checkpoint.metadata)
+    adapted = "site" in facts
     return page(
-        "depth_card",
+        "adapted_card" if adapted else "depth_card",
         name=checkpoint.name,
         sha256=checkpoint.sha256,
         licence=checkpoint.licence,
@@ -61,10 +63,28 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         scores=scores,
         score_table=table([part.capitalize() for part in _PARTS], [cells]),
         real=real,
-        decoder=None if settings.decoder == PafDecoderConfig() else settings.decoder,
+        decoder=None if settings.decoder == PafDecoderConfig() and not adapted else settings.decoder,
         calibration=settings.calibration,
         coverage_table=_coverage_table(settings.calibration),
+        site_table=site_table(facts["site"]) if adapted else "",
     )
+
+
+def site_table(site: dict[str, Any]) -> str:
+    """Return the table of what a network scored on a site before and after it was adapted."""
+    rows = [
+        [
+            f"{name}, against {_LABELLED[kind]}",
+            *(number(scores["pck"].get(part)) for part in _PARTS),
+            f"{scores['found']} of {scores['people']}",
+            format(scores["extra_per_frame"], ".2f"),
+        ]
+        for kind in ("truth", "teacher")
+        for name in ("before", "after")
+        if (scores := site[name].get(kind)) is not None
+    ]
+    parts = (part.capitalize() for part in _PARTS)
+    return table(["", *parts, "people found", "other detections per frame"], rows)
 
 
 def _coverage_table(calibration: Calibration | None) -> str:

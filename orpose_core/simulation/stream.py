@@ -10,9 +10,10 @@ from orpose_core.simulation.rooms.everyday_scenes import everyday_scene, general
 from orpose_core.simulation.rooms.or_scenes import or_scene
 from orpose_core.simulation.rooms.parts import PARTS
 from orpose_core.simulation.rooms.scenes import Scene
+from orpose_core.simulation.rooms.site_scenes import site_scene
 from orpose_core.simulation.splits import SPLITS
 
-DOMAINS = ("or", "general", "everyday", "anywhere", *PARTS)
+DOMAINS = ("or", "general", "everyday", "anywhere", "site", *PARTS)
 
 
 MODALITIES = ("depth", "color", "rgbd")
@@ -25,7 +26,8 @@ class StreamConfig:
     Attributes:
         domain: "or" (operating rooms from the ceiling), "general" (everyday rooms at eye level) or "everyday"
             (everyday rooms from any height, people at tables, too), "anywhere" (any room, camera and posture)
-            or one of its parts (see :data:`parts.PARTS`).
+            or one of its parts (see :data:`parts.PARTS`), or "site" (one room and camera, each sequence is
+            another day with other people).
         size_hw: (height, width) of the frames, px; the cameras have 640x480 and are scaled.
         modality: "depth", "color" or "rgbd".
         seed: 0 to 2^32 - 1.
@@ -113,6 +115,8 @@ def _scene(config: StreamConfig, sequence: int) -> Scene:
     if config.domain == "anywhere" or config.domain in PARTS:
         part = config.domain if config.domain in PARTS else None
         return anywhere_scene(config.scene_seed, sequence, part, config.crowd)
+    if config.domain == "site":
+        return site_scene(config.scene_seed, sequence, config.crowd)
     return or_scene(config.scene_seed, sequence, config.rig, config.cameras, config.crowd)
 
 

@@ -11,14 +11,18 @@ import pytest
 
 from orpose_core.checkpoints.keypoint_networks import random_keypoint_network
 from orpose_core.cli import main
+from orpose_core.commands.label import kept_words
 from orpose_core.data.coco import read_coco
+from orpose_core.data.recordings.opening import open_recording
 from orpose_core.data.recordings.recording import RecordedFrame
-from orpose_core.files import replacing
+from orpose_core.files import read_color, replacing
+from orpose_core.labelling.frame_labeller import no_larger
 from orpose_core.labelling.label_files import read_label_file
 from orpose_core.labelling.labelling import label_recordings
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.labelling.picking import at_rate
 from orpose_core.models.hrnet import HRNetConfig
+from orpose_core.rotation import upright
 from orpose_core.simulation.stream import StreamConfig
 from orpose_core.simulation.writers.bags import write_bag
 from orpose_core.teacher.detector import DetectorConfig, random_detector
@@ -201,7 +205,7 @@ def test_frames_with_too_few_people_are_left_out_and_counted(
 def test_nothing_to_label_is_an_error(teacher: Teacher, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected frames to label, got none"):
         label_recordings([tmp_path / "missing"], teacher, tmp_path / "out")
-    with pytest.raises(ValueError, match="'lowres' or 'none'"):
+    with pytest.raises(ValueError, match="'lowres', 'depth' or 'none'"):
         LabelOptions(keep="all")  # type: ignore[arg-type]
 
 
@@ -229,3 +233,61 @@ def test_the_command_labels_and_says_what_it_is(
     assert "3 of 3 frames" in out and "random weights" in err and "skipped: " in err
     assert main([*command, "--detector", "fasterrcnn_resnet50_fpn_v2"]) == 2
     assert "fetch https://" in capsys.readouterr().err
+
+
+def test_depth_is_kept_as_recorded_on_purpose_and_color_is_not(
+    bag: Path, folder: Path, teacher: Teacher, tmp_path: Path
+) -> None:
+    options = LabelOptions(batch=3, keep="depth", depth_unit_m=0.0005)
+    summary = label_recordings([bag, folder], teacher, tmp_path, options)
+    assert summary.images == FRAMES  # a folder of color has no depth to keep
+    assert any("ward" in why for why in summary.skipped)
+    pictures = sorted((tmp_path / "images").rglob("*.png"))
+    assert len(pictures) == FRAMES and all(file.name.endswith("_depth.png") for file in pictures)
+    content = json.loads((tmp_path / "labels.json").read_text())
+    assert all(image["file_name"] == image["depth_file_name"] for image in content["images"])
+    assert {(i["height"], i["width"]) for i in content["images"]} == {SIZE_HW}
+    stored = cv2.imread(str(pictures[0]), cv2.IMREAD_UNCHANGED)
+    with open_recording(bag, "rgbd") as recording:
+        recorded = next(recording.frames()).frame.depth_m
+    assert recorded is not None
+    # half a millimetre a step, stored in millimetres
+    np.testing.assert_allclose(stored, np.nan_to_num(recorded) * 500, atol=0.51)
+    sheet = cv2.imread(str(tmp_path / "contact_sheet.png"))
+    assert sheet is not None and sheet.std() > 5
+
+
+def test_a_camera_on_its_side_is_labelled_and_stored_upright(
+    bag: Path, teacher: Teacher, tmp_path: Path
+) -> None:
+    options = LabelOptions(batch=4, low_resolution_hw=(60, 80), rotation=90, limit=2)
+    label_recordings([bag], teacher, tmp_path, options)
+    image = json.loads((tmp_path / "labels.json").read_text())["images"][0]
+    assert (image["recorded_width"], image["recorded_height"], image["rotation"]) == (160, 120, 90)
+    with open_recording(bag, "rgbd") as recording:
+        frame = next(recording.frames()).frame
+    small = no_larger(upright(frame, 90), (60, 80))
+    assert (image["height"], image["width"]) == small.size_hw
+    assert small.rgb is not None
+    np.testing.assert_array_equal(read_color(tmp_path / image["file_name"]), small.rgb)
+
+
+def test_color_in_which_people_can_be_recognised_needs_permission(
+    bag: Path, teacher: Teacher, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog
+) -> None:
+    with pytest.raises(ValueError, match="people can be recognised in such color images"):
+        LabelOptions(low_resolution_hw=(480, 640))
+    words = ["label", str(bag), "--out", str(tmp_path / "a"), "--low-resolution", "160x120", "--quiet"]
+    assert main(words) == 2
+    assert "--allow-full-resolution" in capsys.readouterr().err
+    tiny = ["--detector", f"untrained:{DETECTOR}", "--keypoints", "untrained:pose_hrnet_w4_64x64"]
+    assert main([*words, *tiny, "--limit", "1", "--device", "cpu", "--allow-full-resolution"]) == 0
+    assert "PEOPLE CAN BE RECOGNISED" in caplog.text
+    options = LabelOptions(low_resolution_hw=(120, 160), allow_full_resolution=True)
+    assert options.recognisable
+
+
+def test_what_is_stored_for_how_long_and_what_it_is_good_for_is_said(tmp_path: Path) -> None:
+    assert "No images" in kept_words(LabelOptions(keep="none"), "out")
+    assert "until you delete" in kept_words(LabelOptions(keep="depth"), "out")
+    assert "at most 80x60" in kept_words(LabelOptions(), "out")

@@ -19,6 +19,7 @@ FLOORS = (
     ("commands",),
     ("view",),
     ("benchmarking", "demo", "doctor", "exporting"),
+    ("adaptation",),
     ("reports",),
     ("training",),
     ("labelling",),

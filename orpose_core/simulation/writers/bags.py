@@ -92,7 +92,8 @@ def _check(config: StreamConfig, frames: int, path: Path, storage: str) -> None:
         raise ValueError(f"storage: expected one of {', '.join(STORAGES)}, got {storage!r}")
     if frames < 1:
         raise ValueError(f"frames: expected at least 1, got {frames}")
-    if frames > config.frames_per_sequence * config.cameras:
+    same_room = config.domain == "site"  # on every day
+    if not same_room and frames > config.frames_per_sequence * config.cameras:
         raise ValueError(
             f"a bag is of one room: expected at most {config.frames_per_sequence * config.cameras} frames "
             f"(frames_per_sequence x cameras), got {frames}"

@@ -33,6 +33,7 @@ class LabelFile:
 
     Attributes:
         person_score, joint_score, min_joints: the thresholds that hold.
+        names: of the depth images, relative to ``folder``.
 
     Raises:
         ValueError: naming the file and the entry, if something is missing or of another shape.
@@ -53,11 +54,11 @@ class LabelFile:
         self.joint_score = own["joint_score"] if joint_score is None else joint_score
         self.min_joints = int(own["min_joints"]) if min_joints is None else min_joints
         self.skeleton = file.skeleton
-        self._names = [_depth_name(image) for image in file.images]
+        self.names = [_depth_name(image) for image in file.images]
         self.people = [[self._person(person) for person in people] for people in file.people_of_images()]
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
     def _person(self, person: CocoPerson) -> tuple[FloatArray, FloatArray, bool]:
         """Return keypoints (n, 3) with scores in [0, 1], the box, and whether the person is trained on."""
@@ -93,7 +94,7 @@ class LabelFile:
 
     def frame(self, image: int) -> LabelledFrame:
         """Read one image; ValueError names the file if it is not a 16-bit depth image."""
-        depth_m = read_depth(self.folder / self._names[image])
+        depth_m = read_depth(self.folder / self.names[image])
         kept = [(keypoints, box) for keypoints, box, good in self.people[image] if good]
         ignored = [box for _, box, good in self.people[image] if not good]
         return LabelledFrame(depth_m, self._poses(kept), np.array(ignored, np.float32).reshape(-1, 4))

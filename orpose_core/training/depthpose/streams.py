@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -22,6 +23,9 @@ from orpose_core.training.frame_cache import FrameCache
 from orpose_core.types import FloatArray, Poses, Resize
 
 logger = logging.getLogger(__name__)
+
+_KEPT_BYTES = 400_000_000
+"""Of depth that stays in memory, of each process that reads a folder."""
 
 
 class SimulatedSamples(Dataset[Sample]):
@@ -103,6 +107,8 @@ class FolderSamples(Dataset[Sample]):
             f"a score of {labels.person_score:g} or more and at least {labels.min_joints} joints above "
             f"{labels.joint_score:g}"
         )
+        self._kept: dict[int, LabelledFrame] = {}
+        self._most_kept = _KEPT_BYTES // (4 * math.prod(data.render_hw))
         masked, people = labels.masked()
         if not any(self.groups):
             raise ValueError(f"{data.labels}: none of the {people} people has {rule}")
@@ -122,8 +128,16 @@ class FolderSamples(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.data.seed, index])
-        frame = self.labels.frame(self.image_of(index))
-        return self.make(_resized(frame, self.data.render_hw), rng)
+        return self.make(self._frame(self.image_of(index)), rng)
+
+    def _frame(self, image: int) -> LabelledFrame:
+        """Return an image at the size at which it is changed; as many as fit are read once."""
+        if image in self._kept:
+            return self._kept[image]
+        frame = _resized(self.labels.frame(image), self.data.render_hw)
+        if len(self._kept) < self._most_kept:
+            self._kept[image] = frame
+        return frame
 
 
 @lru_cache(maxsize=16)

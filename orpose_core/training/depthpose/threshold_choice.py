@@ -121,7 +121,10 @@ def joint_counts(truth: Sequence[Poses], found: Sequence[Poses]) -> JointCounts:
 
 
 def choose_thresholds(
-    estimator: PoseEstimator, config: ReadingConfig, decoder: PafDecoderConfig | None = None
+    estimator: PoseEstimator,
+    config: ReadingConfig,
+    decoder: PafDecoderConfig | None = None,
+    labelled: tuple[Sequence[RgbdFrame], Sequence[Poses]] | None = None,
 ) -> tuple[PafDecoderConfig, dict[PafDecoderConfig, JointCounts]]:
     """Return the thresholds with the highest :attr:`JointCounts.f1`, and the counts of all tried.
 
@@ -134,9 +137,11 @@ def choose_thresholds(
         estimator: with the network; its settings change meanwhile.
         config: what is tried.
         decoder: everything that is not tried; None = the defaults.
+        labelled: frames and everybody in each, with visibility, to choose on; None = synthetic ones. Who has
+            no joints need not be found, and may be.
     """
     decoder = decoder or PafDecoderConfig()
-    frames, truth = synthetic_frames(config, THRESHOLD_SEED)
+    frames, truth = synthetic_frames(config, THRESHOLD_SEED) if labelled is None else labelled
     batches = [frames[i : i + _BATCH] for i in range(0, len(frames), _BATCH)]
     answers = [estimator.run(estimator.prepare(batch).images) for batch in batches]
     before, counts = estimator.config, {}

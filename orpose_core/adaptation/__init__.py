@@ -1,0 +1,1 @@
+"""From recordings of a site to a network that knows it: label, split, train, score, report."""

@@ -1,0 +1,46 @@
+"""Pictures of the test part, drawn on low-resolution depth: labels, the network before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from orpose_core.adaptation.scoring import SiteFrames
+from orpose_core.files import write_picture
+from orpose_core.render import beside, depth_picture, draw_poses, enlarged
+from orpose_core.types import Poses, RgbdFrame
+
+_COUNT = 12
+_WIDTH_PX = 320
+_LEAST_SCORE = 0.05
+
+
+def write_pictures(
+    folder: Path, parts: Mapping[str, SiteFrames], found: Mapping[str, Mapping[str, Poses]]
+) -> list[Path]:
+    """Write pictures of frames spread over the test part, three views beside each other.
+
+    Args:
+        folder: for the pictures.
+        parts: the test part by who labelled it; ``truth`` is drawn where there is some.
+        found: by network and image name, px of the frames.
+    """
+    part = parts.get("truth", parts["teacher"])
+    chosen = np.unique(np.linspace(0, len(part) - 1, min(_COUNT, len(part))).astype(int))
+    paths = []
+    for number, index in enumerate(chosen.tolist(), start=1):
+        name, frame = part.names[index], part.frames[index]
+        views = (part.truth[index], found["before"][name], found["after"][name])
+        path = folder / f"{number:02d}.png"
+        write_picture(path, beside(*(_drawn(frame, poses) for poses in views)))
+        paths.append(path)
+    return paths
+
+
+def _drawn(frame: RgbdFrame, poses: Poses) -> np.ndarray:
+    assert frame.depth_m is not None
+    canvas = enlarged(depth_picture(frame.depth_m), _WIDTH_PX)
+    posed = poses.select((poses.scores > 0).any(axis=1)) if len(poses) else poses
+    return draw_poses(canvas, posed, frame.size_hw, min_score=_LEAST_SCORE)

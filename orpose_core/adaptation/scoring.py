@@ -1,0 +1,126 @@
+"""How well a network does on the part of a site that it has not seen, and what is drawn of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from orpose_core.adaptation.parts import everybody
+from orpose_core.decoding.paf import PafDecoderConfig
+from orpose_core.estimators import PoseEstimator
+from orpose_core.evaluation.scores import STRICT
+from orpose_core.image_ops import low_resolution_depth
+from orpose_core.metrics.pck import pck_of_poses
+from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.training.depthpose.threshold_choice import ReadingConfig, choose_thresholds
+from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame
+
+_BATCH = 8
+_NEAR = 0.2
+
+
+@dataclass(frozen=True)
+class SiteFrames:
+    """Frames of one part as a network sees them, and who is there.
+
+    Attributes:
+        names: file names of the images.
+        frames: depth at the network's input size.
+        truth: everybody, px of ``frames``; regions to ignore are people without joints.
+    """
+
+    names: tuple[str, ...]
+    frames: tuple[RgbdFrame, ...]
+    truth: tuple[Poses, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def site_frames(
+    labels: LabelFile, input_hw: tuple[int, int], names: Sequence[str] | None = None
+) -> SiteFrames:
+    """Read the images of a label file.
+
+    Args:
+        labels: of the part.
+        input_hw: (height, width) of the network's input.
+        names: of the images that are wanted; None = all.
+    """
+    kept, frames, truth = [], [], []
+    for image, name in enumerate(labels.names):
+        if names is not None and name not in names:
+            continue
+        depth_m, poses = everybody(labels, image)
+        small = low_resolution_depth(depth_m, input_hw)
+        height, width = depth_m.shape
+        kept.append(name)
+        frames.append(RgbdFrame(None, small, None))
+        truth.append(poses.resized(Resize((height, width), input_hw)))
+    return SiteFrames(tuple(kept), tuple(frames), tuple(truth))
+
+
+def detected(
+    estimator: PoseEstimator, part: SiteFrames, progress: Callable[[int, int], object] | None = None
+) -> list[Poses]:
+    """Return who is found in each frame, px of it."""
+    found: list[Poses] = []
+    for start in range(0, len(part), _BATCH):
+        found += estimator.estimate(part.frames[start : start + _BATCH])
+        if progress is not None:
+            progress(len(found), len(part))
+    return found
+
+
+def scores_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:
+    """Return strict PCK@0.2 of each part of the body and on average, percent, and how many were found.
+
+    A person counts with at least one joint; one whom nobody is matched to has all joints wrong.
+    ``extra_per_frame`` counts detections that are matched to nobody, those on regions to ignore left out.
+    """
+    asked = [_posed(poses) for poses in part.truth]
+    kept = [
+        f.select(~_on_ignored(f.boxes_px, t)) if len(f) else f for f, t in zip(found, part.truth, strict=True)
+    ]
+    result = pck_of_poses(asked, kept, STRICT.pck)
+    near = np.nan_to_num(result.distance_px, nan=np.inf) <= _NEAR * result.size_px[:, None]
+    people = int(result.counted.any(axis=1).sum())
+    matched = int((result.matched >= 0).sum())
+    scores = {name.lower(): value for name, value in result.summary().items() if math.isfinite(value)}
+    return {
+        "frames": len(part),
+        "people": people,
+        "found": matched,
+        "extra_per_frame": round((sum(map(len, kept)) - matched) / max(len(part), 1), 3),
+        "joints": int(result.counted.sum()),
+        "correct": int((near & result.counted).sum()),
+        "pck": scores,
+    }
+
+
+def chosen_for_site(
+    estimator: PoseEstimator, part: SiteFrames, decoder: PafDecoderConfig
+) -> PafDecoderConfig:
+    """Return the thresholds under which a network finds most on the validation part."""
+    tried = replace(ReadingConfig(), frames=1)
+    chosen, _ = choose_thresholds(estimator, tried, decoder, (list(part.frames), list(part.truth)))
+    return chosen
+
+
+def _posed(poses: Poses) -> Poses:
+    """Return the people who have joints."""
+    return poses.select((poses.scores > 0).any(axis=1)) if len(poses) else poses
+
+
+def _on_ignored(boxes_px: FloatArray, truth: Poses) -> np.ndarray:
+    """Return bool (m,): which detections lie mostly on a region to ignore."""
+    ignored = truth.boxes_px[~(truth.scores > 0).any(axis=1)]
+    low = np.maximum(boxes_px[:, None, :2], ignored[None, :, :2])
+    high = np.minimum(boxes_px[:, None, 2:], ignored[None, :, 2:])
+    inside = np.clip(high - low, 0, None).prod(axis=-1)
+    area = np.clip(boxes_px[:, 2:] - boxes_px[:, :2], 1e-6, None).prod(axis=-1)
+    return (inside / area[:, None] > 0.5).any(axis=1) if len(ignored) else np.zeros(len(boxes_px), bool)

@@ -1,0 +1,116 @@
+"""`orpose adapt`: from recordings of a site to a network that knows it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orpose_core.commands.label import add_teacher_options, ready_files, teacher_from
+from orpose_core.commands.parsers import add_camera_options, command_parser, metres
+
+if TYPE_CHECKING:
+    from orpose_core.adaptation.options import AdaptOptions
+
+_DESCRIPTION = (
+    "Adapt a depth network to recordings of a site: a teacher labels the color, the network learns from the "
+    "depth that is registered to it. Writes new weights, a model card, and report.html with scores before "
+    "and after on a part that is set aside. An interrupted run continues with the same command. "
+    "See docs/adapting.md."
+)
+
+_EXAMPLE = """\
+orpose adapt monday.mcap tuesday.mcap --out site
+orpose adapt recordings/*.mcap --out site --minutes 60 --truth corrected.json"""
+
+
+def _run(args: argparse.Namespace) -> int:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # OpenMP reads it when PyTorch is loaded
+    from orpose_core.adaptation.adapt import adapt
+    from orpose_core.training.engine.processor import prepare_processor
+
+    options = _options(args)
+    prepare_processor()
+    ready_files(args)
+    done = adapt(
+        args.sources, teacher_from(args), args.out, options, args.truth, _say, None if args.quiet else _bar
+    )
+    for kind, own in done.scores["after"].items():
+        before = done.scores["before"][kind]["pck"].get("average")
+        after = own["pck"].get("average")
+        if before is not None and after is not None:
+            scores = f"{before:.1f} before, {after:.1f} after ({own['frames']} frames)"
+            print(f"strict PCK@0.2 against {kind}: {scores}")
+    print(f"{done.weights}\n{done.card}\n{done.report}")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of a step, and the time that is left."""
+    from tqdm import tqdm
+
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    with tqdm(unit=" frames", desc=name, mininterval=interval) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _options(args: argparse.Namespace) -> AdaptOptions:
+    from orpose_core.adaptation.options import AdaptOptions
+
+    return AdaptOptions(
+        model=args.model,
+        frames=args.frames,
+        minutes=args.minutes,
+        split=args.split,
+        learning_rate=args.learning_rate,
+        threads=args.threads,
+        workers=args.workers,
+        seed=args.seed,
+        batch=args.batch,
+        tolerance_s=args.tolerance,
+        depth_unit_m=metres(args.depth_unit),
+        rotation=args.rotate,
+        keep_depth=args.keep_depth,
+    )
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `adapt` to the command line."""
+    from orpose_core.adaptation.options import AdaptOptions
+
+    usual = AdaptOptions()
+    usage = "RECORDING [RECORDING ...] --out DIR [options]"
+    parser = command_parser(subparsers, "adapt", _DESCRIPTION, _EXAMPLE, usage=usage)
+    parser.add_argument("sources", nargs="+", metavar="RECORDING", help="bag or folder with color and depth")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where everything is written")
+    parser.add_argument("--model", default=usual.model, metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument("--minutes", type=float, default=usual.minutes, metavar="M", help="of training")
+    parser.add_argument("--frames", type=int, default=usual.frames, metavar="N", help="to label, about")
+    parser.add_argument("--truth", metavar="FILE", help="COCO file by hand, for scores alone")
+    parser.add_argument("--split", default=usual.split, choices=("auto", "time", "recording"))
+    parser.add_argument("--learning-rate", type=float, default=usual.learning_rate, metavar="R")
+    parser.add_argument("--threads", type=int, default=usual.threads, metavar="N", help="default: all")
+    parser.add_argument("--workers", type=int, default=usual.workers, metavar="N", help="preparing data")
+    parser.add_argument("--seed", type=int, default=usual.seed, metavar="N", help="of the training")
+    parser.add_argument("--keep-depth", action="store_true", help="do not remove full-size depth at the end")
+    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
+    parser.add_argument(
+        "--tolerance", type=float, default=usual.tolerance_s, metavar="S", help="color to depth, s"
+    )
+    add_camera_options(parser)
+    add_teacher_options(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=_run)

@@ -1,0 +1,202 @@
+"""`orpose adapt` on a small simulated recording: parts, trust in labels, continuing, and what comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orpose_core.adaptation.adapt import adapt
+from orpose_core.adaptation.options import AdaptOptions, SiteFolder
+from orpose_core.adaptation.splitting import Shot, divided
+from orpose_core.adaptation.survey import Survey
+from orpose_core.adaptation.trust import TrustConfig, furniture, measured_share, missed_people
+from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.cli import main
+from orpose_core.data.coco_file import read_coco_file
+from orpose_core.estimators import EstimatorConfig, load_estimator
+from orpose_core.skeleton import COCO17
+from orpose_core.teacher.loading import teacher_of
+from orpose_core.teacher.teacher import Teacher
+from orpose_core.types import Poses, RgbdFrame
+
+pytestmark = pytest.mark.timeout(3600)
+
+FRAMES = 16
+OPTIONS = AdaptOptions(frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2)
+
+
+def shots(*recordings: int, period_s: float = 1.0, pause_at: int = -1) -> list[Shot]:
+    out = []
+    for number, count in enumerate(recordings):
+        for i in range(count):
+            pause = 60.0 if 0 <= pause_at <= i else 0.0
+            out.append(Shot(f"day_{number}", int(1e9 * (1 + i * period_s + pause))))
+    return out
+
+
+def test_the_end_of_each_recording_is_set_aside_and_what_follows_a_border_is_left_out():
+    parts = divided(shots(100, 100), "auto", 0.1, 0.2, gap_s=2.0)
+    assert parts.by == "time" and parts.left_out == 4
+    assert parts.train == (*range(70), *range(100, 170))
+    assert parts.validate == (*range(71, 80), *range(171, 180))
+    assert parts.test == (*range(81, 100), *range(181, 200))
+
+
+def test_a_border_moves_to_a_pause_that_is_near():
+    parts = divided(shots(100, pause_at=77), "time", 0.1, 0.2, gap_s=2.0)
+    assert parts.test == tuple(range(77, 100))
+    assert max(parts.validate) == 76
+
+
+def test_many_recordings_are_set_aside_whole():
+    parts = divided(shots(*[10] * 6), "auto", 0.1, 0.2)
+    assert parts.by == "recording"
+    assert parts.test == tuple(range(40, 60))
+    assert parts.validate == tuple(range(30, 40))
+    assert parts.train == tuple(range(30))
+
+
+@pytest.mark.parametrize(("counts", "split"), [((3,), "time"), ((5, 5), "recording")])
+def test_too_little_for_three_parts_is_refused(counts, split):
+    with pytest.raises(ValueError, match="expected images in every part"):
+        divided(shots(*counts), split, 0.1, 0.2)
+
+
+def test_joints_without_depth_are_noticed():
+    depth_m = np.full((6, 8), np.nan, np.float32)
+    depth_m[:, :4] = 2.0
+    joints = np.array([[1, 1], [4, 3], [6, 3], [np.nan, np.nan], [40, 3]], np.float32)
+    # (4, 3) has a return beside it; (6, 3) has none; the others do not count
+    assert measured_share(joints, depth_m) == pytest.approx(2 / 3)
+    assert measured_share(joints[3:], depth_m) == 0
+
+
+def people_at(*boxes: tuple[float, float, float, float]) -> Poses:
+    m = len(boxes)
+    xy = np.full((m, 17, 2), 5.0, np.float32)
+    ones = np.ones((m, 17), np.float32)
+    return Poses(COCO17, xy, ones, np.ones(m, np.float32), np.array(boxes, np.float32))
+
+
+def test_somebody_without_a_label_is_found_and_furniture_is_not_somebody():
+    found = people_at((0, 0, 10, 20), (30, 0, 40, 20))
+    missed = missed_people(found, np.array([[1, 1, 11, 21]], np.float32), 0.3)
+    assert missed.tolist() == [[30, 0, 40, 20]]
+    rack = [[5, 5, 15, 25]] * 8
+    walker = [[8 * i, 0, 8 * i + 8, 20] for i in range(8)]
+    boxes = np.array(rack + walker, np.float32)
+    always = furniture(boxes, [*range(8), *range(8)], 10, TrustConfig())
+    assert always.tolist() == [True] * 8 + [False] * 8
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_starts(tmp_path):
+    found = Survey(2000, 1, 2000, 1.0, 250_000, 300_000_000)
+    with pytest.raises(ValueError, match="expected 700 MB of free disk for 2000 depth images, got 300 MB"):
+        found.check_disk(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bags") / "ward"
+    words = ["simulate", "--domain", "site", "--seed", "2", "--frames", str(FRAMES), "--frames-per-room", "4"]
+    sizes = ["--size", "320x240", "--rate", "0.5", "--format", "mcap", "--workers", "1", "--out", str(out)]
+    assert main([*words, *sizes]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Teacher:
+    return teacher_of(flip=False, scales=(256,), device="cpu")
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def adapted(bag: Path, teacher: Teacher, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A run that was killed when its training began, and started again."""
+    out = tmp_path_factory.mktemp("adapted") / "ward"
+
+    def killed(line: str) -> None:
+        if line.startswith("training:"):
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        adapt([bag], teacher, out, OPTIONS, say=killed)
+    assert not SiteFolder(out).weights.exists()
+    said: list[str] = []
+    adapt([bag], teacher, out, OPTIONS, say=said.append)
+    return out, said
+
+
+def test_a_run_that_was_killed_continues(adapted):
+    out, said = adapted
+    assert any("labels are there; continuing" in line for line in said)
+    assert not any(line.startswith("labels:") for line in said)
+    assert SiteFolder(out).weights.is_file()
+
+
+def test_the_parts_are_apart_and_hold_everything(adapted):
+    out, _ = adapted
+    site = SiteFolder(out)
+    facts = json.loads(site.parts.read_text())
+    files = {name: read_coco_file(site.part(name)) for name in ("train", "validate", "test")}
+    names = [image.file_name for file in files.values() for image in file.images]
+    assert len(names) == len(set(names)) == FRAMES - facts["left_out"]
+    stamps = {name: [i.entry["stamp_ns"] for i in file.images] for name, file in files.items()}
+    assert max(stamps["train"]) < min(stamps["validate"]) and max(stamps["validate"]) < min(stamps["test"])
+    assert facts["train"]["people"] > 0
+
+
+def test_the_weights_load_as_in_pose_node_and_say_where_they_come_from(adapted):
+    out, _ = adapted
+    weights = SiteFolder(out).weights
+    estimator = load_estimator(str(weights), EstimatorConfig(device="cpu"))
+    start, own = load_checkpoint("fastpose_64x48"), load_checkpoint(weights)
+    assert own.licence == start.licence and own.sha256 != start.sha256
+    facts = json.loads(own.metadata["training"])
+    assert facts["data"] == "recordings of this site"
+    assert facts["earlier"][0]["steps"] == json.loads(start.metadata["training"])["steps"]
+    depth_m = np.full((48, 64), 3.0, np.float32)
+    assert len(estimator.estimate([RgbdFrame(None, depth_m, None)])) == 1
+    card = weights.with_suffix(".md").read_text()
+    assert "Started from fastpose_64x48 (licence Apache-2.0" in card and "recordings of this site" in card
+    assert "Adapted to one site" in card and "Trained only on synthetic" not in card
+
+
+def test_the_report_shows_scores_and_pictures(adapted):
+    out, _ = adapted
+    page = SiteFolder(out).report.read_text()
+    assert page.count("data:image/png;base64,") >= 3
+    assert "against the teacher" in page and "ward.safetensors" in page
+    scores = json.loads(SiteFolder(out).scores.read_text())
+    assert scores["before"]["teacher"]["frames"] == scores["after"]["teacher"]["frames"] > 0
+
+
+def test_full_size_depth_is_gone_and_color_was_never_there(adapted):
+    out, said = adapted
+    assert not (SiteFolder(out).labels / "images").exists()
+    assert any(line.startswith("removed: full-size depth") for line in said)
+
+
+def test_another_run_is_refused(adapted, bag, teacher):
+    out, _ = adapted
+    other = AdaptOptions(frames=FRAMES, minutes=5.0)
+    with pytest.raises(ValueError, match="expected the run that is there, with the same options"):
+        adapt([bag], teacher, out, other)
+
+
+def test_only_networks_of_depth_are_adapted(bag, teacher, tmp_path):
+    with pytest.raises(ValueError, match="student_small: expected a network of depth"):
+        adapt([bag], teacher, tmp_path, AdaptOptions(model="student_small"))
+
+
+def test_recordings_without_depth_are_refused_with_the_reason(teacher, tmp_path):
+    folder = tmp_path / "color"
+    folder.mkdir()
+    with pytest.raises(ValueError, match="expected a frame with color and depth"):
+        adapt([folder], teacher, tmp_path / "out", OPTIONS)
