@@ -14,22 +14,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
 
 from orpose_core.cli import main as orpose
 from orpose_core.data.coco_writing import write_coco
 from orpose_core.data.recordings.camera_streams import CameraTopics
+from orpose_core.data.skeleton_messages import from_skeletons, register_messages, stamp_ns_of
 from orpose_core.evaluation.annotators import as_mvor_annotates
-from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
+from orpose_core.simulation import StreamConfig
 from orpose_core.simulation.writers.bags import write_bag
-from orpose_core.skeleton import COCO17
-from orpose_core.types import xywh_of_boxes
+from orpose_core.skeleton import BODY24, COCO17
+from orpose_core.types import Poses, xywh_of_boxes
 
 FRAMES_PER_DAY = 40
-_TESTED = 0.35  # the truth of the last frames suffices: the test part is the last fifth
 
 
 def site_config(seed: int) -> StreamConfig:
@@ -37,27 +40,33 @@ def site_config(seed: int) -> StreamConfig:
     return StreamConfig("site", (480, 640), "rgbd", seed, frames_per_sequence=FRAMES_PER_DAY, rate_hz=1.0)
 
 
-def write_truth(config: StreamConfig, frames: int, recording: str, path: Path) -> None:
-    """Write a COCO file of the last frames, with poses for those whom MVOR's annotators would give one."""
+def write_truth(bag: Path, path: Path) -> None:
+    """Write the truth of a recording as COCO, with poses for those whom MVOR's annotators would give one."""
+    typestore = get_typestore(Stores.ROS2_JAZZY)
+    register_messages(typestore)
 
-    def entries() -> Any:
-        for number, index in enumerate(range(int((1 - _TESTED) * frames), frames), start=1):
-            simulated = simulate_frame(config, index)
-            name = CameraTopics(f"/{simulated.camera}").frame_name(simulated.frame.stamp_ns)
-            height, width = config.size_hw
-            image = {
-                "id": number,
-                "file_name": f"images/{recording}/{name}_depth.png",
-                "height": height,
-                "width": width,
-            }
-            yield image, _people(simulated)
+    def entries() -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        with Reader(bag) as reader:
+            wanted = [c for c in reader.connections if c.topic.endswith("/ground_truth/skeletons_2d")]
+            for number, (connection, _, raw) in enumerate(reader.messages(connections=wanted), start=1):
+                message = typestore.deserialize_cdr(raw, connection.msgtype)
+                camera = CameraTopics(connection.topic.split("/")[1])
+                name = camera.frame_name(stamp_ns_of(message))
+                image = {
+                    "id": number,
+                    "file_name": f"images/{bag.stem}/{name}_depth.png",
+                    "height": int(message.image_height),
+                    "width": int(message.image_width),
+                }
+                yield image, _people(from_skeletons(message, skeleton=BODY24))
 
     write_coco(path, entries(), info={"description": "truth of a simulated site"})
 
 
-def _people(simulated: SimulatedFrame) -> list[dict[str, Any]]:
-    poses = as_mvor_annotates(simulated.poses, simulated.roles).converted(COCO17)
+def _people(everybody: Poses) -> list[dict[str, Any]]:
+    poses = as_mvor_annotates(everybody).converted(COCO17)
+    if not len(poses):
+        return []
     assert poses.visibility is not None
     people = []
     for m, (x, y, w, h) in enumerate(xywh_of_boxes(poses.boxes_px).tolist()):
@@ -84,7 +93,7 @@ def main() -> int:
     if not bag.exists():
         write_bag(config, args.frames, bag)
     if not truth.exists():
-        write_truth(config, args.frames, bag.name, truth)
+        write_truth(bag, truth)
     words = ["adapt", bag, "--out", out, "--truth", truth, "--model", args.model, "--minutes", args.minutes]
     status = orpose([str(word) for word in [*words, "--threads", args.threads]])
     if status == 0:

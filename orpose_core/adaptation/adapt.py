@@ -190,7 +190,7 @@ def _part_lines(facts: dict[str, Any]) -> list[str]:
 
 def _estimator(checkpoint: Checkpoint, decoder: PafDecoderConfig | None = None) -> PoseEstimator:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return PoseEstimator(checkpoint, EstimatorConfig(device, decoder=decoder, metric_3d=False))
+    return PoseEstimator(checkpoint, EstimatorConfig(device, "torch", decoder=decoder, metric_3d=False))
 
 
 def _finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Path | None, bar: Bar) -> None:

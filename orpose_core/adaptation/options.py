@@ -39,7 +39,7 @@ class AdaptOptions:
     split: Literal["auto", "time", "recording"] = "auto"
     validate_share: float = 0.1
     test_share: float = 0.2
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     threads: int = 0
     workers: int = 0
     seed: int = 0

@@ -95,7 +95,7 @@ def _without_furniture(
     cameras: dict[str, list[int]] = {}
     for image in found:
         cameras.setdefault(str(file.images[image].entry.get("camera", "")), []).append(image)
-    kept = {}
+    kept: dict[int, FloatArray] = {}
     for images in cameras.values():
         boxes = np.concatenate([found[image] for image in images])
         of = np.repeat(images, [len(found[image]) for image in images])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orpose_core.adaptation.scoring import SiteFrames
+from orpose_core.adaptation.scoring import SiteFrames, with_joints
 from orpose_core.files import write_picture
 from orpose_core.render import beside, depth_picture, draw_poses, enlarged
 from orpose_core.types import Poses, RgbdFrame
@@ -42,5 +42,5 @@ def write_pictures(
 def _drawn(frame: RgbdFrame, poses: Poses) -> np.ndarray:
     assert frame.depth_m is not None
     canvas = enlarged(depth_picture(frame.depth_m), _WIDTH_PX)
-    posed = poses.select((poses.scores > 0).any(axis=1)) if len(poses) else poses
+    posed = with_joints(poses)
     return draw_poses(canvas, posed, frame.size_hw, min_score=_LEAST_SCORE)

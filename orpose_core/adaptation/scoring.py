@@ -82,7 +82,7 @@ def scores_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:
     A person counts with at least one joint; one whom nobody is matched to has all joints wrong.
     ``extra_per_frame`` counts detections that are matched to nobody, those on regions to ignore left out.
     """
-    asked = [_posed(poses) for poses in part.truth]
+    asked = [with_joints(poses) for poses in part.truth]
     kept = [
         f.select(~_on_ignored(f.boxes_px, t)) if len(f) else f for f, t in zip(found, part.truth, strict=True)
     ]
@@ -111,9 +111,9 @@ def chosen_for_site(
     return chosen
 
 
-def _posed(poses: Poses) -> Poses:
+def with_joints(poses: Poses) -> Poses:
     """Return the people who have joints."""
-    return poses.select((poses.scores > 0).any(axis=1)) if len(poses) else poses
+    return poses.select(np.flatnonzero((poses.scores > 0).any(axis=1)))
 
 
 def _on_ignored(boxes_px: FloatArray, truth: Poses) -> np.ndarray:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from orpose_core.adaptation.options import AdaptOptions
 from orpose_core.data.recordings.opening import open_recording
@@ -84,10 +83,11 @@ def survey(sources: Sequence[str | Path], teacher: Teacher, out: Path, options: 
     every = max(1, round(recorded / options.frames))
     frames = sum(-(-count // every) for count in counts)
     free = shutil.disk_usage(out).free
-    return Survey(recorded, every, frames, _seconds(teacher, first.frame), _depth_bytes(first.frame), free)
+    return Survey(recorded, every, frames, _seconds(teacher, first), _depth_bytes(first), free)
 
 
-class _Look(NamedTuple):
+@dataclass(frozen=True)
+class _Look:
     """How many frames a recording has, its first one, and what was left out up to it."""
 
     count: int
@@ -101,7 +101,9 @@ def _look(source: str | Path, options: AdaptOptions) -> _Look:
             source, "rgbd", tolerance_s=options.tolerance_s, depth_unit_m=options.depth_unit_m
         ) as recording:
             first = next(recording.frames(), None)
-            return _Look(recording.frame_count(), first and first.frame, recording.skipped.sentences())
+            return _Look(
+                recording.frame_count(), None if first is None else first.frame, recording.skipped.sentences()
+            )
     except (ValueError, OSError) as error:
         return _Look(0, None, [str(error)])
 
