@@ -16,10 +16,12 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +53,18 @@ class CacheConfig:
             takes 0.1 MB.
         seed: of the simulation; None = ``data.seed``. With a number of its own here, trainings that differ
             in ``data.seed`` share their frames.
+        workers: how many processes render at once, before the training begins.
     """
 
     folder: Path | None = None
     frames: int = 12_000
     seed: int | None = None
+    workers: int = 1
 
     def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise ValueError(f"data.cache.frames: expected at least 1, got {self.frames}")
+        for name in ("frames", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"data.cache.{name}: expected at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -99,11 +104,12 @@ class FrameCache:
     def __len__(self) -> int:
         return self.frames
 
-    def fill(self, progress: Progress | None = None) -> None:
+    def fill(self, progress: Progress | None = None, workers: int = 1) -> None:
         """Render what is missing; whoever fills the same cache meanwhile is waited for.
 
         Args:
             progress: is told how many frames are there.
+            workers: how many processes render at once; the frames do not depend on it.
 
         Raises:
             ValueError: the folder holds frames of another version of the simulator, or the disk has no room.
@@ -112,12 +118,22 @@ class FrameCache:
         with self._claimed():
             missing = [k for k in shards if not self._shard(k).is_file()]
             self._check_room(len(missing))
-            for count, k in enumerate(missing, start=1):
-                first = k * FRAMES_PER_SHARD
-                frames = [simulate_frame(self.stream, first + i) for i in range(FRAMES_PER_SHARD)]
-                write_bytes(self._shard(k), to_safetensors_bytes(_arrays(frames), {"format": str(_FORMAT)}))
+            for count, _ in enumerate(self._rendered(missing, workers), start=1):
                 if progress is not None:
                     progress((len(shards) - len(missing) + count) * FRAMES_PER_SHARD)
+
+    def _rendered(self, missing: Sequence[int], workers: int) -> Iterator[None]:
+        """Render the shards ``missing``, and yield as often as one is there."""
+        jobs = [
+            (self.stream, k * FRAMES_PER_SHARD, FRAMES_PER_SHARD, self._shard(k), _FORMAT) for k in missing
+        ]
+        if min(workers, len(jobs)) <= 1:
+            yield from (_render(*job) for job in jobs)
+            return
+        # A process that is started afresh inherits no threads of PyTorch, which would hang after a fork.
+        with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+            for done in as_completed([pool.submit(_render, *job) for job in jobs]):
+                yield done.result()
 
     def __getitem__(self, index: int) -> CachedFrame:
         """Read a frame; ValueError if it is beyond the cache, was not rendered, or its file is damaged."""
@@ -191,6 +207,12 @@ def _opened(path: Path) -> Any:
 
 
 _PER_PERSON = ("xy_px", "xyz_cam_m", "visibility", "boxes_px")
+
+
+def _render(stream: StreamConfig, first: int, count: int, path: Path, form: int) -> None:
+    """Render ``count`` frames of a recording from ``first`` on, and write them as one shard."""
+    frames = [simulate_frame(stream, first + i) for i in range(count)]
+    write_bytes(path, to_safetensors_bytes(_arrays(frames), {"format": str(form)}))
 
 
 def _manifest(stream: StreamConfig) -> dict[str, Any]:

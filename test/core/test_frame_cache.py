@@ -51,6 +51,14 @@ def test_the_same_recording_has_the_same_bytes_and_its_size_is_bounded(tmp_path:
     assert sum(map(len, contents(one).values())) < 8 * (2 * 24 * 32 + 4096)
 
 
+def test_several_processes_render_the_same_bytes(tmp_path: Path) -> None:
+    one, several = (FrameCache(tmp_path / name, STREAM, 10) for name in ("one", "several"))
+    one.fill()
+    told: list[int] = []
+    several.fill(told.append, workers=2)
+    assert contents(several.path) == contents(one.path) and told == [4, 8, 12]
+
+
 def test_a_killed_run_goes_on_and_others_find_the_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +98,8 @@ def test_what_is_no_cache_of_this_recording_is_named(tmp_path: Path) -> None:
         FrameCache(tmp_path, replace(STREAM, modality="color"), 4)
     with pytest.raises(ValueError, match="frames: expected at least 1, got 0"):
         CacheConfig(frames=0)
+    with pytest.raises(ValueError, match="workers: expected at least 1, got 0"):
+        CacheConfig(workers=0)
     cache = FrameCache(tmp_path, STREAM, 8)
     with pytest.raises(ValueError, match=r"00000\.safetensors: expected 4 rendered frames"):
         cache[0]

@@ -55,7 +55,7 @@ class SimulatedSamples(Dataset[Sample]):
         caches = [FrameCache(folder, replace(s, seed=seed), cache.frames) for s in self.streams.streams]
         for one in caches:
             logger.info("%s: up to %d frames are rendered, if they are not there", one.path, len(one))
-            one.fill()
+            one.fill(workers=cache.workers)
         return caches
 
     def frame(self, index: int, rng: np.random.Generator) -> LabelledFrame:
