@@ -128,12 +128,15 @@ class FrameCache:
             (self.stream, k * FRAMES_PER_SHARD, FRAMES_PER_SHARD, self._shard(k), _FORMAT) for k in missing
         ]
         if min(workers, len(jobs)) <= 1:
-            yield from (_render(*job) for job in jobs)
+            for job in jobs:
+                _render(*job)
+                yield
             return
         # A process that is started afresh inherits no threads of PyTorch, which would hang after a fork.
         with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
             for done in as_completed([pool.submit(_render, *job) for job in jobs]):
-                yield done.result()
+                done.result()
+                yield
 
     def __getitem__(self, index: int) -> CachedFrame:
         """Read a frame; ValueError if it is beyond the cache, was not rendered, or its file is damaged."""
