@@ -47,6 +47,7 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("gateway", "true", "Run the gateways here; false where they run beside the cameras.", SWITCH),
     ("rviz", "false", "Open RViz.", SWITCH),
     ("view", "false", "Show the graph in a browser, at http://127.0.0.1:8090.", SWITCH),
+    ("bridges", "false", "Publish hri_msgs, vision_msgs and foxglove_msgs, as far as installed.", SWITCH),
     ("calibration", "", "File of the cameras' places (orpose calibrate); empty = tf.", None),
     ("fixed_frame", "", "Frame that RViz draws in; empty = room with a calibration, and a frame in which the "
      "cameras stand side by side without.", None),
@@ -175,6 +176,14 @@ def _view(given: _Given) -> list[Node]:
     return [orpose_node("view_node", parameters=[given["config"], given.time, shown], **given.common)]
 
 
+def _bridges(given: _Given) -> list[Node]:
+    """Return the node that speaks other packages' messages, if it is wanted."""
+    if not given.is_set("bridges"):
+        return []
+    shown = given.served | ({"room": ROOM} if given.fuses else {})
+    return [orpose_node("bridge_node", parameters=[given["config"], given.time, shown], **given.common)]
+
+
 def _rviz(given: _Given) -> list[Node | LogInfo]:
     """Return RViz with settings for these cameras, or a line that says why not."""
     if not given.is_set("rviz"):
@@ -203,6 +212,7 @@ def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
         ),
         _markers(given),
         *_view(given),
+        *_bridges(given),
     ]
     if given.fuses:
         settings = given.served | given.texts("calibration")

@@ -34,8 +34,9 @@ def _parameter_classes() -> list[type]:
     import orpose_ros
 
     found: dict[str, type] = {}
-    # Generated messages, a program that starts by itself, and what only launch files import.
-    others = ("orpose_ros.msg", "orpose_ros.demo", "orpose_ros.launching")
+    # Generated messages, a program that starts by itself, what only launch files import, and what imports
+    # packages that need not be installed.
+    others = ("orpose_ros.msg", "orpose_ros.demo", "orpose_ros.launching", "orpose_ros.bridges")
     modules = pkgutil.walk_packages(orpose_ros.__path__, "orpose_ros.", onerror=lambda _: None)
     for module in sorted(m.name for m in modules if not m.name.startswith(others)):
         for _, value in inspect.getmembers(importlib.import_module(module), inspect.isclass):

@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _START_S = 120.0
+_ANSWER_S = 600.0  # a picture of WebGL in software, on a busy machine
 _FLAGS = (
     "--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader", "--hide-scrollbars", "--no-first-run", "--disable-background-networking",
@@ -80,7 +81,7 @@ class Browser:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": params}))
         while True:
-            answer = json.loads(self._socket.recv(timeout=_START_S))
+            answer = json.loads(self._socket.recv(timeout=_ANSWER_S))
             if answer.get("id") == self._number:
                 if "error" in answer:
                     raise ValueError(f"{method}: {answer['error'].get('message')}")

@@ -81,6 +81,12 @@ class Page:
         with self._lock:
             return len(self._screens)
 
+    def show(self, stamp_ns: int) -> None:
+        """Let every browser look at a moment and stay there, as if somebody had scrubbed."""
+        with self._lock:
+            for screen in self._screens.values():
+                screen.show(stamp_ns)
+
     def close(self) -> None:
         """Stop serving."""
         self._closed.set()

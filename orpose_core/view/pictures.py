@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from orpose_core.view.history import History
 from orpose_core.view.page import Page
 
 _PATIENCE_S = 600.0
+_ONE_MOMENT_S = 10.0
+_DRAWN_S = 0.4
 _COLORS = 128
 """Of a picture: few enough for a small file."""
 
@@ -26,8 +29,8 @@ class PictureConfig:
 
     Attributes:
         size: (width, height) of the browser's window, px.
-        wait_s: so much of the history must be there first.
-        seconds: length of a GIF.
+        wait_s: so much of the history must be there before a picture.
+        seconds: length of a GIF; so much of the history must be there before it.
         rate_hz: of a GIF.
         gif_width: px.
     """
@@ -65,7 +68,8 @@ def take_pictures(
         ValueError: no browser, or nobody is shown.
     """
     config = config or PictureConfig()
-    _await_history(history, config.wait_s, alive)
+    wanted_s = config.wait_s if gif is None else max(config.wait_s, config.seconds)
+    _await_history(history, wanted_s, alive)
     written = []
     with Browser(page.url, config.size) as browser:
         try:
@@ -77,7 +81,7 @@ def take_pictures(
             write_bytes(picture, _small_png(browser.picture()))
             written.append(picture)
         if gif is not None:
-            _write_gif(gif, browser, config)
+            _write_gif(gif, page, history, browser, config)
             written.append(gif)
     return written
 
@@ -104,21 +108,23 @@ def _small_png(png: bytes) -> bytes:
     return out.getvalue()
 
 
-def _write_gif(path: Path, browser: Browser, config: PictureConfig) -> None:
-    """Photograph the page at the rate, as far as the machine keeps up, and write what came."""
-    frames, times = [], []
-    begin_s = time.monotonic()
-    for number in range(max(2, round(config.seconds * config.rate_hz))):
-        time.sleep(max(begin_s + number / config.rate_hz - time.monotonic(), 0))
+def _write_gif(path: Path, page: Page, history: History, browser: Browser, config: PictureConfig) -> None:
+    """Photograph one moment after the other: however slow the machine is, the motion is even."""
+    begin, end = history.span_ns()
+    begin = max(begin, end - round(config.seconds * 1e9))
+    frames = []
+    for number in range(max(2, round((end - begin) / 1e9 * config.rate_hz))):
+        before = browser.text("#orpose-time")
+        page.show(begin + round(number / config.rate_hz * 1e9))
+        with suppress(TimeoutError):  # it may show that moment already
+            browser.until(f"document.querySelector('#orpose-time').innerText !== {before!r}", _ONE_MOMENT_S)
+        time.sleep(_DRAWN_S)
         frames.append(browser.picture())
-        times.append(time.monotonic())
     size = config.gif_width, round(config.size[1] * config.gif_width / config.size[0])
     whole = [Image.open(io.BytesIO(png)).convert("RGB") for png in frames]
     pictures = [picture.resize(size, Image.Resampling.LANCZOS) for picture in whole]
     palette = pictures[0].quantize(_COLORS, dither=Image.Dither.NONE)
     flat = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    shown_ms = round(1000 * (times[-1] - times[0]) / (len(times) - 1))
     with replacing(path) as temporary:
-        flat[0].save(
-            temporary, "GIF", save_all=True, append_images=flat[1:], duration=shown_ms, loop=0, optimize=True
-        )
+        flat[0].save(temporary, "GIF", save_all=True, append_images=flat[1:], loop=0, optimize=True,
+                     duration=round(1000 / config.rate_hz))  # fmt: skip

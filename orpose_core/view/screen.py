@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from trimesh.creation import icosphere
 
 from orpose_core.view.camera_image import camera_svg
 from orpose_core.view.history import History, Snapshot
@@ -47,6 +46,8 @@ class Screen:
         self._labels: list[Any] = []
         self._people: list[Any] = []
         self._framed = False
+        from trimesh.creation import icosphere  # comes with viser, which need not be installed
+
         self._sphere = icosphere(subdivisions=1)
         self._frusta: dict[str, Any] = {}
         self._made_panels()
@@ -91,8 +92,12 @@ class Screen:
     def _scrubbed(self, event: Any) -> None:
         if event.client is None:
             return
+        self.show(self._first_ns + round(self._time.value * 1e9))
+
+    def show(self, stamp_ns: int) -> None:
+        """Look at a moment and stay there."""
         self._follow = self._playing = self._live.value = self._play.value = False
-        self._at_ns = self._first_ns + round(self._time.value * 1e9)
+        self._at_ns = stamp_ns
 
     def _played(self, event: Any) -> None:
         if event.client is None:

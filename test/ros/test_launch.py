@@ -11,10 +11,12 @@ import yaml
 from sensor_msgs.msg import Image
 
 from orpose_ros.audit_node import AuditNode
+from orpose_ros.bridge_node import BridgeNode
 from orpose_ros.fusion_node import FusionNode
 from orpose_ros.lowres_gateway import GatewayParameters, LowresGateway
 from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.audit import AuditParameters
+from orpose_ros.parameters.bridge import BridgeParameters
 from orpose_ros.parameters.fusion import FusionParameters
 from orpose_ros.parameters.pose import PoseParameters
 from orpose_ros.parameters.view import ViewParameters
@@ -31,6 +33,7 @@ KINDS = {
     "audit_node": (AuditNode, AuditParameters),
     "fusion_node": (FusionNode, FusionParameters),
     "view_node": (ViewNode, ViewParameters),
+    "bridge_node": (BridgeNode, BridgeParameters),
 }
 
 

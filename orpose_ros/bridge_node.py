@@ -1,0 +1,234 @@
+"""Skeletons for other packages, in their own messages; what is not installed is left out.
+
+[camera/]skeletons_2d, [camera/]skeletons_3d, room/skeletons_3d
+-> hri_msgs (REP 155): /humans/bodies/tracked, /humans/bodies/ID/roi, /humans/bodies/ID/skeleton2d
+-> vision_msgs: [camera/]detections_2d, [camera/]detections_3d, room/detections_3d
+-> foxglove_msgs: [camera/]annotations
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Mapping
+from copy import copy
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Header
+
+from orpose_core.data.skeleton_messages import from_skeletons
+from orpose_core.skeleton import by_name
+from orpose_core.types import Poses
+from orpose_ros.bridges.people import ImagePeople, space_people
+from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
+from orpose_ros.parameters import declaring as parameters
+from orpose_ros.parameters.bridge import BridgeParameters
+from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.lifecycle import SelfStartingNode, run
+
+RELIABLE = QoSProfile(depth=10)
+PACKAGES = {"hri": "hri_msgs", "vision": "vision_msgs", "foxglove": "foxglove_msgs"}
+GONE_S = 2.0
+"""Bodies of a camera that has been silent for so long, or not seen for so long, are no longer tracked."""
+
+
+class BridgeNode(SelfStartingNode):
+    """Translates; see the module."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("bridge_node", **arguments)
+        self.parameters = parameters.declare(self, BridgeParameters)
+        self.watch: InputWatch | None = None
+        self.diagnostics: NodeDiagnostics | None = None
+        self._active = False
+        self._formats: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
+        self._bodies: dict[str, dict[str, float]] = {}  # of each camera: ids, and when seen (steady clock)
+        self._timer: Any = None
+
+    def configure(self) -> None:
+        """Find what is installed, make publishers, subscribe."""
+        settings = self.parameters
+        self._formats = {name: module for name in settings.formats if (module := self._bridge(name))}
+        if not self._formats:
+            wanted = ", ".join(PACKAGES[name] for name in settings.formats)
+            raise ValueError(f"parameter formats: expected one of {wanted} to be installed, found none")
+        self.watch = InputWatch(self, settings.silence_s)
+        self.diagnostics = NodeDiagnostics(
+            self, "cpu", values=self._values, problems=self._problems, served="skeletons"
+        )
+        for namespace in settings.cameras:
+            self._connect(namespace)
+        if settings.room and "vision" in self._formats:
+            self._publisher(self._formats["vision"].Detection3DArray, f"{settings.room}/detections_3d")
+            take = partial(self._take_space, settings.room)
+            self.watch.subscribe(Skeleton3DArray, f"{settings.room}/skeletons_3d", take, RELIABLE)
+        if "hri" in self._formats:
+            self._publisher(self._formats["hri"].IdsList, f"{self._formats['hri'].BODIES}/tracked")
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = self.create_timer(GONE_S / 2, self._forget_silent, clock=steady)
+
+    def _bridge(self, name: str) -> Any:
+        """Return the module of a format, None where its package is not installed."""
+        try:
+            module = importlib.import_module(f"orpose_ros.bridges.{name}")
+        except ImportError as error:
+            self.get_logger().info(
+                f"{PACKAGES[name]} is not installed, so nothing is published in it ({error})"
+            )
+            return None
+        self.get_logger().info(f"publishing {PACKAGES[name]}")
+        return module
+
+    def _connect(self, namespace: str) -> None:
+        assert self.watch is not None
+        prefix = f"{namespace}/" if namespace else ""
+        if "vision" in self._formats:
+            self._publisher(self._formats["vision"].Detection2DArray, f"{prefix}detections_2d")
+            self._publisher(self._formats["vision"].Detection3DArray, f"{prefix}detections_3d")
+            space = partial(self._take_space, namespace)
+            self.watch.subscribe(Skeleton3DArray, f"{prefix}skeletons_3d", space, RELIABLE, required=False)
+        if "foxglove" in self._formats:
+            self._publisher(self._formats["foxglove"].ImageAnnotations, f"{prefix}annotations")
+        flat = partial(self._take_flat, namespace)
+        self.watch.subscribe(Skeleton2DArray, f"{prefix}skeletons_2d", flat, RELIABLE)
+
+    def _publisher(self, kind: type, topic: str) -> Any:
+        made = self.create_lifecycle_publisher(
+            kind, topic, copy(RELIABLE), qos_overriding_options=overridable_qos()
+        )
+        self._outputs[topic] = made
+        return made
+
+    def activate(self) -> None:
+        """Start translating."""
+        self._active = True
+
+    def deactivate(self) -> None:
+        """Stop, and say that nobody is tracked."""
+        self._bodies.clear()
+        self._announce(Header(stamp=self.get_clock().now().to_msg()))
+        if "hri" in self._formats:
+            self._forget_publishers()
+        self._active = False
+
+    def clean_up(self) -> None:
+        """Destroy all that :meth:`configure` made."""
+        self._active = False
+        for thing in (self.watch, self.diagnostics):
+            if thing is not None:
+                thing.close()
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self.watch = self.diagnostics = self._timer = None
+        self._outputs.clear()
+        self._formats.clear()
+        self._bodies.clear()
+
+    def _values(self) -> Mapping[str, object]:
+        return {
+            "publishes": ", ".join(PACKAGES[name] for name in self._formats),
+            "bodies": sum(len(bodies) for bodies in self._bodies.values()),
+        }
+
+    def _problems(self) -> list[str]:
+        return [] if self.watch is None else self.watch.problems
+
+    def _take_flat(self, namespace: str, message: Skeleton2DArray) -> None:
+        """Translate the people of an image; ValueError refuses it."""
+        if not self._active:
+            return
+        assert self.watch is not None and self.diagnostics is not None
+        size_hw = int(message.image_height), int(message.image_width)
+        if min(size_hw) < 1:
+            self.diagnostics.refuse()
+            raise ValueError(f"expected the size of the image, got {size_hw[1]}x{size_hw[0]}")
+        people = ImagePeople(message.header, from_skeletons(message), size_hw)
+        prefix = f"{namespace}/" if namespace else ""
+        if "vision" in self._formats:
+            detections = self._formats["vision"].to_detections_2d(people)
+            self._outputs[f"{prefix}detections_2d"].publish(detections)
+        if "foxglove" in self._formats:
+            annotations = self._formats["foxglove"].to_annotations(people)
+            self._outputs[f"{prefix}annotations"].publish(annotations)
+        if "hri" in self._formats:
+            self._tell_bodies(namespace, people)
+        self.diagnostics.frame(time.monotonic() - self.watch.arrived_s)
+
+    def _take_space(self, namespace: str, message: Skeleton3DArray) -> None:
+        if not self._active or message.kind != Skeleton3DArray.KIND_METRIC:
+            return
+        people = space_people(message, by_name(message.skeleton_model))
+        prefix = f"{namespace}/" if namespace else ""
+        detections = self._formats["vision"].to_detections_3d(people)
+        self._outputs[f"{prefix}detections_3d"].publish(detections)
+
+    def _tell_bodies(self, namespace: str, people: ImagePeople) -> None:
+        """Publish the list of bodies, and what is known of each that this image shows."""
+        hri, now_s = self._formats["hri"], time.monotonic()
+        rows = {
+            hri.body_id(namespace, int(track)): row
+            for row, track in enumerate(_tracks(people.poses))
+            if track >= 0
+        }
+        self._bodies[namespace] = dict.fromkeys(rows, now_s)
+        for body in rows:
+            for kind, name in ((hri.NormalizedRegionOfInterest2D, "roi"), (hri.Skeleton2D, "skeleton2d")):
+                topic = f"{hri.BODIES}/{body}/{name}"
+                if topic not in self._outputs:  # one made now is not activated with the node
+                    self._outputs[topic] = self.create_publisher(kind, topic, copy(RELIABLE))
+        self._announce(people.header)
+        for body, row in rows.items():
+            place = f"{hri.BODIES}/{body}"
+            self._outputs[f"{place}/roi"].publish(hri.to_region(people, row))
+            self._outputs[f"{place}/skeleton2d"].publish(hri.to_skeleton(people, row))
+        self._forget_publishers()
+
+    def _announce(self, header: Header) -> None:
+        """Publish who is tracked, of all cameras together."""
+        hri = self._formats.get("hri")
+        if hri is None:
+            return
+        bodies = [body for camera in self._bodies.values() for body in camera]
+        self._outputs[f"{hri.BODIES}/tracked"].publish(hri.to_ids(bodies, header))
+
+    def _forget_silent(self) -> None:
+        """Take the bodies of cameras that say nothing any more off the list."""
+        if not self._active:
+            return
+        now_s = time.monotonic()
+        silent = [
+            name for name, bodies in self._bodies.items() if bodies and now_s - min(bodies.values()) > GONE_S
+        ]
+        for name in silent:
+            self._bodies[name] = {}
+        if silent:
+            self._announce(Header(stamp=self.get_clock().now().to_msg()))
+            self._forget_publishers()
+
+    def _forget_publishers(self) -> None:
+        """Destroy the publishers of bodies that are gone: each has topics of its own."""
+        there = {body for camera in self._bodies.values() for body in camera}
+        prefix = f"{self._formats['hri'].BODIES}/"
+        for topic in [t for t in self._outputs if t.startswith(prefix) and not t.endswith("/tracked")]:
+            if topic.removeprefix(prefix).split("/")[0] not in there:
+                self.destroy_publisher(self._outputs.pop(topic))
+
+
+def _tracks(poses: Poses) -> list[int]:
+    return [-1] * len(poses) if poses.track_ids is None else poses.track_ids.tolist()
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run(BridgeNode, args)
+
+
+if __name__ == "__main__":
+    main()

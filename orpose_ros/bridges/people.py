@@ -1,0 +1,78 @@
+"""What every bridge is given: the people of one image, or of the room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import Header
+
+from orpose_core.skeleton import Skeleton
+from orpose_core.types import Float64Array, Poses
+
+
+@dataclass(frozen=True)
+class ImagePeople:
+    """The people of one image.
+
+    Attributes:
+        header: of the image.
+        poses: px of the image, integer = pixel centre.
+        image_hw: (height, width) of the image.
+    """
+
+    header: Header
+    poses: Poses
+    image_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class SpacePeople:
+    """People in space.
+
+    Attributes:
+        header: with the frame of the positions.
+        skeleton: the joint set.
+        track_ids: one per person, -1 = none.
+        scores: of each person, in [0, 1].
+        roots_m: float64 (m, 3), pelvis, NaN = unknown.
+        xyz_m: float64 (m, n, 3), NaN = unknown.
+        sigma_m: float64 (m, n), NaN = unknown.
+    """
+
+    header: Header
+    skeleton: Skeleton
+    track_ids: tuple[int, ...]
+    scores: tuple[float, ...]
+    roots_m: Float64Array
+    xyz_m: Float64Array
+    sigma_m: Float64Array
+
+
+def space_people(message: Any, skeleton: Skeleton) -> SpacePeople:
+    """Return the people of a metric ``Skeleton3DArray``.
+
+    Raises:
+        ValueError: positions relative to the pelvis, or a wrong number of joints.
+    """
+    if message.kind != message.KIND_METRIC:
+        raise ValueError("expected metric skeletons, got ones relative to the pelvis, which have no place")
+    m, n = len(message.skeletons), len(skeleton)
+    if any(len(person.keypoints) != n for person in message.skeletons):
+        raise ValueError(f"expected {n} keypoints of {skeleton.name} for each person")
+    rows = [
+        [(k.position.x, k.position.y, k.position.z, k.sigma_m) for k in person.keypoints]
+        for person in message.skeletons
+    ]
+    table = np.array(rows, np.float64).reshape(m, n, 4)
+    roots = np.array([(p.root.x, p.root.y, p.root.z) for p in message.skeletons], np.float64).reshape(m, 3)
+    return SpacePeople(
+        message.header,
+        skeleton,
+        tuple(int(person.track_id) for person in message.skeletons),
+        tuple(float(person.score) for person in message.skeletons),
+        roots,
+        table[..., :3],
+        table[..., 3],
+    )
