@@ -55,8 +55,7 @@ class BridgeNode(SelfStartingNode):
         settings = self.parameters
         self._formats = {name: module for name in settings.formats if (module := self._bridge(name))}
         if not self._formats:
-            wanted = ", ".join(PACKAGES[name] for name in settings.formats)
-            raise ValueError(f"parameter formats: expected one of {wanted} to be installed, found none")
+            self.get_logger().warning(f"{self._nothing}: nothing is published")
         self.watch = InputWatch(self, settings.silence_s)
         self.diagnostics = NodeDiagnostics(
             self, "cpu", values=self._values, problems=self._problems, served="skeletons"
@@ -137,8 +136,15 @@ class BridgeNode(SelfStartingNode):
             "bodies": sum(len(bodies) for bodies in self._bodies.values()),
         }
 
+    @property
+    def _nothing(self) -> str:
+        wanted = ", ".join(PACKAGES[name] for name in self.parameters.formats)
+        return f"expected one of {wanted} to be installed, found none"
+
     def _problems(self) -> list[str]:
-        return [] if self.watch is None else self.watch.problems
+        if self.watch is None:
+            return []
+        return ([] if self._formats else [self._nothing]) + self.watch.problems
 
     def _take_flat(self, namespace: str, message: Skeleton2DArray) -> None:
         """Translate the people of an image; ValueError refuses it."""

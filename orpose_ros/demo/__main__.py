@@ -51,6 +51,7 @@ def run(out: Path, model: str, count: int, rate_hz: float, seed: int) -> None:
         up = scene[0].room_from_camera[:3, :3].T @ np.array([0.0, 0.0, 1.0])
         for path in write_outputs(out, answers, up, rate_hz):
             print(f"wrote         {path}")
+        print("in a browser  orpose view --demo shows a room with three cameras, as in docs/images/view.png")
 
 
 def _reliable(topics: Sequence[str]) -> list[str]:

@@ -81,6 +81,8 @@ def running(
         "HOME": str(home), "TMPDIR": str(folder / "tmp"), "ROS_HOME": str(folder / "ros"),
         "ROS_LOG_DIR": str(folder / "ros"), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     } | kept  # fmt: skip
+    # Any port will do for the page, which nobody looks at.
+    given = {"view_node": {"port": 0}, **(given or {})}
     specs = deployment(cameras, rig, folder / "audit.log", given)
     with NodeProcesses(folder / "log", env=environment, cwd=home) as nodes:
         say(f"starting {', '.join(spec.name for spec in specs)} ...")

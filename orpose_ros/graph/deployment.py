@@ -80,7 +80,12 @@ def deployment(
         audit: file of the audit log.
         given: more parameters, by module.
     """
-    known: dict[str, Any] = {"cameras": list(cameras), "calibration": str(rig), "file": str(audit)}
+    known: dict[str, Any] = {
+        "cameras": list(cameras),
+        "calibration": str(rig),
+        "file": str(audit),
+        "room": ROOM,
+    }
     everywhere, beside = [], []
     for module in node_modules():
         names = _parameter_names(module)
