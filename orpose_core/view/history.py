@@ -12,6 +12,8 @@ import numpy as np
 
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.image_ops import MAX_PRIVATE_PIXELS
+from orpose_core.types import Float64Array
+from orpose_core.view.leveling import level_pose
 from orpose_core.view.moments import CameraMoment, RoomMoment, ShownCamera, check_private
 
 RECENT_S = 1.0
@@ -19,6 +21,7 @@ RECENT_S = 1.0
 
 _S = 1_000_000_000
 _JUMP_NS = _S
+_MOMENTS_TO_LEVEL = 50
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ class History:
         self._lock = threading.Lock()
         self._tracks: dict[str, _Track[CameraMoment]] = {name: _Track() for name in cameras}
         self._places: dict[str, RoomCamera] = {}
+        self._levels: dict[str, Float64Array] = {}
+        self._leveled: dict[str, int] = {}  # of how many moments
         self._room: _Track[RoomMoment] = _Track()
         self._newest_ns = 0
         self._dropped: dict[str, int] = {}
@@ -159,6 +164,8 @@ class History:
             self._arrive(track, moment.stamp_ns)
             known = track.get(moment.stamp_ns)
             track.put(moment if known is None else _completed(known, moment))
+            if camera not in self._places and moment.people:
+                self._level(camera, track)
 
     def add_room(self, moment: RoomMoment) -> None:
         """Add a moment of the room."""
@@ -196,7 +203,9 @@ class History:
             whole: of each camera rather take an image whose people are known than the newest.
         """
         with self._lock:
-            cameras = tuple(ShownCamera(name, self._places.get(name)) for name in self._tracks)
+            cameras = tuple(
+                ShownCamera(name, self._places.get(name), self._levels.get(name)) for name in self._tracks
+            )
             views = {
                 name: _chosen(recent, whole)
                 for name, track in self._tracks.items()
@@ -221,6 +230,16 @@ class History:
         """Return how each camera fares, over the last five seconds."""
         with self._lock:
             return {name: self._state(name, track) for name, track in self._tracks.items()}
+
+    def _level(self, camera: str, track: _Track[CameraMoment]) -> None:
+        """See how a camera hangs, from its people; again when twice as many moments are known."""
+        count = len(track.moments)
+        if count < 2 * self._leveled.get(camera, 0):
+            return
+        self._leveled[camera] = max(count, 1)
+        pose = level_pose(track.moments[:: max(count // _MOMENTS_TO_LEVEL, 1)])
+        if pose is not None:
+            self._levels[camera] = pose
 
     def _all(self) -> list[_Track[Any]]:
         return [*self._tracks.values(), self._room]

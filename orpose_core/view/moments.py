@@ -132,7 +132,9 @@ class ShownCamera:
     Attributes:
         name: of the camera.
         place: its pose and optics, or None where nobody knows them.
+        level: float64 (4, 4), room_from_camera as the people tell it, or None where they do not.
     """
 
     name: str
     place: RoomCamera | None = None
+    level: Float64Array | None = None

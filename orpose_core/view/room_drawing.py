@@ -76,7 +76,7 @@ class _Pieces:
 
 
 def pose_in_room(camera: ShownCamera, number: int) -> Float64Array:
-    """Return room_from_camera, float64 (4, 4): the known one, or a place in the row of the others.
+    """Return room_from_camera, float64 (4, 4): the known one, or a place in the row, level as people tell it.
 
     Args:
         camera: which.
@@ -84,7 +84,7 @@ def pose_in_room(camera: ShownCamera, number: int) -> Float64Array:
     """
     if camera.place is not None:
         return camera.place.room_from_camera
-    pose = _LEVEL.copy()
+    pose = (_LEVEL if camera.level is None else camera.level).copy()
     pose[1, 3] = -SPACING_M * number
     return pose
 

@@ -173,6 +173,20 @@ def test_cameras_that_nobody_fuses_show_their_own_people():
     assert apart.max() < 0.01
 
 
+def test_people_tell_how_a_camera_hangs_that_nobody_has_calibrated():
+    history, rng, camera = History(), np.random.default_rng(0), rooms.cameras(1, 6)[0]
+    truth = rooms.bodies(3, 6)
+    for k in range(4):
+        poses = seen_people(camera, truth, rng)
+        history.add("a", CameraMoment(BEGIN + k * S // 10, (480, 640), poses))
+    snapshot = history.at(BEGIN + 3 * S // 10)
+    assert snapshot.cameras[0].place is None
+    level, true_up = snapshot.cameras[0].level, camera.room_from_camera[2, :3]
+    assert level[2, :3] @ true_up > np.cos(np.radians(20)) > -true_up[1]  # it hangs tilted by more than that
+    drawn = draw_room(snapshot).joints_m
+    assert abs(drawn[:, 2].min()) < 0.2 and drawn[:, 2].max() < 2.2
+
+
 def test_the_strip_shows_gaps_and_what_was_dropped():
     history = History()
     for k in range(100):
