@@ -1,112 +1,239 @@
-"""How long a frame spends in each stage of the way from message to skeletons."""
+"""How long a frame spends in each stage of the way from message to skeletons, in every engine."""
 
 from __future__ import annotations
 
 import itertools
-import os
+import resource
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 
-from orpose_core.benchmarking.text import aligned
+from orpose_core.benchmarking.machine_rate import matrix_gflops_per_s
 from orpose_core.data.image_messages import decode_color, decode_depth, encode_color, encode_depth
+from orpose_core.engines import AUTO, installed_backends, is_exported
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
 from orpose_core.image_ops import low_resolution_frame
+from orpose_core.models import MapConfig
+from orpose_core.models.inference import bf16_is_fast
 from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.training.depthpose.recipe import gflops
 from orpose_core.types import RgbdFrame
 
-ESTIMATE_STAGES = ("message", "shrink", "normalise", "network", "decode", "3D")
-"""Stages of the way of a frame, as :func:`estimate` measures them."""
+STAGES = ("message", "normalise", "network", "decode", "3D")
+"""Stages of the way of a frame in ``pose_node``, as they are measured."""
+
+CAMERAS = (1, 2, 4)
+"""How many cameras the rates are measured for, one frame of each in a batch."""
+
+_WARM_UP_RUNS = 2
+_LEAST_RUNS = 3
+_MOST_S = 10.0  # for the runs of one batch size
 
 
-def estimate(
-    models: Sequence[str],
-    repeats: int = 30,
-    threads: int | None = None,
-    batch: int = 1,
-    compare: bool = False,
-    flip_test: bool = True,
-    device: str = "auto",
-) -> str:
-    """Measure every stage of the way of a frame: a 640x480 16UC1 message to skeletons in space, warm.
+@dataclass(frozen=True)
+class Case:
+    """What is measured.
+
+    Attributes:
+        model: name or file.
+        backend: engine.
+        half_precision: bf16 where that is fast.
+        flip_test: average with the mirrored image.
+        device: see :class:`~orpose_core.estimators.EstimatorConfig`.
+        threads: of the CPU; None = as PyTorch has it.
+        repeats: measured runs of each batch size, fewer where they take long.
+    """
+
+    model: str
+    backend: str = AUTO
+    half_precision: bool = True
+    flip_test: bool = True
+    device: str = "auto"
+    threads: int | None = None
+    repeats: int = 30
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was measured of one case; times are medians.
+
+    Attributes:
+        model: its name.
+        backend: what really ran.
+        flip_test: as it was asked for.
+        people: who were found in the frame.
+        stages_ms: of a frame at the network's resolution, for each of :data:`STAGES`.
+        shrink_ms: from a 640x480 message to that resolution: the work of ``lowres_gateway``.
+        frames_per_s: of all cameras together, by the number of cameras.
+        gflops: of one frame, flip test included; None where it is not known.
+        floor_ms: ``gflops`` at the rate of this machine's matrix products in the same number format.
+        peak_mib: of the process, with everything that was imported.
+    """
+
+    model: str
+    backend: str
+    flip_test: bool
+    people: int
+    stages_ms: dict[str, float]
+    shrink_ms: float
+    frames_per_s: dict[str, float]
+    gflops: float | None
+    floor_ms: float | None
+    peak_mib: float
+
+    @property
+    def sum_ms(self) -> float:
+        """From the low-resolution message to skeletons in space."""
+        return sum(self.stages_ms.values())
+
+
+def cases_of(
+    models: Sequence[str], backends: Sequence[str] | None = None, *, compare: bool = False, **settings: Any
+) -> list[Case]:
+    """Return what there is to measure: each model in each engine and number format that it can run in.
 
     Args:
         models: names or files.
-        repeats: measured runs; the median counts.
-        threads: of PyTorch; None = as it comes.
-        batch: frames per run; times are per frame.
-        compare: measure each model with and without flip test, and in bf16 and float32.
-        flip_test: where ``compare`` is not asked for.
-        device: see :class:`estimators.EstimatorConfig`.
+        backends: names of engines; None = all that are installed.
+        compare: with and without flip test.
+        settings: other fields of :class:`Case`.
+    """
+    flips = (True, False) if compare else (settings.pop("flip_test", True),)
+    halves = (True, False) if bf16_is_fast(torch.device("cpu")) else (False,)
+    cases = []
+    for model in models:
+        engines = (AUTO,) if is_exported(model) else backends or installed_backends()
+        for backend, half, flip in itertools.product(engines, halves, flips):
+            if half and (backend == "onnxruntime" or is_exported(model)):
+                continue  # one number format only
+            cases.append(Case(model, backend, half, flip, **settings))
+    return cases
+
+
+def measure(cases: Sequence[Case]) -> tuple[list[Timing], list[str]]:
+    """Measure each case in a process of its own, one after the other.
 
     Returns:
-        A table of milliseconds per frame.
-
-    Raises:
-        ValueError: an argument is below 1, or a model is not there.
+        The timings, and one line for each case that cannot be: a student outside PyTorch, say.
     """
-    if repeats < 1 or batch < 1:
-        raise ValueError(f"expected at least 1 repeat and a batch of at least 1, got {repeats} and {batch}")
-    flips = (True, False) if compare else (flip_test,)
-    halves = (True, False) if compare else (True,)
-    rows: list[tuple[str, ...]] = []
-    for model in models:
-        for flip, half in itertools.product(flips, halves):
-            config = EstimatorConfig(device=device, flip_test=flip, half_precision=half, threads=threads)
-            estimator = load_estimator(model, config)
-            number_format = estimator.info.backend.rsplit(" ", 1)[-1]
-            if half and compare and number_format == "float32":
-                continue  # bf16 would be emulated here; the float32 row says it all
-            times, people = _stage_times(estimator, repeats, batch)
-            row = [estimator.info.name, "yes" if flip else "no", number_format]
-            rows.append((*row, *(f"{t:.2f}" for t in times), f"{sum(times):.2f}", str(people)))
-    header = ("model", "flip", "format", *ESTIMATE_STAGES, "sum", "people")
-    load = os.getloadavg()[0]
-    title = (
-        f"ms per frame of 640x480, batch {batch}, median of {repeats}, {torch.get_num_threads()} threads, "
-        f"{os.cpu_count()} processors, load {load:.1f}"
+    timings, refused = [], []
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for case, answer in zip(cases, pool.imap(_measured, cases), strict=True):
+            if isinstance(answer, Timing):
+                timings.append(answer)
+            else:
+                refused.append(f"{case.model}, {case.backend}: {answer}")
+    return timings, refused
+
+
+def _measured(case: Case) -> Timing | str:
+    """Measure a case, or say why it cannot be; runs in its own process."""
+    config = EstimatorConfig(
+        case.device,
+        case.backend,
+        flip_test=case.flip_test,
+        half_precision=case.half_precision,
+        threads=case.threads,
     )
-    return "\n".join([title, *aligned([header, *rows])])
+    try:
+        estimator = load_estimator(case.model, config)
+    except ValueError as error:
+        return str(error)
+    if case.threads is not None:
+        torch.set_num_threads(case.threads)
+    messages, shrink_ms = _messages(estimator, max(CAMERAS))
+    rates, stages_ms, people = {}, [0.0] * len(STAGES), 0
+    for cameras in CAMERAS:
+        estimator.warm_up(cameras)
+        samples, found = _runs(estimator, messages[:cameras], case.repeats)
+        rates[str(cameras)] = cameras / float(np.median(samples.sum(axis=1)))
+        if cameras == 1:
+            stages_ms, people = (1000 * np.median(samples, axis=0)).tolist(), found
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    work, floor_ms = _work(estimator, case)
+    return Timing(
+        estimator.info.name,
+        estimator.info.backend,
+        case.flip_test,
+        people,
+        dict(zip(STAGES, stages_ms, strict=True)),
+        shrink_ms,
+        rates,
+        work,
+        floor_ms,
+        peak_mib,
+    )
 
 
-def _stage_times(estimator: PoseEstimator, repeats: int, batch: int) -> tuple[list[float], int]:
-    """Return the median ms per frame of each stage, and how many people were found in the batch."""
+def _messages(estimator: PoseEstimator, count: int) -> tuple[list[tuple[Any, ...]], float]:
+    """Return low-resolution messages of a synthetic room, and how many ms a large one takes to become one."""
     stream = StreamConfig("or", (480, 640), "rgbd", seed=3)
-    simulated = [simulate_frame(stream, i).frame for i in range(batch)]
     color = estimator.info.modality == "color"
-    messages = []
-    for frame in simulated:
-        assert frame.rgb is not None and frame.depth_m is not None
-        color_fields = encode_color(frame.rgb) if color else None
-        depth_fields = encode_depth(frame.depth_m, "16UC1")
-        messages.append((color_fields, depth_fields, frame.intrinsics))
-    estimator.warm_up(batch)
+    messages, seconds = [], []
+    for i in range(count):
+        frame = simulate_frame(stream, i).frame
+        large = _encoded(frame, color)
+        for _ in range(5):
+            start_s = time.perf_counter()
+            small = low_resolution_frame(_decoded(large), estimator.info.input_hw)
+            seconds.append(time.perf_counter() - start_s)
+        messages.append(_encoded(small, color))
+    return messages, 1000 * float(np.median(seconds))
+
+
+def _encoded(frame: RgbdFrame, color: bool) -> tuple[Any, ...]:
+    assert frame.depth_m is not None
+    rgb = SimpleNamespace(**encode_color(frame.rgb)) if color and frame.rgb is not None else None
+    return rgb, SimpleNamespace(**encode_depth(frame.depth_m, "16UC1")), frame.intrinsics
+
+
+def _decoded(message: tuple[Any, ...]) -> RgbdFrame:
+    rgb, depth, intrinsics = message
+    return RgbdFrame(None if rgb is None else decode_color(rgb), decode_depth(depth), intrinsics)
+
+
+def _runs(
+    estimator: PoseEstimator, messages: Sequence[tuple[Any, ...]], repeats: int
+) -> tuple[np.ndarray, int]:
+    """Return float64 (runs, stages) in s of a batch, and how many people were found in it."""
     on_gpu = torch.device(estimator.info.device).type == "cuda"
     samples: list[list[float]] = []
-    people = 0
-    for run in range(repeats + 2):
+    people, end_s = 0, time.perf_counter() + _MOST_S
+    while len(samples) < repeats + _WARM_UP_RUNS and (
+        time.perf_counter() < end_s or len(samples) < _LEAST_RUNS + _WARM_UP_RUNS
+    ):
         marks = [time.perf_counter()]
-        frames = []
-        for color_fields, depth_fields, intrinsics in messages:
-            rgb = None if color_fields is None else decode_color(SimpleNamespace(**color_fields))
-            frames.append(RgbdFrame(rgb, decode_depth(SimpleNamespace(**depth_fields)), intrinsics))
+        frames = [_decoded(message) for message in messages]
         marks.append(time.perf_counter())
-        small = [low_resolution_frame(frame, estimator.info.input_hw) for frame in frames]
-        marks.append(time.perf_counter())
-        seen = estimator.prepare(small)
+        seen = estimator.prepare(frames)
         marks.append(time.perf_counter())
         answer = estimator.run(seen.images)
         if on_gpu:
             torch.cuda.synchronize()  # else the next stage would wait for this one
         marks.append(time.perf_counter())
-        found = estimator.decode(answer, small)
+        found = estimator.decode(answer, frames)
         marks.append(time.perf_counter())
-        placed = [estimator.place(*each) for each in zip(found, small, seen.depths_m, strict=True)]
+        placed = [estimator.place(*each) for each in zip(found, frames, seen.depths_m, strict=True)]
         marks.append(time.perf_counter())
         people = sum(map(len, placed))
-        if run >= 2:  # the first ones load compiled code
-            samples.append([1000 * (b - a) / batch for a, b in itertools.pairwise(marks)])
-    return np.median(np.array(samples), axis=0).tolist(), people
+        samples.append([b - a for a, b in itertools.pairwise(marks)])
+    return np.array(samples[_WARM_UP_RUNS:]), people
+
+
+def _work(estimator: PoseEstimator, case: Case) -> tuple[float | None, float | None]:
+    """Return GFLOPs of a frame, and the ms that they take at this machine's rate, where both are known."""
+    config: Any = estimator.network
+    if not isinstance(config, MapConfig):
+        return None, None
+    work = gflops(config) * (2 if case.flip_test else 1)
+    number_format = estimator.info.backend.rsplit(" ", 1)[-1]
+    types = {"float32": torch.float32, "bf16": torch.bfloat16}
+    if number_format not in types or estimator.info.device != "cpu":
+        return work, None
+    return work, 1000 * work / matrix_gflops_per_s(types[number_format])

@@ -11,11 +11,19 @@ _MODEL = "untrained:depthpose_64x48@0.25/0.125"
 
 
 def _estimate(args: argparse.Namespace) -> int:
-    from orpose_core.benchmarking.estimation import estimate
+    from orpose_core.benchmarking.estimation_report import estimate
 
     print(
         estimate(
-            args.models, args.repeats, args.threads, args.batch, args.compare, not args.no_flip, args.device
+            args.models,
+            args.backend,
+            json_path=args.json,
+            page_path=args.page,
+            repeats=args.repeats,
+            threads=args.threads,
+            compare=args.compare,
+            flip_test=not args.no_flip,
+            device=args.device,
         )
     )
     return 0
@@ -74,7 +82,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers,
         "benchmark",
         "Measure how fast things are on this machine.",
-        "orpose benchmark estimate depthpose_64x48 --compare\norpose benchmark train --steps 50",
+        "orpose benchmark estimate fastpose_64x48 --compare\norpose benchmark train --steps 50",
     )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_estimate(what)
@@ -118,17 +126,23 @@ def _add_estimate(what: argparse._SubParsersAction) -> None:
     parser = command_parser(
         what,
         "estimate",
-        "Measure every stage from a 640x480 depth message to skeletons in space.",
-        "orpose benchmark estimate depthpose_64x48 depthpose_80x60 --threads 2",
-        listed="ms of each stage from message to skeletons",
+        "Measure every stage from a low-resolution message to skeletons in space, in every engine that is "
+        "installed and every number format; frames/s of 1, 2 and 4 cameras; peak memory; and how long the "
+        "network's work would take at the rate of this machine's matrix products.",
+        "orpose benchmark estimate fastpose_64x48 depthpose_64x48 --threads 2",
+        listed="ms of each stage from message to skeletons, in every engine",
     )
-    parser.add_argument("models", nargs="*", default=[_MODEL], metavar="NAME|FILE", help="the models")
+    parser.add_argument("models", nargs="*", metavar="NAME|FILE", help="default: all shipped networks")
+    parser.add_argument(
+        "--backend", nargs="+", metavar="NAME", help="torch, openvino, onnxruntime (default: all there are)"
+    )
     parser.add_argument("--repeats", type=int, default=30, metavar="N", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch (default: PyTorch's own choice)")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="frames at once (default: 1)")
-    parser.add_argument("--compare", action="store_true", help="with and without flip test, bf16 and float32")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: PyTorch's own choice")
+    parser.add_argument("--compare", action="store_true", help="with and without flip test")
     parser.add_argument("--no-flip", action="store_true", help="without the flip test")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="write all numbers there")
+    parser.add_argument("--page", metavar="FILE", help="write the page of the documentation there")
     parser.set_defaults(run=_estimate)
 
 

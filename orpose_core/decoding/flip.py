@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -13,11 +15,13 @@ def with_mirror(images: Tensor) -> Tensor:
     return torch.cat([images, images.flip(-1)])
 
 
+@cache
 def keypoint_flip_order(skeleton: Skeleton = OPENPOSE18) -> tuple[int, ...]:
     """Channel order of mirrored keypoint maps: left and right swapped, the background last."""
     return (*skeleton.flip_permutation, len(skeleton))
 
 
+@cache
 def paf_flip_order(
     skeleton: Skeleton = OPENPOSE18,
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:

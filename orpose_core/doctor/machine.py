@@ -16,6 +16,7 @@ import torch
 
 from orpose_core.checkpoints.weights_file import find_weights, weights_names
 from orpose_core.doctor.finding import Finding
+from orpose_core.engines import installed_backends
 from orpose_core.files import stranger
 from orpose_core.models.inference import bf16_is_fast
 
@@ -31,6 +32,7 @@ def look_at_machine() -> Iterator[Finding]:
     )
     yield from _torch()
     yield Finding("OpenCV", "good", _version("opencv-python-headless", "opencv-python"))
+    yield Finding("engines", "good", ", ".join(installed_backends()))
     yield from _weights()
     yield from _ros()
     yield from _caches()

@@ -43,6 +43,7 @@ class PoseEstimator:
 
     Attributes:
         info: what estimates.
+        network: what the network was built from.
         config: may be replaced between calls; backend, device, precision, and the threads of a backend other
             than PyTorch stay as they were at the start.
 
@@ -59,6 +60,7 @@ class PoseEstimator:
         self, checkpoint: Checkpoint, config: EstimatorConfig | None = None, engine: Engine | None = None
     ) -> None:
         self.config = config or EstimatorConfig()
+        self.network = checkpoint.config
         self._reader = reader_of(checkpoint, self.config, engine)
         self.info = ModelInfo(
             checkpoint.name,

@@ -19,15 +19,25 @@ _DEVICES = "'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'"
 
 def processor_flags() -> frozenset[str]:
     """Return the instruction sets of the first processor as Linux names them; none where it does not tell."""
+    return frozenset(_said_of_processor("flags", "Features").split())
+
+
+def processor_name() -> str:
+    """Return what the first processor is called; "unknown processor" where Linux does not tell."""
+    return _said_of_processor("model name") or "unknown processor"
+
+
+def _said_of_processor(*names: str) -> str:
+    """Return the first value under one of these names, "" where there is none."""
     try:
         lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return frozenset()
+        return ""
     for line in lines:
         name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return frozenset(value.split())
-    return frozenset()
+        if name.strip() in names:
+            return value.strip()
+    return ""
 
 
 def choose_device(device: str = "auto", local_rank: int | None = None) -> torch.device:

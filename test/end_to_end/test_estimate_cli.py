@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from orpose_core.benchmarking.estimation import cases_of
+from orpose_core.benchmarking.estimation_report import shipped_networks
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
 from orpose_core.data.recordings.opening import open_recording
@@ -190,13 +192,35 @@ def test_the_demo_counts_who_was_found(tmp_path):
     assert len(list(recording.frames())) == recording.frame_count() == 3
 
 
-def test_the_benchmark_names_every_stage(capsys):
-    assert main(["benchmark", "estimate", _MODEL, "--repeats", "1", "--threads", "1", "--no-flip"]) == 0
-    header, row = capsys.readouterr().out.splitlines()[1:3]
-    stages = ("message", "shrink", "normalise", "network", "decode", "3D", "sum")
-    assert [w for w in header.split() if w in stages] == list(stages)
-    numbers = [float(v) for v in row.split()[3:-1]]
-    assert numbers[-1] == pytest.approx(sum(numbers[:-1]), abs=0.05)
+def test_the_benchmark_names_every_stage(capsys, tmp_path):
+    arguments = [_MODEL, "--repeats", "1", "--threads", "1", "--backend", "torch"]
+    files = ["--json", str(tmp_path / "all.json"), "--page", str(tmp_path / "page.md")]
+    assert main(["benchmark", "estimate", *arguments, *files]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 threads" in lines[0] and _MODEL in lines[2]
+    saved = json.loads((tmp_path / "all.json").read_text())
+    assert len(lines) == 2 + len(saved["timings"])
+    for timing in saved["timings"]:
+        assert list(timing["stages_ms"]) == ["message", "normalise", "network", "decode", "3D"]
+        assert min(*timing["stages_ms"].values(), timing["shrink_ms"], timing["floor_ms"]) > 0
+        assert set(timing["frames_per_s"]) == {"1", "2", "4"} and timing["peak_mib"] > 50
+        assert timing["backend"].startswith("torch ") and timing["gflops"] > 0
+    assert f"| {_MODEL} | torch" in (tmp_path / "page.md").read_text()
+    assert main(["benchmark", "estimate", _MODEL, "--repeats", "0"]) == 2
+
+
+def test_the_benchmark_measures_what_there_is(capsys):
+    assert shipped_networks() == [
+        "depthpose_64x48", "depthpose_80x60", "fastpose_64x48", "student_small", "student_small_exact"
+    ]  # fmt: skip
+    cases = cases_of(["fastpose_64x48", "fast.xml"], ["torch", "onnxruntime"], compare=True, threads=2)
+    assert {(c.model, c.backend) for c in cases} == {
+        ("fastpose_64x48", "torch"), ("fastpose_64x48", "onnxruntime"), ("fast.xml", "auto")
+    }  # fmt: skip
+    assert all(c.threads == 2 for c in cases) and {c.flip_test for c in cases} == {True, False}
+    assert not [c for c in cases if c.backend != "torch" and c.half_precision]
+    assert main(["benchmark", "estimate", "no_such_weights", "--repeats", "1", "--backend", "torch"]) == 0
+    assert "not measured: no_such_weights, torch: no_such_weights: no such file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["rosbag2_mcap_hero", "rosbag2_sqlite3_hero", "2019-05-03-12-41-38.bag"])
