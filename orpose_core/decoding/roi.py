@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -20,9 +20,11 @@ from torch.nn import functional
 from orpose_core.decoding.oks_nms import suppress_by_oks
 from orpose_core.decoding.roi_peaks import highest_resampled
 from orpose_core.models.student.config import Place
-from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import BODY24, COCO17, H36M17, Skeleton, by_name, convert_joints, joint_rules
 from orpose_core.types import Poses, Source3D
+
+if TYPE_CHECKING:  # it imports torchvision, which takes as long as torch
+    from orpose_core.models.student.network import Student, StudentOutput
 
 LIFTER_INPUT = tuple(j for j in H36M17.joints if j != "thorax")
 """The 16 joints that the released lifters read. Human3.6M's own set leaves out the nose instead: the released

@@ -32,7 +32,6 @@ from orpose_core.image_ops import (
 )
 from orpose_core.models import MapConfig, network_of
 from orpose_core.models.inference import bf16_is_fast, choose_device
-from orpose_core.models.student.network import Student, StudentOutput
 from orpose_core.skeleton import Skeleton, by_name
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame
 
@@ -193,6 +192,8 @@ class PeopleReader:
     enlarges: ClassVar[bool] = True
 
     def __init__(self, checkpoint: Checkpoint, config: EstimatorConfig) -> None:
+        from orpose_core.models.student.network import Student  # and torchvision, which is slow to import
+
         assert isinstance(checkpoint.model, Student)
         if config.backend not in (AUTO, "torch"):
             raise ValueError(
@@ -224,6 +225,8 @@ class PeopleReader:
         self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
     ) -> list[Poses]:
         """Read the joints of each box, and lift them."""
+        from orpose_core.models.student.network import StudentOutput
+
         assert isinstance(answer, StudentOutput)
         return decode_roi(self._model, answer, sizes_hw, config.roi_decoder, config.flip_test)
 

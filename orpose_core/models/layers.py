@@ -1,4 +1,8 @@
-"""Convolutions as Fig. 2 of DepthPose writes them, their widths and their initial values."""
+"""Convolutions as Fig. 2 of DepthPose writes them, their widths and their initial values.
+
+On the meta device nothing is initialised: random numbers there make torch import its compiler, which takes as
+long as importing torch itself.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +53,7 @@ def init_orthogonal(modules: Iterable[nn.Module], linear: Iterable[nn.Module] = 
     """Orthogonal weights (Saxe et al. 2013) scaled for ReLU, zero biases; gain 1 for those in ``linear``."""
     without_relu = {id(conv) for conv in linear}
     for conv in modules:
-        if isinstance(conv, nn.Conv2d):
+        if isinstance(conv, nn.Conv2d) and not conv.weight.is_meta:
             nn.init.orthogonal_(conv.weight, 1.0 if id(conv) in without_relu else math.sqrt(2.0))
             assert conv.bias is not None
             nn.init.zeros_(conv.bias)
@@ -63,7 +67,7 @@ def init_trunk(module: nn.Module, method: TrunkInit) -> None:
     DepthPose code uses; it relies on pre-trained weights written over it.
     """
     for conv in module.modules():
-        if isinstance(conv, nn.Conv2d):
+        if isinstance(conv, nn.Conv2d) and not conv.weight.is_meta:
             if method == "he":
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             else:
@@ -76,4 +80,5 @@ def init_map_layers(*convolutions: nn.Module) -> None:
     """N(0, 0.01²) for the layers that give the maps: every stage starts near "nobody"."""
     for conv in convolutions:
         assert isinstance(conv, nn.Conv2d)
-        nn.init.normal_(conv.weight, std=0.01)
+        if not conv.weight.is_meta:
+            nn.init.normal_(conv.weight, std=0.01)

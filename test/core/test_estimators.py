@@ -6,6 +6,8 @@ tested on it; where people must be found, the network is one that answers with d
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -245,3 +247,21 @@ def test_the_settings_of_the_look_up_reach_lifted_people(frames):
     nose = BODY24.index("nose")
     sigma_m = [p.sigma_m[0, nose] for p in placed]
     assert np.isfinite(sigma_m).all() and sigma_m[1] > 3 * sigma_m[0]
+
+
+_START = """
+import sys
+import orpose_core
+assert not {"numpy", "torch", "numba"} & set(sys.modules)
+import numpy as np
+estimator = orpose_core.load_estimator("fastpose_64x48", orpose_core.EstimatorConfig("cpu"))
+estimator.estimate([orpose_core.RgbdFrame(None, np.ones((48, 64), np.float32), None)])
+print(sorted({"torchvision", "torch._dynamo", "matplotlib", "nncf", "rosbags"} & set(sys.modules)))
+"""
+
+
+def test_what_depth_does_not_need_is_not_imported():
+    """torchvision and the compiler of torch take as long to import as torch, and a node starts without."""
+    done = subprocess.run([sys.executable, "-c", _START], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
