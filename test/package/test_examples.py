@@ -35,6 +35,20 @@ def test_frames_to_poses(tmp_path: Path) -> None:
     assert any("m from the camera" in line for line in people)
 
 
+def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="the extra orpose[docs] is not installed")
+    nbclient = pytest.importorskip("nbclient", reason="the extra orpose[docs] is not installed")
+    pytest.importorskip("ipykernel", reason="the extra orpose[docs] is not installed")
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
+    notebook = nbformat.read(EXAMPLES / "look.ipynb", 4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "the notebook is kept without outputs"
+    nbclient.NotebookClient(notebook, timeout=1800, kernel_name="python3").execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    said = "".join(output.get("text", "") for output in outputs)
+    assert "person with score" in said and "PCK@0.2" in said
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2  # in 2D, and in 3D
+
+
 def test_evaluate_file(tmp_path: Path) -> None:
     folder = tmp_path / "room"
     assert main(["simulate", "--out", str(folder), "--frames", "3", "--workers", "1"]) == 0
