@@ -13,7 +13,12 @@ export ROS_PYTHON_CHECK_FIELDS := 1
 export PYTHON
 
 PYTEST_ARGUMENTS ?= -n 2 --dist loadfile
-BIN := .venv/bin
+
+# jazzy, or kilted, which has an environment of its own. Jazzy is what orpose is made for.
+ROS ?= jazzy
+export ROS
+VENV := .venv$(if $(filter-out jazzy,$(ROS)),-$(ROS))
+BIN := $(VENV)/bin
 
 help:
 	@echo "make test   set up .venv and run all tests        (PYTEST_ARGUMENTS=... replaces '$(PYTEST_ARGUMENTS)')"
@@ -22,6 +27,7 @@ help:
 	@echo "make view   set up .venv and show a simulated room in a browser; needs no ROS"
 	@echo "make check  lint and type-check"
 	@echo "make docs   build the documentation into docs/_build/html"
+	@echo "make test ROS=kilted   the same on ROS 2 Kilted, in .venv-kilted"
 	@echo "make env    set up .venv alone                    (PYTHON=... chooses the interpreter, 3.10 to 3.12)"
 	@echo "make clean  remove all that make made"
 
@@ -51,5 +57,5 @@ docs: env
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf .venv docs/_build docs/_generated build dist install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-kilted docs/_build docs/_generated build dist install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

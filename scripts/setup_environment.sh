@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # Makes the checkout's own environment: .venv with the packages, ROS 2 Jazzy among them, and our messages built into it.
+# With ROS=kilted it is .venv-kilted, with ROS 2 Kilted.
 #
 # Nothing outside the checkout is touched. What is there already and still right is left as it is, so that a second
 # run takes a moment. PYTHON=/path/to/python3.12 chooses the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv="$PWD/.venv"
+case "${ROS:-jazzy}" in
+    jazzy) venv="$PWD/.venv" ros=ros build=build/venv ;;
+    kilted) venv="$PWD/.venv-kilted" ros=ros-kilted build=build/venv-kilted ;;
+    *) echo "orpose: ROS=$ROS: expected jazzy or kilted" >&2; exit 1 ;;
+esac
 pip="$venv/bin/python -m pip --disable-pip-version-check"
 
 say() { printf '\033[1m%s\033[0m\n' "orpose: $*"; }
@@ -52,20 +57,20 @@ make_venv() {
     local python
     python="$(find_python)"
     check_tools "$python"
-    say "making .venv with $("$python" --version)"
-    rm -rf "$venv" build/venv
+    say "making ${venv##*/} with $("$python" --version)"
+    rm -rf "$venv" "$build"
     "$python" -m venv "$venv"
 }
 
 install_packages() {
     local wanted
-    wanted="$(fingerprint pyproject.toml requirements-ros.txt constraints.txt constraints-ros.txt)"
+    wanted="$(fingerprint pyproject.toml requirements-ros.txt "requirements-$ros.txt" constraints.txt "constraints-$ros.txt")"
     is_current .packages "$wanted" && return
     check_tools "$venv/bin/python"
-    say "installing packages into .venv (about 6 GB, torch above all; some minutes the first time)"
+    say "installing packages into ${venv##*/} (about 6 GB, torch above all; some minutes the first time)"
     rm -f "$venv/.packages" "$venv/.messages"
     $pip install --quiet --upgrade "pip>=24"
-    $pip install --quiet -c constraints.txt -c constraints-ros.txt -r requirements-ros.txt -e ".[test,check,docs,parquet,export,view]"
+    $pip install --quiet -c constraints.txt -c "constraints-$ros.txt" -r "requirements-$ros.txt" -e ".[test,check,docs,parquet,export,view]"
     "$venv/bin/python" scripts/point_cmake_files_at_this_python.py
     echo "$wanted" > "$venv/.packages"
 }
@@ -75,18 +80,18 @@ build_messages() {
     wanted="$(fingerprint msg/*.msg CMakeLists.txt package.xml orpose_ros/__init__.py scripts/*)"
     is_current .messages "$wanted" && return
     check_tools "$venv/bin/python"
-    say "building the messages into .venv"
-    rm -rf build/venv
-    mkdir -p build/venv
+    say "building the messages into ${venv##*/}"
+    rm -rf "$build"
+    mkdir -p "$build"
     if ! {
         PATH="$venv/bin:$PATH" CMAKE_PREFIX_PATH="$venv" AMENT_PREFIX_PATH="$venv" \
-            cmake -S . -B build/venv -DCMAKE_INSTALL_PREFIX="$venv" -DCMAKE_BUILD_TYPE=Release \
+            cmake -S . -B "$build" -DCMAKE_INSTALL_PREFIX="$venv" -DCMAKE_BUILD_TYPE=Release \
             -DORPOSE_MODULES_FROM_CHECKOUT=ON -DPython3_ROOT_DIR="$venv" -DPython3_FIND_VIRTUALENV=ONLY
         PATH="$venv/bin:$PATH" CMAKE_PREFIX_PATH="$venv" AMENT_PREFIX_PATH="$venv" \
-            cmake --build build/venv --target install --parallel "$(nproc)"
-    } > build/venv/log.txt 2>&1; then
-        tail -n 30 build/venv/log.txt >&2
-        fail "the messages could not be built; all of it is in build/venv/log.txt"
+            cmake --build "$build" --target install --parallel "$(nproc)"
+    } > "$build/log.txt" 2>&1; then
+        tail -n 30 "$build/log.txt" >&2
+        fail "the messages could not be built; all of it is in $build/log.txt"
     fi
     echo "$wanted" > "$venv/.messages"
 }

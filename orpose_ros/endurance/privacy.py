@@ -22,6 +22,7 @@ from rclpy.serialization import deserialize_message
 from orpose_core.audit.verification import verify
 from orpose_ros.endurance.mark import Mark, large_image_in
 from orpose_ros.endurance.running import Say, running
+from orpose_ros.graph.deployment import ROOM
 from orpose_ros.graph.message_sizes import IMAGE_TYPES
 from orpose_ros.messages import installed_message_class
 
@@ -142,6 +143,7 @@ def privacy(
         recorder = Recorder(mark, seen)
         try:
             wanted = {f"/{camera}/skeletons_2d" for camera in cameras}
+            wanted |= {f"/{ROOM}/skeletons_3d", f"/{ROOM}/skeleton_markers"}
             end_s = time.monotonic() + _START_S
             while not wanted <= set(seen.messages):
                 run.check()
