@@ -14,7 +14,7 @@ RESPAWN_DELAY_S = 5.0
 """A node that has died is started again after this long."""
 
 
-def orpose_node(executable: str, *, respawn: bool = False, **arguments: Any) -> Node:
+def orpose_node(executable: str, *, namespace: str = "", respawn: bool = False, **arguments: Any) -> Node:
     """Return a node of this package.
 
     launch forgets processes that it has started when a later action raises, and it leaves them behind on
@@ -22,10 +22,16 @@ def orpose_node(executable: str, *, respawn: bool = False, **arguments: Any) -> 
 
     Args:
         executable: its name.
+        namespace: of the node; "" = none.
         respawn: start it again :data:`RESPAWN_DELAY_S` after it has ended, for whatever reason.
         arguments: of ``launch_ros.actions.Node``.
     """
     again = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S} if respawn else {}
+    if os.environ.get("ROS_SECURITY_ENABLE") == "true":  # as the policy in config/security names it
+        enclave = f"/{namespace}/{executable}" if namespace else f"/{executable}"
+        arguments["ros_arguments"] = ["--enclave", enclave]
+    if namespace:
+        arguments["namespace"] = namespace
     return Node(
         package="orpose_ros",
         executable=executable,

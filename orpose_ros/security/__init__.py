@@ -1,0 +1,1 @@
+"""SROS 2: what each node may do, from what the nodes really use."""

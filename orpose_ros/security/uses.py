@@ -1,0 +1,178 @@
+"""What every node of a room uses: topics, services and clients, seen in a graph that runs for this alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from orpose_core.fusion.rig import RoomCamera
+from orpose_core.fusion.rig_files import write_rig
+from orpose_core.types import Intrinsics
+from orpose_ros.graph.deployment import NodeSpec, deployment
+
+CAMERA = "camera"
+"""Name of the node that stands for the driver of a camera, in the camera's namespace."""
+
+_STABLE_S = 6.0
+_LONGEST_S = 300.0
+_MODELS = {False: "untrained:depthpose_64x48@0.0625", True: "untrained:rtpose_color_53x40@0.0625"}
+"""Small networks of depth and of color: the topics do not depend on anything else of a model."""
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What a node uses, by full names, sorted.
+
+    Attributes:
+        node: full name.
+        publishes: topics.
+        subscribes: topics.
+        replies: services that it offers.
+        requests: services that it calls.
+    """
+
+    node: str
+    publishes: tuple[str, ...] = ()
+    subscribes: tuple[str, ...] = ()
+    replies: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+
+
+def observe(
+    cameras: Sequence[str],
+    *,
+    color: bool = False,
+    compressed_color: bool = False,
+    tick: Callable[[], None] | None = None,
+) -> tuple[list[Uses], dict[str, tuple[str, ...]]]:
+    """Run all nodes of a room, with cameras that send nothing, until they use nothing new.
+
+    The cameras are silent so that each node asks the others for their state, as it does when an input is
+    missing. rclpy must not be initialized.
+
+    Args:
+        cameras: their namespaces.
+        color: the model looks at color instead of depth.
+        compressed_color: the cameras send compressed color.
+        tick: called again and again meanwhile.
+
+    Returns:
+        What each node uses, that of the cameras included, and the types of all topics.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orpose-security-")))
+        specs = deployment(
+            cameras, _rig(cameras, folder), folder / "audit.log", _given(color, compressed_color)
+        )
+        rclpy.init()
+        stack.callback(rclpy.try_shutdown)
+        executor = SingleThreadedExecutor()
+        stack.callback(executor.shutdown)
+        nodes = [_camera(name, color, compressed_color) for name in cameras]
+        for spec in specs:
+            nodes.append(_made(spec))
+            executor.add_node(nodes[-1])
+            for _ in range(5):
+                executor.spin_once(timeout_sec=0.0)
+        for node in nodes:
+            stack.callback(_destroy, node)
+        seen, since_s, end_s = None, time.monotonic(), time.monotonic() + _LONGEST_S
+        while time.monotonic() - since_s < _STABLE_S:
+            if time.monotonic() > end_s:
+                raise ValueError(f"the nodes still use something new after {_LONGEST_S:g} s")
+            executor.spin_once(timeout_sec=0.05)
+            if tick is not None:
+                tick()
+            now = [_uses(nodes[0], node) for node in nodes]
+            if now != seen:
+                seen, since_s = now, time.monotonic()
+        types = {name: tuple(kinds) for name, kinds in nodes[0].get_topic_names_and_types()}
+    return sorted(seen or [], key=lambda uses: uses.node), types
+
+
+def _given(color: bool, compressed_color: bool) -> dict[str, dict[str, Any]]:
+    impatient = {"silence_s": 0.5}
+    return {
+        "pose_node": {"model": _MODELS[color], "device": "cpu", "half_precision": False} | impatient,
+        "lowres_gateway": {"color": color, "compressed_color": compressed_color} | impatient,
+        "skeleton_markers": {},
+        "fusion_node": impatient,
+        "audit_node": {"period_s": 0.3},
+    }
+
+
+def _rig(cameras: Sequence[str], folder: Path) -> Path:
+    rig = []
+    for k, name in enumerate(cameras):
+        pose = np.eye(4)
+        pose[:3, 3] = float(k), 0.0, 2.5
+        rig.append(
+            RoomCamera(name, Intrinsics(525.0, 525.0, 319.5, 239.5, 640, 480), pose, f"{name}_optical")
+        )
+    write_rig(folder / "rig.yaml", rig)
+    return folder / "rig.yaml"
+
+
+def _camera(name: str, color: bool, compressed_color: bool) -> Node:
+    node = rclpy.create_node(CAMERA, namespace=name)
+    node.create_publisher(Image, "depth/image_raw", 1)
+    node.create_publisher(CameraInfo, "camera_info", 1)
+    if color and compressed_color:
+        node.create_publisher(CompressedImage, "color/image_raw/compressed", 1)
+    elif color:
+        node.create_publisher(Image, "color/image_raw", 1)
+    return node
+
+
+def _made(spec: NodeSpec) -> Node:
+    """Make a node and start it."""
+    overrides = [
+        Parameter(name, value=list(value) if isinstance(value, (list, tuple)) else value)
+        for name, value in spec.parameters.items()
+    ]
+    arguments = ["--ros-args", "-r", f"__ns:=/{spec.namespace}"] if spec.namespace else None
+    node: Any = spec.node_class()(parameter_overrides=overrides, cli_args=arguments)
+    if not node.start():
+        raise ValueError(f"{spec.name} did not start; its log says why")
+    return node
+
+
+def _uses(asking: Node, node: Node) -> Uses:
+    name, space = node.get_name(), node.get_namespace()
+    found = (
+        ask(name, space)
+        for ask in (
+            asking.get_publisher_names_and_types_by_node,
+            asking.get_subscriber_names_and_types_by_node,
+            asking.get_service_names_and_types_by_node,
+            asking.get_client_names_and_types_by_node,
+        )
+    )
+    return Uses(node.get_fully_qualified_name(), *(tuple(sorted(n for n, _ in each)) for each in found))
+
+
+def _destroy(node: Any) -> None:
+    if hasattr(node, "clean_up"):
+        node.clean_up()
+    node.destroy_node()
+
+
+def without(uses: Uses, names: Sequence[str]) -> Uses:
+    """Return the uses without these topics."""
+    kept = {
+        end: tuple(n for n in getattr(uses, end) if n not in names) for end in ("publishes", "subscribes")
+    }
+    return dataclasses.replace(uses, **kept)
