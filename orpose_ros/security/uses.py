@@ -108,9 +108,11 @@ def _given(color: bool, compressed_color: bool) -> dict[str, dict[str, Any]]:
     return {
         "pose_node": {"model": _MODELS[color], "device": "cpu", "half_precision": False} | impatient,
         "lowres_gateway": {"color": color, "compressed_color": compressed_color} | impatient,
-        "skeleton_markers": {},
+        "skeleton_markers": {"place_cameras": True},  # as the launch file has it
         "fusion_node": impatient,
         "audit_node": {"period_s": 0.3},
+        "view_node": {"port": 0} | impatient,
+        "bridge_node": impatient,
     }
 
 
