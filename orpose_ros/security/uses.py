@@ -146,7 +146,8 @@ def _made(spec: NodeSpec) -> Node:
         for name, value in spec.parameters.items()
     ]
     arguments = ["--ros-args", "-r", f"__ns:=/{spec.namespace}"] if spec.namespace else None
-    node: Any = spec.node_class()(parameter_overrides=overrides, cli_args=arguments)
+    make: Any = spec.node_class()
+    node = make(parameter_overrides=overrides, cli_args=arguments)
     if not node.start():
         raise ValueError(f"{spec.name} did not start; its log says why")
     return node
@@ -174,7 +175,7 @@ def _destroy(node: Any) -> None:
 
 def without(uses: Uses, names: Sequence[str]) -> Uses:
     """Return the uses without these topics."""
-    kept = {
-        end: tuple(n for n in getattr(uses, end) if n not in names) for end in ("publishes", "subscribes")
-    }
-    return dataclasses.replace(uses, **kept)
+    publishes, subscribes = (
+        tuple(name for name in topics if name not in names) for topics in (uses.publishes, uses.subscribes)
+    )
+    return dataclasses.replace(uses, publishes=publishes, subscribes=subscribes)
