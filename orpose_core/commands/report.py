@@ -85,7 +85,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "estimate",
         "Write a page (HTML, one file) about the results of `orpose estimate`: people over time, tracks, "
         "scores and sigmas, the least confident frames, pictures.",
-        "orpose report estimate results",
+        "orpose report estimate results  # needs the results of `orpose estimate`",
         listed="a page about the results of `orpose estimate`",
     )
     estimate.add_argument("results", type=Path, metavar="DIR", help="folder that `orpose estimate` wrote")

@@ -26,9 +26,9 @@ _DESCRIPTION = (
 )
 
 _EXAMPLE = """\
-orpose view --demo
-orpose view results --images monday.mcap --calibration room.yaml
-orpose view monday.mcap --model fastpose_64x48"""
+orpose view --demo  # needs Ctrl-C to end
+orpose view results --images monday.mcap --calibration room.yaml  # needs Ctrl-C to end
+orpose view --demo --picture page.png  # needs Chromium"""
 
 _DAY_S = 86_400.0
 
