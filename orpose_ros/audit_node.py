@@ -77,7 +77,11 @@ class AuditNode(SelfStartingNode):
         self.get_logger().info(f"the head of the audit log is {self.trail.log.head}")
 
     def clean_up(self) -> None:
-        """Write the last records and close the log."""
+        """First write the last records: a busy machine may leave no time for more."""
+        if self.trail is not None:
+            self.trail.settle()
+            self.trail.log.add("log_closed")
+            self.trail.log.close()
         if self._timer is not None:
             self.destroy_timer(self._timer)
         for subscription in (*self._subscriptions_made, *self._models.values()):
@@ -85,10 +89,6 @@ class AuditNode(SelfStartingNode):
         for part in (self._sizes, self._reader, self.diagnostics):
             if part is not None:
                 part.close()
-        if self.trail is not None:
-            self.trail.settle()
-            self.trail.log.add("log_closed")
-            self.trail.log.close()
         self._subscriptions_made, self._models, self._machines = [], {}, {}
         self.trail = self.diagnostics = self._graph = self._sizes = self._reader = self._timer = None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -57,3 +60,37 @@ def test_the_file_decides_and_not_its_name(tmp_path: Path) -> None:
     assert not needs_color(str(file), tmp_path) and not needs_color("student_of_mine", tmp_path)
     file.write_bytes(b"\xff" * 20)  # damaged: the node will say so
     assert needs_color(str(file), tmp_path)
+
+
+def _launched(monkeypatch: pytest.MonkeyPatch, **arguments: str) -> list[Any]:
+    """Return the nodes that the launch file makes; none is started."""
+    launch = pytest.importorskip("launch", reason="launch is not installed here")
+    pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed here")
+    spec = importlib.util.spec_from_file_location(
+        "or_pose_launch", REPOSITORY / "launch" / "or_pose.launch.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    context = launch.LaunchContext()
+    for name, default, *_ in module.ARGUMENTS:
+        context.launch_configurations[name] = arguments.get(name, default)
+    return module._nodes(context)
+
+
+def test_the_audit_node_is_launched_where_a_file_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [node.node_executable for node in _launched(monkeypatch, cameras="a,b")]
+    with_audit = [node.node_executable for node in _launched(monkeypatch, cameras="a,b", audit="or_1.audit")]
+    assert "audit_node" not in names and sorted([*names, "audit_node"]) == sorted(with_audit)
+
+
+def test_with_security_each_node_gets_the_enclave_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    nodes = _launched(monkeypatch, cameras="ceiling_1,ceiling_2", audit="or_1.audit")
+    given = set()
+    for node in nodes:
+        words = ["".join(getattr(part, "text", "") for part in word) for word in node.cmd]
+        given.add(words[words.index("--enclave") + 1])
+    text = (REPOSITORY / "config" / "security" / "or_pose.policy.xml").read_text()
+    enclaves = set(re.findall(r'enclave path="([^"]+)"', text))
+    assert {"/pose_node", "/ceiling_2/lowres_gateway", "/audit_node"} <= given <= enclaves
