@@ -6,7 +6,7 @@ Pictures are uint8 (H, W, 3), red first.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,7 @@ from orpose_core.types import FloatArray, Picture, Poses, Resize, RgbdFrame
 _HOLE = (38, 24, 44)
 _BACKGROUND = (18, 20, 26)
 _GRID = (52, 58, 70)
+_CAMERA = (150, 158, 175)
 _TEXT = (225, 228, 235)
 _SUBPIXEL_BITS = 4
 _GOLDEN = 0.618033988749895
@@ -154,27 +155,73 @@ def view_3d(
         size_hw: (height, width) of the picture.
         up: float (3,), away from the floor in the optical frame; None = from the people's own posture, or the
             camera's own up where there is nobody to tell.
-        turn_rad: how far the view is turned about the vertical, from the camera's own.
+        turn_rad: how far the view is turned about the vertical.
+    """
+    xyz_m = np.zeros((0, len(poses.skeleton), 3)) if poses.xyz_cam_m is None else poses.xyz_cam_m
+    ids = range(len(poses)) if poses.track_ids is None else poses.track_ids.tolist()
+    room_m = xyz_m.astype(np.float64) @ _level(_upright(poses) if up is None else up).T
+    return view_space(room_m, poses.skeleton, ids, size_hw=size_hw, turn_rad=turn_rad)
+
+
+def view_space(
+    xyz_m: NDArray,
+    skeleton: Skeleton,
+    track_ids: Sequence[int],
+    *,
+    size_hw: tuple[int, int] = (480, 640),
+    turn_rad: float = 0.6,
+    caption: str = "metric 3D, grid 1 m",
+    places_m: NDArray | None = None,
+) -> Picture:
+    """Show people in a frame whose z points up from aside, on a floor grid of 1 m.
+
+    Args:
+        xyz_m: float (m, n, 3), joints, NaN = left out.
+        skeleton: of the joints.
+        track_ids: m ids, for the colors.
+        size_hw: (height, width) of the picture.
+        turn_rad: how far the view is turned about the vertical.
+        caption: words below.
+        places_m: float (c, 3), a room's cameras, drawn as squares; the view is of the whole room then.
     """
     height, width = size_hw
     out = np.full((height, width, 3), _BACKGROUND, np.uint8)
-    if poses.xyz_cam_m is None or not np.isfinite(poses.xyz_cam_m).any():
+    known = np.isfinite(xyz_m).all(axis=-1)
+    if not known.any() and places_m is None:
         _write(out, "no metric 3D", (width // 2 - 50, height // 2))
         return out
-    room = poses.xyz_cam_m.astype(np.float64) @ _level(_upright(poses) if up is None else up).T
-    known = np.isfinite(room).all(axis=-1)
-    centre = np.median(room[known], axis=0)
-    floor = float(np.quantile(room[known][:, 2], 0.02))
+    if places_m is None:
+        centre, floor = np.median(xyz_m[known], axis=0), float(np.quantile(xyz_m[known][:, 2], 0.02))
+    else:
+        centre, floor = np.array([0.0, 0.0, 1.1]), 0.0
+    zoom = 1.3 if places_m is None else 0.9
     cos, sin = np.cos(turn_rad), np.sin(turn_rad)
 
     def placed(points: NDArray) -> NDArray:
         x, y, z = np.moveaxis(points - centre, -1, 0)
         right, depth = cos * x + sin * y, -sin * x + cos * y
-        scale = 1.3 * min(width, height) / np.maximum(5.0 + 0.9 * depth, 1.0)
-        above = z + 0.35 * depth  # seen from a little above
-        return np.stack([width / 2 + right * scale, height * 0.55 - above * scale], axis=-1)
+        scale = zoom * min(width, height) / np.maximum(5.0 + 0.9 * depth, 1.0)
+        higher = z + 0.35 * depth  # seen from a little above
+        return np.stack([width / 2 + right * scale, height * 0.55 - higher * scale], axis=-1)
 
-    low, high = np.floor(centre[:2]) - 2, np.floor(centre[:2]) + 3
+    _draw_grid(out, placed, centre, floor)
+    for x, y in [] if places_m is None else placed(places_m).astype(int).tolist():
+        cv2.rectangle(out, (x - 4, y - 4), (x + 4, y + 4), _CAMERA, -1)
+    far = [
+        -np.nanmean(-sin * p[:, 0] + cos * p[:, 1]) if k.any() else 0.0
+        for p, k in zip(xyz_m, known, strict=True)
+    ]
+    for m in np.argsort(far):  # the farthest first
+        color = track_color(int(track_ids[m]))
+        _draw_person(out, placed(xyz_m[m]), known[m], skeleton, color, max(1, width // 260))
+    _write(out, caption, (10, height - 12))
+    return out
+
+
+def _draw_grid(out: Picture, placed: Callable[[NDArray], NDArray], centre: NDArray, floor: float) -> None:
+    """Draw 5 by 5 squares of 1 m on the floor."""
+    low = np.floor(centre[:2]) - 2
+    high = low + 5
     for k in range(6):
         for a, b in (
             ((low[0] + k, low[1]), (low[0] + k, high[1])),
@@ -183,17 +230,6 @@ def view_3d(
             line = placed(np.array([[*a, floor], [*b, floor]]))
             ends = [(int(p[0]), int(p[1])) for p in line]
             cv2.line(out, ends[0], ends[1], _GRID, 1, cv2.LINE_AA)
-    order = np.argsort(
-        [
-            -np.nanmean(-sin * p[:, 0] + cos * p[:, 1]) if k.any() else 0
-            for p, k in zip(room, known, strict=True)
-        ]
-    )
-    for m in order:  # the farthest first
-        color = track_color(int(m) if poses.track_ids is None else int(poses.track_ids[m]))
-        _draw_person(out, placed(room[m]), known[m], poses.skeleton, color, max(1, width // 260))
-    _write(out, "metric 3D, grid 1 m", (10, height - 12))
-    return out
 
 
 def _upright(poses: Poses) -> NDArray:

@@ -23,8 +23,8 @@ _DESCRIPTION = (
 )
 
 _EXAMPLE = """\
-orpose adapt monday.mcap tuesday.mcap --out site
-orpose adapt recordings/*.mcap --out site --minutes 60 --truth corrected.json"""
+orpose adapt monday.mcap tuesday.mcap --out site  # takes an hour
+orpose adapt recordings/*.mcap --out site --minutes 60 --truth corrected.json  # takes an hour"""
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -59,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         what,
         "verify",
         "Prove that nothing was changed in a log or cut out of it. Exit status 1 if something was.",
-        "orpose audit verify or_1.audit --head 120:5f2c...",
+        "orpose audit verify or_1.audit",
         listed="prove that nothing was cut out of a log",
     )
     verify.set_defaults(run=_verify)

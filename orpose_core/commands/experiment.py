@@ -24,7 +24,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "experiment",
         "Carry out the steps of an experiment file: trainings, and any other orpose command. Steps that are "
         "finished are skipped, so a killed experiment resumes where it was.",
-        "orpose experiment experiment_depthpose_small --jobs 2",
+        "orpose experiment mine.yaml --out runs/mine\n"
+        "orpose experiment experiment_depthpose_small --jobs 2  # takes hours",
     )
     parser.add_argument("experiment", metavar="NAME|FILE", help="the experiment, YAML")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the runs; default: runs/NAME of the file")

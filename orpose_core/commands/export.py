@@ -8,7 +8,7 @@ from orpose_core.commands.parsers import command_parser
 
 _EXAMPLE = """\
 orpose export fastpose_64x48 --to openvino
-orpose export fastpose_64x48 --to onnx --int8 --out fast.onnx"""
+orpose export fastpose_64x48 --to onnx --int8 --out fast.onnx  # takes minutes"""
 
 
 def _run(args: argparse.Namespace) -> int:

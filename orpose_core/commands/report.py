@@ -55,14 +55,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "Write a results table, a model card or a page about results. The cost of a network is measured; "
         "everything else is read from what training, evaluation and estimation saved. `orpose evaluate "
         "--report FILE` writes the page about an evaluation.",
-        "orpose report depthpose runs/table1/*\norpose report card weights/mine.safetensors",
+        "orpose report card runs/tiny/weights.safetensors",
     )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     depthpose = command_parser(
         what,
         "depthpose",
         "Write Table 1 of DepthPose from finished runs.",
-        "orpose report depthpose runs/table1/* --out docs/results_depthpose.md",
+        "orpose report depthpose runs/table1/*  # needs finished runs",
         listed="Table 1 of DepthPose from finished runs",
     )
     depthpose.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
@@ -73,7 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         what,
         "student",
         "Write Tables 1 to 3 of ORPose from scored runs.",
-        "orpose report student runs/student/* --out docs/results_student.md",
+        "orpose report student runs/student/*  # needs finished runs",
         listed="Tables 1 to 3 of ORPose from scored runs",
     )
     student.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of scored runs")
@@ -85,7 +85,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "estimate",
         "Write a page (HTML, one file) about the results of `orpose estimate`: people over time, tracks, "
         "scores and sigmas, the least confident frames, pictures.",
-        "orpose report estimate results  # needs the results of `orpose estimate`",
+        "orpose report estimate results",
         listed="a page about the results of `orpose estimate`",
     )
     estimate.add_argument("results", type=Path, metavar="DIR", help="folder that `orpose estimate` wrote")
@@ -95,7 +95,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         what,
         "card",
         "Write the card of a weights file from what the file states about its training.",
-        "orpose report card weights/mine.safetensors --scores runs/scores",
+        "orpose report card runs/tiny/weights.safetensors",
         listed="the card of a weights file",
     )
     card.add_argument("weights", type=Path, metavar="FILE", help="the weights")
@@ -111,7 +111,7 @@ def _add_teacher(what: argparse._SubParsersAction) -> None:
         "teacher",
         "Write how good a teacher's labels are. With --detector the teacher is evaluated first and its "
         "scores are saved in the folder; without it, the scores in the folder are written up.",
-        "orpose report teacher runs/teacher --detector runs/detector/weights.safetensors",
+        "orpose report teacher runs/teacher --detector runs/detector/weights.safetensors  # takes hours",
         listed="how good a teacher's labels are",
     )
     teacher.add_argument("folder", type=Path, metavar="DIR", help="of the scores")

@@ -19,8 +19,8 @@ _DOMAINS = (
 )
 
 _EXAMPLE = """\
-orpose simulate --frames 500 --out synthetic --contact-sheet sheet.png
-orpose simulate --frames 300 --cameras 3 --format mcap --out bag"""
+orpose simulate --frames 20 --out synthetic --contact-sheet sheet.png
+orpose simulate --frames 30 --cameras 3 --format mcap --out bag"""
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -25,8 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers,
         "train",
         "Train a network from a recipe. `orpose train depthpose --help` lists all options of a kind.",
-        "orpose train depthpose --config depthpose_64x48_small --optim.lr 0.001\n"
-        "orpose train depthpose --resume runs/depthpose_64x48_small",
+        "orpose train depthpose --config tiny --engine.steps 20 --validation.final_frames 9\n"
+        "orpose train depthpose --config depthpose_64x48_small --optim.lr 0.001  # takes hours\n"
+        "orpose train depthpose --resume runs/tiny",
         usage=f"{{{','.join(TRAINED)}}} [--config NAME|FILE] [--resume RUN] [options]",
     )
     parser.add_argument("what", choices=TRAINED, help="what is trained")

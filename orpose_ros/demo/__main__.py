@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
+from orpose_core.fusion.rig_files import write_rig
 from orpose_ros.demo import __doc__ as ABOUT
-from orpose_ros.demo.outputs import answers_of, render_scene, report, write_outputs
-from orpose_ros.demo.stage import CAMERA, Stage
+from orpose_ros.demo.outputs import answers_of, render_scene, report, rig_of, write_outputs
+from orpose_ros.demo.stage import CAMERAS, ROOM, Stage
 from orpose_ros.graph.node_processes import NodeProcesses, StageError
 
 MODEL = "fastpose_64x48"
+RIG = "calibration.yaml"
 
 
 def run(out: Path, model: str, count: int, rate_hz: float, seed: int) -> None:
@@ -27,36 +27,50 @@ def run(out: Path, model: str, count: int, rate_hz: float, seed: int) -> None:
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     with ExitStack() as stack:
-        nodes = stack.enter_context(NodeProcesses(out / "log"))
-        small, full = ("lowres/depth/image_raw", "lowres/camera_info"), ("depth/image_raw", "camera_info")
-        nodes.start("pose_node", "-p", f"model:={model}", "-p", f"cameras:=[{CAMERA}]", *_reliable(small))
-        nodes.start("lowres_gateway", "-r", f"__ns:=/{CAMERA}", *_reliable(full))
-        nodes.start("skeleton_markers", "-p", f"cameras:=[{CAMERA}]")
-        print(f"rendering {count} frames of an operating room ...", flush=True)
+        print(f"rendering {count} moments of an operating room with {len(CAMERAS)} cameras ...", flush=True)
         scene = render_scene(count, rate_hz, seed)
+        rig = rig_of(scene[0])
+        write_rig(out / RIG, rig)
+        nodes = stack.enter_context(NodeProcesses(out / "log"))
+        _start(nodes, model, out / RIG)
         stage = Stage()
         stack.callback(stage.close)
         print("waiting for the nodes ...", flush=True)
         stage.wait(nodes)
-        stage.rehearse(scene[0].frame, nodes)
+        moments = [[seen.frame for seen in moment] for moment in scene]
+        stage.rehearse(moments[0], nodes)
         untrained = [line for line in nodes.warnings() if "UNTRAINED" in line]
-        print("\n".join([*untrained, f"playing {count} frames at {rate_hz:g} Hz ..."]), flush=True)
+        print("\n".join([*untrained, f"playing {count} moments at {rate_hz:g} Hz ..."]), flush=True)
         said = len(nodes.warnings())  # while nothing was played yet they named the silence, rightly
-        stage.play([s.frame for s in scene], rate_hz, nodes)
+        stage.play(moments, rate_hz, nodes)
         nodes.check()
         for line in nodes.warnings()[said:]:
             print(line)
-        answers = answers_of(stage.seen)
+        answers = answers_of(stage)
         report(stage, answers, scene)
-        up = scene[0].room_from_camera[:3, :3].T @ np.array([0.0, 0.0, 1.0])
-        for path in write_outputs(out, answers, up, rate_hz):
+        for path in write_outputs(out, answers, rig, rate_hz):
             print(f"wrote         {path}")
         print("in a browser  orpose view --demo shows a room with three cameras, as in docs/images/view.png")
 
 
+def _start(nodes: NodeProcesses, model: str, rig: Path) -> None:
+    """Start all nodes, as or_pose.launch.py does for these cameras."""
+    cameras = f"cameras:=[{','.join(CAMERAS)}]"
+    small = [
+        f"{name}/{topic}" for name in CAMERAS for topic in ("lowres/depth/image_raw", "lowres/camera_info")
+    ]
+    nodes.start("pose_node", "-p", f"model:={model}", "-p", cameras, *_reliable(small))
+    for name in CAMERAS:
+        full = [f"{name}/depth/image_raw", f"{name}/camera_info"]
+        nodes.start("lowres_gateway", "-r", f"__ns:=/{name}", *_reliable(full), name=f"gateway_{name}")
+    nodes.start("fusion_node", "-p", cameras, "-p", f"calibration:={rig}")
+    shown = f"cameras:=[{','.join((*CAMERAS, ROOM))}]"
+    nodes.start("skeleton_markers", "-p", shown, "-p", f"calibration:={rig}", "-p", "place_cameras:=true")
+
+
 def _reliable(topics: Sequence[str]) -> list[str]:
     """Arguments that make a node ask for reliable images: a busy machine loses large best-effort ones."""
-    names = [f"qos_overrides./{CAMERA}/{topic}.subscription.reliability" for topic in topics]
+    names = [f"qos_overrides./{topic}.subscription.reliability" for topic in topics]
     return [argument for name in names for argument in ("-p", f"{name}:=reliable")]
 
 
@@ -67,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("demo_output"), help="folder to write into")
     parser.add_argument("--model", default=MODEL, metavar="NAME|FILE", help="default: %(default)s")
-    parser.add_argument("--frames", type=int, default=80, help="how many (default: 80)")
-    parser.add_argument("--rate", type=float, default=8.0, help="frames a second (default: 8)")
+    parser.add_argument("--frames", type=int, default=60, help="how many of each camera (default: 60)")
+    parser.add_argument("--rate", type=float, default=6.0, help="frames a second (default: 6)")
     parser.add_argument("--seed", type=int, default=1, help="of the scene")
     args = parser.parse_args(argv)
     if args.frames < 1 or not args.rate > 0:

@@ -5,113 +5,199 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.skeleton_messages import from_skeletons
 from orpose_core.estimation.results import people_3d
 from orpose_core.files import write_json, write_picture
-from orpose_core.render import beside, contact_sheet, overlay, view_3d, write_video
+from orpose_core.fusion.rig import RoomCamera
+from orpose_core.render import beside, contact_sheet, overlay, view_space, write_video
 from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
-from orpose_core.types import Poses, RgbdFrame
+from orpose_core.skeleton import by_name
+from orpose_core.types import Picture, Poses, RgbdFrame
 from orpose_ros import conversions
-from orpose_ros.demo.stage import Seen, Stage
+from orpose_ros.demo.stage import CAMERAS, Stage
 from orpose_ros.graph.node_processes import StageError
 
 WANTED_PEOPLE = 3
 SHEET = 6
+ROOM_HW = (480, 640)
+
+Moment = Sequence[SimulatedFrame]
+"""What each of :data:`~orpose_ros.demo.stage.CAMERAS` sees at one moment."""
 
 
-def render_scene(count: int, rate_hz: float, seed: int) -> list[SimulatedFrame]:
-    """Render one camera of a synthetic operating room in which several people are seen all the time."""
+def render_scene(count: int, rate_hz: float, seed: int) -> list[Moment]:
+    """Render the cameras of a synthetic operating room in which several people are seen all the time."""
+    cameras = len(CAMERAS)
     config = StreamConfig(
-        "or", (480, 640), "depth", seed, frames_per_sequence=count, rate_hz=rate_hz, rig="mvor"
+        "or", (480, 640), "depth", seed, cameras, frames_per_sequence=count, rate_hz=rate_hz, rig="mvor"
     )
+
+    def moment(sequence: int, k: int) -> Moment:
+        first = (sequence * count + k) * cameras
+        return [simulate_frame(config, first + camera) for camera in range(cameras)]
+
     best, best_people = 0, -1
     for sequence in range(40):
-        moments = (0, count // 2, count - 1)
-        people = min(len(simulate_frame(config, sequence * count + moment).poses) for moment in moments)
+        looks = [frame for k in (0, count // 2, count - 1) for frame in moment(sequence, k)]
+        people = min(len(frame.poses) for frame in looks)
         if people > best_people:
             best, best_people = sequence, people
         if people >= WANTED_PEOPLE:
             break
-    return [simulate_frame(config, best * count + k) for k in range(count)]
+    return [moment(best, k) for k in range(count)]
+
+
+def rig_of(moment: Moment) -> list[RoomCamera]:
+    """Return where the cameras hang in the synthetic room."""
+    cameras = []
+    for name, frame in zip(CAMERAS, moment, strict=True):
+        assert frame.frame.intrinsics is not None  # the simulator gives them
+        optical = f"{name}_optical_frame"
+        cameras.append(RoomCamera(name, frame.frame.intrinsics, frame.room_from_camera, optical))
+    return cameras
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One frame that came back whole."""
+class CameraAnswer:
+    """What came back of one image."""
 
-    stamp_ns: int
     small: RgbdFrame
     poses: Poses
     image_hw: tuple[int, int]
 
 
-def answers_of(seen: Seen) -> list[Answer]:
+@dataclass(frozen=True)
+class Answer:
+    """A moment that came back whole.
+
+    Attributes:
+        stamp_ns: of it.
+        cameras: in the order of :data:`~orpose_ros.demo.stage.CAMERAS`.
+        room: Skeleton3DArray of the fused people.
+    """
+
+    stamp_ns: int
+    cameras: tuple[CameraAnswer, ...]
+    room: Any
+
+
+def answers_of(stage: Stage) -> list[Answer]:
     """Bring the messages of each moment together, in order."""
+    whole = set(stage.room)
+    for seen in stage.seen.values():
+        whole &= seen.flat.keys() & seen.space.keys() & seen.small.keys()
     answers = []
-    for stamp_ns in sorted(seen.flat.keys() & seen.space.keys() & seen.small.keys()):
-        flat = seen.flat[stamp_ns]
-        small = conversions.frame_of(None, seen.small[stamp_ns], None)
-        poses = from_skeletons(flat, seen.space[stamp_ns])
-        answers.append(Answer(stamp_ns, small, poses, (flat.image_height, flat.image_width)))
+    for stamp_ns in sorted(whole):
+        cameras = []
+        for seen in stage.seen.values():
+            flat = seen.flat[stamp_ns]
+            small = conversions.frame_of(None, seen.small[stamp_ns], None)
+            poses = from_skeletons(flat, seen.space[stamp_ns])
+            cameras.append(CameraAnswer(small, poses, (flat.image_height, flat.image_width)))
+        answers.append(Answer(stamp_ns, tuple(cameras), stage.room[stamp_ns]))
     return answers
 
 
-def write_outputs(out: Path, answers: Sequence[Answer], up: NDArray, rate_hz: float) -> list[Path]:
+def picture_of(answer: Answer, rig: Sequence[RoomCamera]) -> Picture:
+    """Draw both cameras, one above the other, and beside them the room with everybody in it."""
+    images = [overlay(a.small, a.poses, a.image_hw) for a in answer.cameras]
+    column = np.concatenate(images, axis=0)
+    height = column.shape[0]
+    skeleton = by_name(answer.room.skeleton_model)
+    people = answer.room.skeletons
+    xyz_m = np.array([[(k.position.x, k.position.y, k.position.z) for k in p.keypoints] for p in people])
+    room = view_space(
+        xyz_m.reshape(len(people), len(skeleton), 3),
+        skeleton,
+        [p.track_id for p in people],
+        size_hw=(height, round(height * ROOM_HW[1] / ROOM_HW[0])),
+        caption="fused, grid 1 m",
+        places_m=np.array([camera.room_from_camera[:3, 3] for camera in rig]),
+    )
+    return beside(column, room)
+
+
+def write_outputs(
+    out: Path, answers: Sequence[Answer], rig: Sequence[RoomCamera], rate_hz: float
+) -> list[Path]:
     """Write the video, the picture and the JSON; return the files."""
-    pictures = [
-        beside(overlay(a.small, a.poses, a.image_hw), view_3d(a.poses, (480, 640), up)) for a in answers
-    ]
+    pictures = [picture_of(answer, rig) for answer in answers]
     chosen = np.linspace(0, len(answers) - 1, min(SHEET, len(answers))).round().astype(int)
     titles = [f"{(answers[k].stamp_ns - answers[0].stamp_ns) / 1e9:.1f} s" for k in chosen]
-    paths = [out / name for name in ("demo.png", "demo.mp4", "results.json", "skeletons_3d.json")]
+    names = ("demo.png", "demo.mp4", "results.json", "skeletons_3d.json", "room.json")
+    paths = [out / name for name in names]
     write_picture(paths[0], contact_sheet([pictures[k] for k in chosen], titles, columns=2))
     write_video(paths[1], pictures, rate_hz)
-    results = [r for k, a in enumerate(answers) for r in poses_as_results(a.poses, k + 1)]
+    # An image's number counts moments and, within each, cameras.
+    images = [
+        (answer, name, a) for answer in answers for name, a in zip(CAMERAS, answer.cameras, strict=True)
+    ]
+    results = [r for k, (_, _, a) in enumerate(images) for r in poses_as_results(a.poses, k + 1)]
     write_json(paths[2], results)
     write_json(
         paths[3],
         [
-            {"image_id": k + 1, "stamp_ns": a.stamp_ns, "people": people_3d(a.poses)}
-            for k, a in enumerate(answers)
+            {"image_id": k + 1, "camera": name, "stamp_ns": answer.stamp_ns, "people": people_3d(a.poses)}
+            for k, (answer, name, a) in enumerate(images)
         ],
     )
+    write_json(paths[4], [{"stamp_ns": a.stamp_ns, "people": _room_people(a.room)} for a in answers])
     return paths
 
 
-def report(stage: Stage, answers: Sequence[Answer], scene: Sequence[SimulatedFrame]) -> None:
+def _room_people(room: Any) -> list[dict[str, Any]]:
+    """Return the fused people as JSON values: joints by name, m in the room, unknown ones left out."""
+    joints = by_name(room.skeleton_model).joints
+    return [
+        {
+            "track_id": person.track_id,
+            "joints": {
+                name: {"xyz_room_m": [round(v, 4) for v in (k.position.x, k.position.y, k.position.z)],
+                       "sigma_m": round(k.sigma_m, 4)}
+                for name, k in zip(joints, person.keypoints, strict=True)
+                if np.isfinite(k.position.x)
+            },
+        }
+        for person in room.skeletons
+    ]  # fmt: skip
+
+
+def report(stage: Stage, answers: Sequence[Answer], scene: Sequence[Moment]) -> None:
     """Print what was done; StageError names a stage that gave nothing."""
-    seen, model = stage.seen, stage.seen.models[0]
+    model, seen = stage.models[0], stage.seen
     for what, count in (
-        ("lowres_gateway gave no image", len(seen.small)),
-        ("pose_node gave no Skeleton2DArray", len(seen.flat)),
-        ("pose_node gave no Skeleton3DArray", len(seen.space)),
-        ("skeleton_markers gave no MarkerArray", seen.marker_arrays),
-        ("no frame came back whole", len(answers)),
+        ("lowres_gateway gave no image", min(len(s.small) for s in seen.values())),
+        ("pose_node gave no Skeleton2DArray", min(len(s.flat) for s in seen.values())),
+        ("pose_node gave no Skeleton3DArray", min(len(s.space) for s in seen.values())),
+        ("fusion_node gave no Skeleton3DArray", len(stage.room)),
+        ("skeleton_markers gave no MarkerArray", stage.marker_arrays),
+        ("no moment came back whole", len(answers)),
     ):
         if not count:
             raise StageError(what)
-    people = [len(a.poses) for a in answers]
-    joints = sum(int(np.isfinite(a.poses.xyz_cam_m).all(axis=-1).sum()) for a in answers
-                 if a.poses.xyz_cam_m is not None)  # fmt: skip
-    ids = {int(i) for a in answers if a.poses.track_ids is not None for i in a.poses.track_ids}
-    latency_ms = 1e3 * np.array(seen.latencies_s)
     training = "trained" if model.trained else "UNTRAINED: its weights are random, the skeletons mean nothing"
     sent = len(stage.sent_s)
-    sizes = sorted({f"{m.width}x{m.height}" for m in seen.small.values()})
     print(f"model         {model.name} ({training}), {model.backend} on {model.device}")
-    print(f"frames        {sent} published at 640x480, {len(seen.small)} left the gateway at "
-          f"{', '.join(sizes)}, {len(seen.flat)} came back as skeletons, {sent - len(seen.flat)} "
-          "were lost or dropped for newer ones")  # fmt: skip
-    print(f"latency       median {np.median(latency_ms):.0f} ms, 95 % below "
-          f"{np.quantile(latency_ms, 0.95):.0f} ms (camera to skeleton)")  # fmt: skip
-    print(f"people        {np.mean(people):.1f} per frame found, "
-          f"{np.mean([len(s.poses) for s in scene]):.1f} in view; {len(ids)} tracks, "
-          f"{joints} joints in metres")  # fmt: skip
-    print(f"markers       {seen.marker_arrays} arrays with {seen.markers} markers")
-    if model.trained and not any(people):
+    for number, (name, s) in enumerate(seen.items()):
+        sizes = sorted({f"{m.width}x{m.height}" for m in s.small.values()})
+        found = [len(a.cameras[number].poses) for a in answers]
+        there = [len(moment[number].poses) for moment in scene]
+        print(f"{name:13} {sent} frames published at 640x480, {len(s.small)} left the gateway at "
+              f"{', '.join(sizes)}, {len(s.flat)} came back as skeletons; {np.mean(found):.1f} people per "
+              f"frame found, {np.mean(there):.1f} in view")  # fmt: skip
+    fused = [len(a.room.skeletons) for a in answers]
+    ids = {p.track_id for a in answers for p in a.room.skeletons}
+    print(f"room          {len(stage.room)} moments fused, {np.mean(fused):.1f} people per moment, "
+          f"{len(ids)} tracks")  # fmt: skip
+    for name, title in (*((c, "camera to skeleton") for c in CAMERAS), ("room", "cameras to room")):
+        ms = 1e3 * np.array(stage.latencies_s[name] or [np.nan])
+        print(f"latency       {name}: median {np.median(ms):.0f} ms, 95 % below "
+              f"{np.quantile(ms, 0.95):.0f} ms ({title})")  # fmt: skip
+    print(f"markers       {stage.marker_arrays} arrays with {stage.markers} markers")
+    if model.trained and not any(len(a.poses) for answer in answers for a in answer.cameras):
         raise StageError("pose_node found nobody with trained weights")
