@@ -50,6 +50,13 @@ def _decode(args: argparse.Namespace) -> int:
     return 0
 
 
+def _fusion(args: argparse.Namespace) -> int:
+    from orpose_core.benchmarking.fusion import fusion
+
+    print(fusion(args.people, args.cameras, args.moments, args.inputs, args.seed))
+    return 0
+
+
 def _forward(args: argparse.Namespace) -> int:
     from orpose_core.benchmarking.forward import forward
 
@@ -82,7 +89,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers,
         "benchmark",
         "Measure how fast things are on this machine.",
-        "orpose benchmark estimate fastpose_64x48 --compare\norpose benchmark train --steps 50",
+        "orpose benchmark estimate fastpose_64x48 --repeats 5\norpose benchmark decode --people 12",
     )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_estimate(what)
@@ -97,12 +104,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     decode.add_argument("--people", type=int, default=8, metavar="N", help="in the maps (default: 8)")
     decode.set_defaults(run=_decode)
+    _add_fusion(what)
     _add_train(what)
     simulate = command_parser(
         what,
         "simulate",
         "Measure how many frames of the synthetic room are rendered and written per second.",
-        "orpose benchmark simulate --frames 100",
+        "orpose benchmark simulate --frames 20",
         listed="frames/s of the synthetic room",
     )
     simulate.add_argument("--frames", type=int, default=200, metavar="N", help="default: %(default)s")
@@ -114,7 +122,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         what,
         "surface-offsets",
         "Measure how far joints lie behind the surface that a depth image shows of them.",
-        "orpose benchmark surface-offsets --frames 100",
+        "orpose benchmark surface-offsets --frames 20",
         listed="how far joints lie behind the surface that depth shows",
     )
     offsets.add_argument("--frames", type=int, default=300, metavar="N", help="per domain (default: 300)")
@@ -129,7 +137,7 @@ def _add_estimate(what: argparse._SubParsersAction) -> None:
         "Measure every stage from a low-resolution message to skeletons in space, in every engine that is "
         "installed and every number format; frames/s of 1, 2 and 4 cameras; peak memory; and how long the "
         "network's work would take at the rate of this machine's matrix products.",
-        "orpose benchmark estimate fastpose_64x48 depthpose_64x48 --threads 2",
+        "orpose benchmark estimate fastpose_64x48 --backend torch --repeats 5 --threads 1",
         listed="ms of each stage from message to skeletons, in every engine",
     )
     parser.add_argument("models", nargs="*", metavar="NAME|FILE", help="default: all shipped networks")
@@ -151,7 +159,7 @@ def _add_forward(what: argparse._SubParsersAction) -> None:
         what,
         "forward",
         "Measure a network alone, in float32 and, where this machine has it, in bf16.",
-        "orpose benchmark forward --model depthpose_64x48 --batch 2",
+        "orpose benchmark forward --model fastpose_64x48 --threads 1 --repeats 5",
         listed="a network alone, in float32 and bf16",
     )
     parser.add_argument("--model", default=_MODEL, metavar="NAME|FILE", help="default: %(default)s")
@@ -168,7 +176,7 @@ def _add_endurance(what: argparse._SubParsersAction) -> None:
         "Run the whole graph of nodes on rendered images, and measure whether it holds: memory flat within "
         "2 %, p99 of the latency below 2.5 times the median, every image served or counted, no error. "
         "Exit status 1 if one does not hold.",
-        "orpose benchmark soak --minutes 30",
+        "orpose benchmark soak --minutes 30  # takes half an hour",
         listed="the whole graph of nodes for minutes or hours",
     )
     privacy = command_parser(
@@ -176,7 +184,7 @@ def _add_endurance(what: argparse._SubParsersAction) -> None:
         "privacy",
         "Run the whole graph of nodes on marked images, and look for them in every topic, parameter event, "
         "log and file. Exit status 1 if anything above 4800 px is found.",
-        "orpose benchmark privacy --minutes 5",
+        "orpose benchmark privacy --minutes 5  # takes 5 minutes",
         listed="look for full-size images in all that the nodes publish, log and store",
     )
     for parser in (soak, privacy):
@@ -188,12 +196,30 @@ def _add_endurance(what: argparse._SubParsersAction) -> None:
         parser.set_defaults(run=_endurance)
 
 
+def _add_fusion(what: argparse._SubParsersAction) -> None:
+    parser = command_parser(
+        what,
+        "fusion",
+        "Measure how long one core takes to fuse what several cameras see of people who walk about at 30 Hz. "
+        "With --inputs it also sends the fusion random numbers, bad stamps and swapped cameras, and fails if "
+        "it stops or gives a joint without a sigma.",
+        "orpose benchmark fusion --people 5 --cameras 4 --inputs 2000",
+        listed="ms of a fusion; and random inputs",
+    )
+    parser.add_argument("--people", type=int, default=5, metavar="N", help="default: %(default)s")
+    parser.add_argument("--cameras", type=int, default=4, metavar="N", help="default: %(default)s")
+    parser.add_argument("--moments", type=int, default=300, metavar="N", help="default: %(default)s")
+    parser.add_argument("--inputs", type=int, default=0, metavar="N", help="random ones (default: none)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.set_defaults(run=_fusion)
+
+
 def _add_train(what: argparse._SubParsersAction) -> None:
     parser = command_parser(
         what,
         "train",
         "Measure the training of a recipe: images per second, and the share of time spent waiting for data.",
-        "orpose benchmark train --config depthpose_64x48_small --workers 2",
+        "orpose benchmark train --config tiny --steps 5",
         listed="images/s of a recipe, and the share of time spent waiting for data",
     )
     parser.add_argument("--config", default="depthpose_64x48_small", metavar="NAME|FILE", help="recipe")

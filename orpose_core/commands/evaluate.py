@@ -13,8 +13,8 @@ _SCALES = (1, 8, 10, 12)
 
 _EXAMPLE = """\
 orpose evaluate --gt camma_mvor_2018.json --dt results.json --metric pck
-orpose evaluate --dataset or-val-v1 --model depthpose_64x48 --scale 10 --plot plots
-orpose evaluate --dataset mvor-fusion --gt camma_mvor_2018.json --dt results.json"""
+orpose evaluate --dataset or-val-v1 --model depthpose_64x48 --limit 25 --plot plots
+orpose evaluate --dataset mvor-fusion --root mvor --dt results.json  # needs MVOR"""
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -23,6 +23,8 @@ def _run(args: argparse.Namespace) -> int:
 
         print(score_mvor_fusion(args.gt, args.dt, args.root, args.limit, args.json))
         return 0
+    if args.dataset == "room-fusion":
+        return _room_fusion(args)
     from orpose_core.evaluation.scoring import protocol_of, score_files, score_model
 
     if args.dataset is None:
@@ -73,6 +75,23 @@ def _page(path: str | None) -> Callable[[Any], Path] | None:
     return lambda scored: write_evaluation_page(scored, Path(path))
 
 
+def _room_fusion(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from orpose_core.estimators import EstimatorConfig, load_estimator
+    from orpose_core.evaluation.fusion_report import score_rooms
+    from orpose_core.evaluation.room_fusion import RoomOptions
+
+    if not args.model:
+        raise ValueError("expected --model NAME or FILE with --dataset room-fusion")
+    usual = RoomOptions()
+    options = RoomOptions(moments=args.limit or usual.moments)
+    estimator = load_estimator(args.model, EstimatorConfig(device=args.device, flip_test=args.flip))
+    with tqdm(total=options.rooms * options.moments, unit=" moments", disable=None) as bar:
+        print(score_rooms(estimator, options, args.json, bar.update))
+    return 0
+
+
 def _loader(model: str) -> Callable[[str, str], Any] | None:
     """Return what loads a teacher, where one is asked for; None = weights, which load by themselves."""
     if not model.startswith("teacher:"):
@@ -98,8 +117,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--dataset",
         metavar="NAME",
-        help="mvor, mvor+, coco, folder, a benchmark split such as or-val-v1, or mvor-fusion (--dt: what "
-        "was detected in its three cameras, fused and scored in the room)",
+        help="mvor, mvor+, coco, folder, a benchmark split such as or-val-v1, mvor-fusion (--dt: what was "
+        "detected in its three cameras, fused and scored in the room), or room-fusion (--model in simulated "
+        "rooms of three cameras, fused and scored over time)",
     )
     parser.add_argument("--root", metavar="DIR", help="folder of the data set's images")
     parser.add_argument(
@@ -122,7 +142,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--flip", action="store_true", help="flip test: average with the mirrored image")
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="score N images, spread over it (splits: whole rooms)"
+        "--limit",
+        type=int,
+        metavar="N",
+        help="score N images, spread over it (splits: whole rooms; room-fusion: moments)",
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="images at once (default: 8)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")

@@ -1,12 +1,15 @@
-"""`orpose evaluate --dataset mvor-fusion`: scores of fused skeletons as tables."""
+"""`orpose evaluate --dataset mvor-fusion` and `room-fusion`: scores of fused skeletons as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from orpose_core.estimators import PoseEstimator
 from orpose_core.evaluation.mvor_fusion import PARTS, evaluate_mvor_fusion
+from orpose_core.evaluation.room_fusion import FUSED, RoomOptions, camera_moments, evaluate_rooms
 from orpose_core.files import write_json
 
 _ANNOTATIONS = ("annotations/camma_mvor_2018.json", "camma_mvor_2018.json")
@@ -60,6 +63,45 @@ def mvor_fusion_report(scores: Mapping[str, Any]) -> str:
     covered = [f"{name} {scores['errors'][group]['coverage_pct']:.0f} %" for group, name in _GROUPS.items()]
     blocks.append(f"coordinates within one sigma (68 % is right): {', '.join(covered)}")
     return "\n\n".join(blocks)
+
+
+def score_rooms(
+    estimator: PoseEstimator,
+    options: RoomOptions,
+    json_path: str | None = None,
+    progress: Callable[[], object] | None = None,
+) -> str:
+    """Fuse what a network finds in simulated rooms and score it; return the table."""
+    rooms = (camera_moments(estimator, options, room) for room in range(options.rooms))
+    scores = evaluate_rooms(rooms, progress=progress)
+    if json_path:
+        write_json(json_path, {"model": estimator.info.name, "options": asdict(options), "scores": scores})
+    head = (
+        f"{options.rooms} rooms of three cameras, {options.moments} moments each at {options.rate_hz:g} Hz, "
+        f"{estimator.info.name}"
+    )
+    return f"{head}\n{room_fusion_report(scores)}"
+
+
+def room_fusion_report(scores: Mapping[str, Any]) -> str:
+    """Return the table of :func:`~orpose_core.evaluation.room_fusion.evaluate_rooms`."""
+    lines = [
+        f"{'':12}{'seen':>8}{'found %':>9}{'strangers':>11}{'switches':>10}{'IDF1 %':>8}{'error cm':>10}"
+    ]
+    for name, s in scores.items():
+        share = 100 * s["found"] / s["seen"] if s["seen"] else float("nan")
+        lines.append(
+            f"{name:12}{s['seen']:8d}{share:9.1f}{s['strangers']:11d}{s['switches']:10d}"
+            f"{100 * s['idf1']:8.1f}{s['error_cm']:10.1f}"
+        )
+    lines.append("error of the joints that the camera and the fusion both have, cm:")
+    for name, s in scores.items():
+        if name != FUSED:
+            both = s["same_joints_cm"]
+            lines.append(
+                f"{name:12}{both['own']:8.1f}{FUSED:>9}{both['fused']:8.1f}  ({both['joints']} joints)"
+            )
+    return "\n".join(lines)
 
 
 def _rows(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]]) -> str:
