@@ -26,6 +26,24 @@ def training_facts(header: WeightsHeader) -> dict[str, Any]:
     return facts
 
 
+OWN_LICENCE = "Apache-2.0"
+"""Of weights that were trained here from random ones."""
+
+
+def inherited_licence(*names_or_paths: str | Path | None) -> str:
+    """Return the licence of weights that were trained from others: theirs.
+
+    Args:
+        names_or_paths: weights of orpose that the training starts from; None = none in that place.
+
+    Returns:
+        :data:`OWN_LICENCE` where there are none; several licences are joined by "and".
+    """
+    starts = [find_weights(name) for name in names_or_paths if name is not None]
+    licences = dict.fromkeys(read_header(path).licence for path in starts)
+    return " and ".join(licences) or OWN_LICENCE
+
+
 def earlier_trainings(name_or_path: str | Path | None) -> dict[str, Any]:
     """Return what weights that a training starts from say of their own, for the facts of the new ones.
 

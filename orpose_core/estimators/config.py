@@ -29,7 +29,9 @@ class EstimatorConfig:
         decoder: thresholds of the decoder of maps; None = those that the weights file says, else the
             defaults.
         decoder_changes: settings of the decoder, by name, that replace those of the weights file one by one.
-        roi_decoder: thresholds of the decoder of people (the student's).
+        roi_decoder: thresholds of the decoder of people (the student's); None = those that the weights file
+            says, else the defaults.
+        roi_changes: settings of that decoder, by name, that replace those of the weights file one by one.
         metric_3d: place people in space where depth and intrinsics are there.
         lookup: how joints are looked up in depth, and the torso of people whose joints are lifted.
         depth_method: how larger depth images are brought to the network's resolution.
@@ -43,7 +45,8 @@ class EstimatorConfig:
     threads: int | None = None
     decoder: PafDecoderConfig | None = None
     decoder_changes: Mapping[str, Any] = field(default_factory=dict)
-    roi_decoder: RoiDecoderConfig = field(default_factory=RoiDecoderConfig)
+    roi_decoder: RoiDecoderConfig | None = None
+    roi_changes: Mapping[str, Any] = field(default_factory=dict)
     metric_3d: bool = True
     lookup: Metric3DConfig = field(default_factory=Metric3DConfig)
     depth_method: DepthMethod = "median"
@@ -57,6 +60,10 @@ class EstimatorConfig:
         if unknown := sorted(set(self.decoder_changes) - known):
             raise ValueError(f"EstimatorConfig.decoder_changes: unknown {unknown}; there are {sorted(known)}")
         PafDecoderConfig(**self.decoder_changes)  # refuses values
+        known = {f.name for f in fields(RoiDecoderConfig)}
+        if unknown := sorted(set(self.roi_changes) - known):
+            raise ValueError(f"EstimatorConfig.roi_changes: unknown {unknown}; there are {sorted(known)}")
+        RoiDecoderConfig(**self.roi_changes)
 
 
 @dataclass(frozen=True)

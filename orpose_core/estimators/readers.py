@@ -18,11 +18,12 @@ from torch import Tensor
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.decoding.flip import merged, with_mirror
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
-from orpose_core.decoding.roi import decode_roi
+from orpose_core.decoding.roi import RoiDecoderConfig, decode_roi
 from orpose_core.decoding.visibility import merged_visibility, with_visibility
 from orpose_core.engines import AUTO, Engine, choose_engine
 from orpose_core.estimators.config import EstimatorConfig
 from orpose_core.estimators.map_settings import MapSettings
+from orpose_core.estimators.roi_settings import roi_decoder_of
 from orpose_core.geometry import anchor_at_root, metric_3d
 from orpose_core.image_ops import (
     low_resolution_color,
@@ -202,7 +203,8 @@ class PeopleReader:
         self.device = choose_device(config.device)
         self._bf16 = config.half_precision and bf16_is_fast(self.device)
         self._model = checkpoint.model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.skeleton = by_name(config.roi_decoder.skeleton)
+        self._decoder = roi_decoder_of(checkpoint.name, checkpoint.metadata)
+        self.skeleton = by_name(self.decoder(config).skeleton)
         precision = "float32, keypoint head bf16" if self._bf16 else "float32"
         self.backend = f"torch {torch.__version__.split('+')[0]} {self.device} {precision}"
 
@@ -219,7 +221,11 @@ class PeopleReader:
         images = images.to(self.device, memory_format=torch.channels_last)
         forward = self._model.forward_with_mirror if config.flip_test else self._model.forward
         head_dtype = torch.bfloat16 if self._bf16 else None
-        return forward(images, config.roi_decoder.min_person_score, head_dtype)
+        return forward(images, self.decoder(config).min_person_score, head_dtype)
+
+    def decoder(self, config: EstimatorConfig) -> RoiDecoderConfig:
+        """Return the decoder's settings: the user's, else those of the weights file."""
+        return replace(config.roi_decoder or self._decoder, **config.roi_changes)
 
     def decode(
         self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
@@ -228,7 +234,7 @@ class PeopleReader:
         from orpose_core.models.student.network import StudentOutput
 
         assert isinstance(answer, StudentOutput)
-        return decode_roi(self._model, answer, sizes_hw, config.roi_decoder, config.flip_test)
+        return decode_roi(self._model, answer, sizes_hw, self.decoder(config), config.flip_test)
 
     def place(
         self, poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: EstimatorConfig

@@ -26,7 +26,7 @@ def without_thresholds(config: EstimatorConfig) -> EstimatorConfig:
     return replace(
         config,
         decoder_changes=_ANYTHING,
-        roi_decoder=replace(config.roi_decoder, min_person_score=0.0, min_keypoint_score=0.0),
+        roi_changes={**config.roi_changes, "min_person_score": 0.0, "min_keypoint_score": 0.0},
     )
 
 

@@ -104,9 +104,12 @@ def score_model(
     """
     dataset = open_dataset(dataset_name, root, limit, annotations)
     if load is None:
-        from orpose_core.estimators import EstimatorConfig, load_estimator  # torch is slow to import
+        from orpose_core.decoding.roi import RoiDecoderConfig  # torch is slow to import
+        from orpose_core.estimators import EstimatorConfig, load_estimator
 
-        settings = EstimatorConfig(device=device, backend=backend, flip_test=flip)
+        # AP ranks everybody whom a student gives, so a threshold of its weights file does not apply.
+        ranked = RoiDecoderConfig()
+        settings = EstimatorConfig(device=device, backend=backend, flip_test=flip, roi_decoder=ranked)
         estimator: Estimator = load_estimator(model, settings)
     else:
         estimator = load(model, device)

@@ -125,6 +125,7 @@ class LabelParameters:
         return LabelOptions(
             keep="none" if self.keep == "none" else "lowres",
             low_resolution_hw=parse_resolution(self.low_resolution),
+            allow_full_resolution=self.max_pixels > MAX_PRIVATE_PIXELS,
             every=self.every,
             rate_hz=self.rate or None,
             motion=self.motion or None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orpose_core.decoding.roi import RoiDecoderConfig
 from orpose_core.estimators import EstimatorConfig
 from orpose_core.image_ops import MAX_PRIVATE_PIXELS
 from orpose_core.rotation import ROTATIONS
@@ -24,7 +23,6 @@ _DECODER = (
     "min_person_score",
     "max_people",
 )
-_STUDENT = RoiDecoderConfig()
 _TRACKER = TrackerConfig()
 _SMOOTHER = OneEuroConfig()
 _MOST_JOINTS = max(len(skeleton) for skeleton in SKELETONS.values())
@@ -102,16 +100,16 @@ class PoseParameters:
         0, f"Highest number of people per image; 0{_ELSE}", low=0, high=256, live=True
     )
     min_box_score: float = parameter(
-        _STUDENT.min_person_score,
-        "Color students: lowest score of a person's box.",
-        low=0.0,
+        -1.0,
+        f"Color students: lowest score of a person's box; negative{_ELSE}",
+        low=-1.0,
         high=1.0,
         live=True,
     )
     min_keypoint_score: float = parameter(
-        _STUDENT.min_keypoint_score,
-        "Color students: joints below it are absent.",
-        low=0.0,
+        -1.0,
+        f"Color students: joints below it are absent; negative{_ELSE}",
+        low=-1.0,
         high=1.0,
         live=True,
     )
@@ -180,9 +178,14 @@ class PoseParameters:
                 for name in _DECODER
                 if (value := getattr(self, name)) >= (1 if isinstance(value, int) else 0)
             },
-            roi_decoder=RoiDecoderConfig(
-                min_person_score=self.min_box_score, min_keypoint_score=self.min_keypoint_score
-            ),
+            roi_changes={
+                name: value
+                for name, value in (
+                    ("min_person_score", self.min_box_score),
+                    ("min_keypoint_score", self.min_keypoint_score),
+                )
+                if value >= 0
+            },
         )
 
     @property

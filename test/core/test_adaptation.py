@@ -12,6 +12,7 @@ from orpose_core.adaptation.adapt import adapt
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.splitting import Shot, divided
 from orpose_core.adaptation.survey import Survey
+from orpose_core.adaptation.training import adaptable, recipe_of
 from orpose_core.adaptation.trust import TrustConfig, furniture, measured_share, missed_people
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
@@ -20,6 +21,7 @@ from orpose_core.estimators import EstimatorConfig, load_estimator
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.loading import teacher_of
 from orpose_core.teacher.teacher import Teacher
+from orpose_core.training.depthpose.samples import LabelledFrame, SampleMaker
 from orpose_core.types import Poses, RgbdFrame
 
 pytestmark = pytest.mark.timeout(3600)
@@ -110,6 +112,23 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def teacher() -> Teacher:
     return teacher_of(flip=False, scales=(256,), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "window_hw"),
+    [("fastpose_64x48", (32, 40)), ("depthpose_64x48", (32, 40)), ("depthpose_80x60", (40, 50))],
+)
+def test_every_shipped_depth_network_gets_windows_that_fit_it(name, window_hw, tmp_path):
+    options = AdaptOptions(model=name)
+    recipe = recipe_of(SiteFolder(tmp_path), options, adaptable(load_checkpoint(name)))
+    assert recipe.data.crop_hw == window_hw
+    height, width = recipe.data.render_hw
+    depth_m = np.full((height, width), 2.0, np.float32)
+    person = people_at((0.1 * width, 0.1 * height, 0.6 * width, 0.9 * height))
+    frame = LabelledFrame(depth_m, person, np.zeros((0, 4), np.float32))
+    sample = SampleMaker(recipe.data, recipe.model)(frame, np.random.default_rng(0))
+    assert sample["image"].shape == (1, *window_hw)
+    assert ("high_resolution" in sample) == bool(recipe.loss.hr_weight)
 
 
 class _Killed(Exception):

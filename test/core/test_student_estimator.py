@@ -16,9 +16,10 @@ import torch
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.data.coco import coco_truth
-from orpose_core.decoding.roi import decode_roi
+from orpose_core.decoding.roi import RoiDecoderConfig, decode_roi
 from orpose_core.decoding.top_down import crops_of, decode_top_down
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, readers
+from orpose_core.estimators.roi_settings import roi_decoder_of, roi_header
 from orpose_core.evaluation.evaluation_sets import AnnotatedSet
 from orpose_core.evaluation.scores import score_poses
 from orpose_core.image_ops import low_resolution_frame, seen_at_low_resolution
@@ -199,7 +200,8 @@ def test_half_precision_of_shipped_students(name: str, monkeypatch: pytest.Monke
     for index in range(6):
         rgb = simulate_frame(StreamConfig("or", (480, 640), "color", seed=91), index).frame.rgb
         frames.append(low_resolution_frame(RgbdFrame(rgb, None, None), (40, 53)))
-    moved = moved_by_half_precision(load_checkpoint(name), frames, False, monkeypatch)
+    everybody = replace(load_checkpoint(name), metadata={})  # the thresholds of its file leave few
+    moved = moved_by_half_precision(everybody, frames, False, monkeypatch)
     assert len(moved) >= 12 and np.nanmax(moved) < 0.5
 
 
@@ -243,3 +245,31 @@ def test_perfect_boxes_have_an_average_precision_of_one(finder: Callable[..., li
     assert scores["box_ap"]["AP"] == pytest.approx(1.0, abs=1e-12)
     in_memory = score_poses(truth.poses(), found, ("box_ap",)).scores
     assert in_memory["box_ap"]["AP"] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_thresholds_of_a_students_file_hold_unless_others_are_given(
+    student: Checkpoint, scene: tuple[RgbdFrame, Poses]
+) -> None:
+    everybody = estimator_of(student, False, False).estimate([scene[0]])[0]
+    assert len(everybody) >= 2
+    score = float(np.sort(everybody.person_scores)[-1])
+    header = roi_header(RoiDecoderConfig(min_person_score=score, oks_nms=0.5))
+    stored = replace(student, metadata=student.metadata | header)
+    strict = PoseEstimator(stored, EstimatorConfig("cpu", flip_test=False, half_precision=False))
+    assert 1 <= len(strict.estimate([scene[0]])[0]) < len(everybody)
+    changed = replace(strict.config, roi_changes={"min_person_score": 0.05, "oks_nms": None})
+    loose = PoseEstimator(stored, changed)
+    assert len(loose.estimate([scene[0]])[0]) == len(everybody)
+    given = PoseEstimator(stored, replace(strict.config, roi_decoder=RoiDecoderConfig()))
+    assert len(given.estimate([scene[0]])[0]) == len(everybody)
+    strict.warm_up(times=1)  # with all thresholds off, and on again
+    assert len(strict.estimate([scene[0]])[0]) < len(everybody)
+
+
+def test_thresholds_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="mine: its header holds no roi_decoder settings"):
+        roi_decoder_of("mine", {"roi_decoder": '{"min_person_score": 7}'})
+    with pytest.raises(ValueError, match="roi_changes: unknown"):
+        EstimatorConfig(roi_changes={"threshold": 0.5})
+    assert roi_decoder_of("mine", {}) == RoiDecoderConfig()
+    assert roi_header(RoiDecoderConfig()) == {}

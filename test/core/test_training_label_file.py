@@ -10,11 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from orpose_core.models import ModelConfig
+from orpose_core.checkpoints.files import save_checkpoint
+from orpose_core.checkpoints.history import inherited_licence
+from orpose_core.models import ModelConfig, build_model
 from orpose_core.skeleton import COCO17
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.samples import DataConfig
 from orpose_core.training.depthpose.streams import FolderSamples
+from orpose_core.training.engine.recipe_run import header_of
+from orpose_core.training.student.recipe import seen_scales
+from orpose_core.training.student.samples import StudentDataConfig
 
 SMALL = ModelConfig(width=0.125, sr_width=0.125, input_hw=(24, 32), refinement_stages=1)
 
@@ -108,3 +113,27 @@ def test_broken_label_files_are_refused(tmp_path: Path) -> None:
         FolderSamples(data, SMALL)[0]
     with pytest.raises(ValueError, match=r"needs data.folder"):
         DataConfig(source="folder")
+
+
+def test_a_students_card_lists_the_scales_that_its_images_allow(tmp_path: Path) -> None:
+    def stored(height: int) -> StudentDataConfig:
+        content = {
+            "images": [{"id": 1, "file_name": "a.png", "height": height, "width": 80}],
+            "annotations": [],
+        }
+        (tmp_path / f"{height}.json").write_text(json.dumps(content | {"categories": []}))
+        return StudentDataConfig(labels=tmp_path / f"{height}.json")
+
+    assert seen_scales(stored(480)) == [[1.0, 1.0], [2.0, 8.0], [8.0, 12.0]]
+    assert seen_scales(stored(60)) == [[8.0, 8.0], [8.0, 12.0]]
+    assert seen_scales(StudentDataConfig(source="simulation")) == [[2.0, 2.0], [2.0, 8.0], [8.0, 12.0]]
+
+
+def test_weights_inherit_the_licence_of_those_they_start_from(tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    save_checkpoint(own, build_model(SMALL, seed=0), {"licence": "CC-BY-NC-SA-4.0"})
+    assert inherited_licence(None) == "Apache-2.0"
+    assert inherited_licence(own, None) == "CC-BY-NC-SA-4.0"
+    assert inherited_licence(own, "depthpose_64x48") == "CC-BY-NC-SA-4.0 and Apache-2.0"
+    assert header_of({"steps": 1, "licence": "CC-BY-NC-SA-4.0"})["licence"] == "CC-BY-NC-SA-4.0"
+    assert header_of({"steps": 1})["licence"] == "Apache-2.0"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from orpose_core.checkpoints.history import earlier_trainings
+from orpose_core.checkpoints.history import earlier_trainings, inherited_licence
 from orpose_core.models import MapConfig, ModelConfig, NetworkConfig, build_model, network_of
 from orpose_core.models.builder import map_config_of
 from orpose_core.models.inference import bf16_is_fast
@@ -201,8 +201,15 @@ def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
         "window_hw": recipe.data.crop_hw,
         "data": "the synthetic room" if simulated else "recordings",
         "domains": list(recipe.data.domains) if simulated else [],
+        "licence": _licence(recipe.init),
         **earlier_trainings(recipe.init.weights),
     }
+
+
+def _licence(init: InitConfig) -> str:
+    """Return the licence of the weights that a run starts from; published ones do not say theirs."""
+    own = inherited_licence(init.weights, init.super_resolution)
+    return own if init.pose is None else f"unknown, that of {Path(init.pose).name}"
 
 
 DEPTHPOSE = TrainedKind("depthpose", _build, _trainer, _score, _write, _facts)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from orpose_core.checkpoints.files import save_checkpoint
+from orpose_core.checkpoints.history import OWN_LICENCE
 from orpose_core.training.engine.distributed import Processes, processes
 from orpose_core.training.engine.engine import Trainer
 from orpose_core.training.engine.run_folder import RunFolder, RunState
@@ -49,8 +50,11 @@ def recipe_values(recipe: Any) -> dict[str, Any]:
 
 
 def header_of(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return what weights that were trained here say of themselves: the run's facts and the licence."""
-    return {"training": json.dumps(facts), "licence": "Apache-2.0"}
+    """Return what weights that were trained here say of themselves: the run's facts and the licence.
+
+    ``facts`` may name the ``licence`` of the weights that the training started from.
+    """
+    return {"training": json.dumps(facts), "licence": str(facts.get("licence", OWN_LICENCE))}
 
 
 def write_weights(

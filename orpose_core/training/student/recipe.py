@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from orpose_core.checkpoints.history import inherited_licence
+from orpose_core.data.coco_file import read_coco_file
 from orpose_core.models import build_model
 from orpose_core.models.inference import bf16_is_fast
 from orpose_core.models.student.config import StudentConfig
@@ -143,9 +145,24 @@ def _facts(recipe: StudentRecipe) -> dict[str, Any]:
         "split": recipe.validation.split,
         "data": "the synthetic room" if streamed else "a label file",
         "domains": list(data.domains) if streamed else [],
-        "scale_ranges": [list(r) for r in data.scale.ranges],
+        "scale_ranges": seen_scales(data),
         "started_from": recipe.init.weights or "",
+        "licence": inherited_licence(recipe.init.weights),
     }
+
+
+def seen_scales(data: StudentDataConfig) -> list[list[float]]:
+    """Return the ranges of scales that a training really sees: none is below that of the stored images.
+
+    Images that `orpose label` stored at 80x60 are never seen at 1x, whatever ``data.scale`` asks for.
+    """
+    heights = [data.render_hw[0]]
+    if data.source == "labels":
+        assert data.labels is not None
+        heights = [image.height for image in read_coco_file(data.labels).images if image.height]
+    least = max(1.0, data.original_hw[0] / max(heights, default=data.original_hw[0]))
+    ranges = [[max(least, low), max(least, high)] for low, high in data.scale.ranges]
+    return [r for i, r in enumerate(ranges) if r not in ranges[:i]]
 
 
 STUDENT = TrainedKind("student", _build, _trainer, _score, _write, _facts)

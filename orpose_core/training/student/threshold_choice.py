@@ -1,0 +1,86 @@
+"""How a student's people are read best: thresholds for its weights file, chosen on synthetic color.
+
+The default threshold is for AP, which ranks people by their score and forgives those that are not there. In
+use every phantom counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from orpose_core.decoding.oks_nms import suppress_by_oks
+from orpose_core.decoding.roi import RoiDecoderConfig
+from orpose_core.estimators import PoseEstimator
+from orpose_core.image_ops import low_resolution_frame
+from orpose_core.simulation import SPLITS, simulate_frame, split_config
+from orpose_core.training.depthpose.threshold_choice import JointCounts, joint_counts
+from orpose_core.types import Poses, Resize, RgbdFrame
+
+_SIZE_HW = (240, 320)
+_BATCH = 8
+_ALIKE = 0.01  # a smaller difference of F1 is chance on some hundred frames
+
+
+@dataclass(frozen=True)
+class StudentReadingConfig:
+    """What is tried, and on what.
+
+    Attributes:
+        split: a development split.
+        frames: of it, in whole rooms.
+        low_hw: (height, width) of the images, px.
+        min_person_scores: see :class:`RoiDecoderConfig`.
+        oks_nms: likewise.
+    """
+
+    split: str = "or-val-v1"
+    frames: int = 60
+    low_hw: tuple[int, int] = (40, 53)
+    min_person_scores: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    oks_nms: tuple[float | None, ...] = (None, 0.7, 0.5, 0.3)
+
+
+def student_frames(config: StudentReadingConfig) -> tuple[list[RgbdFrame], list[Poses]]:
+    """Return color frames of the split, and everybody of whom something is seen in each, px of the frame."""
+    stream = split_config(config.split, _SIZE_HW, "color")
+    frames, truth = [], []
+    for index in SPLITS[config.split].subset(config.frames).tolist():
+        simulated = simulate_frame(stream, index)
+        small = low_resolution_frame(simulated.frame, config.low_hw)
+        frames.append(small)
+        truth.append(simulated.poses.resized(Resize(_SIZE_HW, config.low_hw)))
+    return frames, truth
+
+
+def choose_roi_decoder(
+    estimator: PoseEstimator, config: StudentReadingConfig
+) -> tuple[RoiDecoderConfig, dict[RoiDecoderConfig, JointCounts]]:
+    """Return the thresholds with the highest F1 of joints (within a hundredth those that find most), and all.
+
+    Args:
+        estimator: with the student; its settings change meanwhile.
+        config: what is tried.
+    """
+    frames, truth = student_frames(config)
+    before = estimator.config
+    lowest = RoiDecoderConfig(min_person_score=min(config.min_person_scores))
+    estimator.config = replace(before, roi_decoder=lowest, metric_3d=False)
+    found: list[Poses] = []
+    for start in range(0, len(frames), _BATCH):
+        found += estimator.estimate(frames[start : start + _BATCH])
+    estimator.config = before
+    counts = {}
+    for score in config.min_person_scores:
+        sure = [poses.select(poses.person_scores >= score) for poses in found]
+        for nms in config.oks_nms:
+            kept = [p if nms is None else suppress_by_oks(p, nms) for p in sure]
+            counts[RoiDecoderConfig(min_person_score=score, oks_nms=nms)] = joint_counts(truth, kept)
+    return best_of(counts), counts
+
+
+def best_of(counts: dict[RoiDecoderConfig, JointCounts]) -> RoiDecoderConfig:
+    """Return the settings that find most among those whose F1 is within a hundredth of the highest."""
+    best = max(count.f1 for count in counts.values())
+    alike: Sequence[RoiDecoderConfig] = [d for d, count in counts.items() if count.f1 >= best - _ALIKE]
+    return max(alike, key=lambda decoder: counts[decoder].correct)
