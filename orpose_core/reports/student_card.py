@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.checkpoints.files import Checkpoint
+from orpose_core.decoding.roi import RoiDecoderConfig
+from orpose_core.estimators.roi_settings import roi_decoder_of
 from orpose_core.files import read_json
 from orpose_core.models.student.config import StudentConfig
 from orpose_core.reports.pages import page, table
 from orpose_core.reports.student_findings import SCALES
+from orpose_core.training.student.threshold_choice import StudentReadingConfig
 from orpose_core.training.student.validation import headline
 
 _FAR_BELOW = 20.0
@@ -31,6 +34,8 @@ def student_card(checkpoint: Checkpoint, scores: Path | None = None) -> str:
     if "training" not in checkpoint.metadata or not isinstance(config, StudentConfig):
         raise ValueError(f"{checkpoint.name}: this file does not say how it was trained")
     facts = json.loads(checkpoint.metadata["training"])
+    decoder, reading = roi_decoder_of(checkpoint.name, checkpoint.metadata), StudentReadingConfig()
+    height, width = reading.low_hw
     rows, frames, best = ([], 0, 0.0) if scores is None else _scores(scores, checkpoint)
     header = ["scale of 640x480", "Box AP", "Keypoint AP", "PCK@0.2", "MPJPE, mm"]
     return page(
@@ -44,6 +49,8 @@ def student_card(checkpoint: Checkpoint, scores: Path | None = None) -> str:
         scores=None if scores is None else table(header, rows),
         frames=frames,
         is_far=best < _FAR_BELOW,
+        decoder=None if decoder == RoiDecoderConfig() else decoder,
+        chosen_on=f"{reading.frames} frames of the synthetic `{reading.split}` at {width}x{height}",
     )
 
 

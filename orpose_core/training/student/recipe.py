@@ -9,8 +9,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.checkpoints.history import inherited_licence
 from orpose_core.data.coco_file import read_coco_file
+from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.estimators.roi_settings import roi_header
 from orpose_core.models import build_model
 from orpose_core.models.inference import bf16_is_fast
 from orpose_core.models.student.config import StudentConfig
@@ -30,6 +33,7 @@ from orpose_core.training.student.samples import (
     student_samples,
     unpacked,
 )
+from orpose_core.training.student.threshold_choice import StudentReadingConfig, choose_roi_decoder
 from orpose_core.training.student.validation import (
     StudentBenchmark,
     StudentValidationConfig,
@@ -50,6 +54,7 @@ class StudentRecipe:
         engine: how the run is carried out.
         validation: what is scored.
         init: weights to start from.
+        reading: frames on which thresholds are chosen for the weights file; ``frames`` 0 = none are.
     """
 
     data: StudentDataConfig
@@ -60,6 +65,7 @@ class StudentRecipe:
     engine: EngineConfig = field(default_factory=EngineConfig)
     validation: StudentValidationConfig = field(default_factory=StudentValidationConfig)
     init: StudentInitConfig = field(default_factory=StudentInitConfig)
+    reading: StudentReadingConfig = field(default_factory=lambda: StudentReadingConfig(frames=0))
 
     def __post_init__(self) -> None:
         loss = self.loss
@@ -134,7 +140,13 @@ def _score(recipe: StudentRecipe, model: nn.Module, half: bool) -> dict[str, Any
 
 
 def _write(model: nn.Module, recipe: StudentRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    write_weights(student_of(model), path, facts)
+    student, header = student_of(model), {}
+    if recipe.reading.frames:
+        checkpoint = Checkpoint(student, student.config, "trained", "", "", True, {})
+        device = str(next(student.parameters()).device)
+        decoder, _ = choose_roi_decoder(PoseEstimator(checkpoint, EstimatorConfig(device)), recipe.reading)
+        header = roi_header(decoder)
+    write_weights(student, path, facts, header)
 
 
 def _facts(recipe: StudentRecipe) -> dict[str, Any]:

@@ -80,7 +80,10 @@ def choose_roi_decoder(
 
 
 def best_of(counts: dict[RoiDecoderConfig, JointCounts]) -> RoiDecoderConfig:
-    """Return the settings that find most among those whose F1 is within a hundredth of the highest."""
+    """Return the settings that find most among those whose F1 is within a hundredth of the highest.
+
+    Of those that find equally many, the one with the highest F1.
+    """
     best = max(count.f1 for count in counts.values())
     alike: Sequence[RoiDecoderConfig] = [d for d, count in counts.items() if count.f1 >= best - _ALIKE]
-    return max(alike, key=lambda decoder: counts[decoder].correct)
+    return max(alike, key=lambda decoder: (counts[decoder].correct, counts[decoder].f1))
