@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ copyright = f"2026, {author}"
 release = version = __version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
@@ -29,6 +30,14 @@ exclude_patterns = ["_build", "extensions", "_generated/floors.md"]
 html_theme = "furo"
 html_title = f"orpose {release}"
 html_show_sphinx = False
+
+# Notebooks are run, in this checkout, so that what they show is what the code does today.
+os.environ["PYTHONPATH"] = str(DOCS.parent)
+nb_execution_mode = "force"
+nb_execution_timeout = 1800
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_merge_streams = True
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -1,7 +1,7 @@
 """Pages of the documentation that lie elsewhere in the repository, and links that leave the documentation.
 
-`training/README.md` and the cards of `weights/` are read where they are. Links such as ``../msg`` are right
-in the repository, but have no page here.
+`training/README.md`, the notebook of `examples/` and the cards of `weights/` are read where they are. Links
+such as ``../msg`` are right in the repository, but have no page here.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def _page(source: Path, target: Path) -> None:
 def _write_pages(app: Any) -> None:
     GENERATED.mkdir(exist_ok=True)
     _page(REPOSITORY / "training" / "README.md", GENERATED / "training.md")
+    _page(REPOSITORY / "examples" / "look.ipynb", GENERATED / "look.ipynb")
     for card in sorted((REPOSITORY / "weights").glob("*.md")):
         _page(card, GENERATED / f"weights_{card.name}")
 
