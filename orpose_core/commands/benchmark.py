@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from orpose_core.commands.parsers import command_parser
+from orpose_core.commands.parsers import add_backend, command_parser
 
 _MODEL = "untrained:depthpose_64x48@0.25/0.125"
 
@@ -72,6 +72,23 @@ def _endurance(args: argparse.Namespace) -> int:
     return run_ros_program("orpose_ros.endurance", [args.what, *given])
 
 
+def _graph(args: argparse.Namespace) -> int:
+    from orpose_core.benchmarking.ros_programs import run_ros_program
+
+    given = [
+        "--cameras",
+        *map(str, args.cameras),
+        "--seconds",
+        f"{args.seconds:g}",
+        "--rate",
+        f"{args.rate:g}",
+    ]
+    given += ["--model", args.model, "--backend", args.backend, "--threads", str(args.threads)]
+    return run_ros_program(
+        "orpose_ros.graph.latency", [*given, *(["--json", args.json] if args.json else [])]
+    )
+
+
 def _train(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `orpose train` does
     from orpose_core.benchmarking.training import train
@@ -94,6 +111,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_estimate(what)
     _add_forward(what)
+    _add_graph(what)
     _add_endurance(what)
     decode = command_parser(
         what,
@@ -167,6 +185,25 @@ def _add_forward(what: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (default: 1)")
     parser.add_argument("--repeats", type=int, default=20, metavar="N", help="default: %(default)s")
     parser.set_defaults(run=_forward)
+
+
+def _add_graph(what: argparse._SubParsersAction) -> None:
+    parser = command_parser(
+        what,
+        "graph",
+        "Measure the latency from an image message to its skeletons over DDS, pose_node in a process of its "
+        "own: median, 95th and 99th percentile.",
+        "orpose benchmark graph --cameras 1 2 4 --rate 10",
+        listed="latency from image message to skeletons over DDS",
+    )
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4], metavar="N", help="1 2 4")
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="for each (default: 20)")
+    parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="of each camera (default: 10)")
+    parser.add_argument("--model", default="fastpose_64x48", metavar="NAME|FILE", help="%(default)s")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of the network (default: all)")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers there")
+    add_backend(parser)
+    parser.set_defaults(run=_graph)
 
 
 def _add_endurance(what: argparse._SubParsersAction) -> None:

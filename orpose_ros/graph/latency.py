@@ -1,0 +1,212 @@
+"""From message to skeletons over real DDS: low-resolution images go to a pose node in a process of its own.
+
+python -m orpose_ros.graph.latency --cameras 1 2 4 --seconds 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CameraInfo, Image
+
+from orpose_core.data.skeleton_messages import stamp_ns_of
+from orpose_core.files import write_json
+from orpose_core.image_ops import low_resolution_frame
+from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.types import RgbdFrame
+from orpose_ros import conversions
+from orpose_ros.graph.node_processes import NodeProcesses, StageError
+from orpose_ros.msg import PoseModelInfo, Skeleton3DArray
+
+_MOMENTS = 8
+_START_S = 600.0
+_SETTLE_S = 2.0
+_PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What was measured.
+
+    Attributes:
+        cameras: how many.
+        backend: what computed.
+        sent: images, after the node had settled.
+        answered: skeleton messages for them; the others were dropped for newer images.
+        percentiles_ms: median, 95th and 99th percentile from just before an image was published to when its
+            skeletons were received.
+        first_s: from the start of the node's process to its first skeletons.
+    """
+
+    cameras: int
+    backend: str
+    sent: int
+    answered: int
+    percentiles_ms: tuple[float, float, float]
+    first_s: float
+
+
+class _Graph:
+    """Cameras and a listener."""
+
+    def __init__(self, cameras: int) -> None:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node("latency")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self.names = [f"ceiling_{k + 1}" for k in range(cameras)]
+        self.latencies_ns: dict[int, int] = {}  # by the stamp of the image
+        self.backend = ""
+        sensor, reliable = (
+            QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT),
+            QoSProfile(depth=50),
+        )
+        create = self._node.create_publisher
+        self._images = [create(Image, f"{name}/lowres/depth/image_raw", sensor) for name in self.names]
+        self._infos = [create(CameraInfo, f"{name}/lowres/camera_info", sensor) for name in self.names]
+        for name in self.names:
+            self._node.create_subscription(Skeleton3DArray, f"{name}/skeletons_3d", self._take, reliable)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._node.create_subscription(PoseModelInfo, "model_info", self._take_info, latched)
+        self._frames = [_frame(k) for k in range(_MOMENTS)]
+
+    def send(self, moment: int) -> list[int]:
+        """Publish one image of each camera, and return their stamps."""
+        stamps = []
+        for c, name in enumerate(self.names):
+            frame = self._frames[(moment + c) % _MOMENTS]
+            assert frame.depth_m is not None and frame.intrinsics is not None
+            stamps.append(time.time_ns())
+            header = conversions.Header(stamp=conversions.stamp_of(stamps[-1]), frame_id=f"{name}_optical")
+            self._infos[c].publish(conversions.camera_info_message(frame.intrinsics, header))
+            self._images[c].publish(conversions.depth_message(frame.depth_m, header, "16UC1"))
+        return stamps
+
+    def spin(self, until_s: float) -> None:
+        """Receive until a moment of the monotonic clock."""
+        while (left_s := until_s - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left_s)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def _take(self, message: Skeleton3DArray) -> None:
+        stamp_ns = stamp_ns_of(message)
+        self.latencies_ns[stamp_ns] = time.time_ns() - stamp_ns
+
+    def _take_info(self, message: PoseModelInfo) -> None:
+        self.backend = message.backend
+
+
+def _frame(moment: int) -> RgbdFrame:
+    stream = StreamConfig("or", (480, 640), "depth", seed=3)
+    return low_resolution_frame(simulate_frame(stream, moment).frame, (48, 64))
+
+
+def measure(cameras: int, seconds: float, rate_hz: float, parameters: dict[str, str | int]) -> Latency:
+    """Measure one number of cameras, in a domain of its own.
+
+    Raises:
+        StageError: the node ended, or gave no skeletons.
+    """
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    graph = _Graph(cameras)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="orpose-latency-") as folder,
+            NodeProcesses(Path(folder)) as nodes,
+        ):
+            given: dict[str, object] = {"cameras": graph.names, **parameters}
+            arguments = [
+                word for name, value in given.items() for word in ("-p", f"{name}:={json.dumps(value)}")
+            ]
+            began_s = time.monotonic()
+            nodes.start("pose_node", *arguments)
+            while len(graph.latencies_ns) < cameras:
+                nodes.check()
+                if time.monotonic() - began_s > _START_S:
+                    raise StageError(f"not within {_START_S:g} s: skeletons of {cameras} cameras")
+                graph.send(0)
+                graph.spin(time.monotonic() + 0.1)
+            first_s = time.monotonic() - began_s
+            sent = _send_for(graph, seconds, rate_hz)
+            nodes.check()
+    finally:
+        graph.close()
+    found = [graph.latencies_ns[stamp] / 1e6 for stamp in sent if stamp in graph.latencies_ns]
+    if not found:
+        raise StageError(f"none of {len(sent)} images was answered")
+    low, middle, high = np.percentile(found, _PERCENTILES).tolist()
+    return Latency(cameras, graph.backend, len(sent), len(found), (low, middle, high), first_s)
+
+
+def _send_for(graph: _Graph, seconds: float, rate_hz: float) -> list[int]:
+    """Send images, and return the stamps of those that count."""
+    began_s, k, sent = time.monotonic(), 0, []
+    while (due_s := k / rate_hz) < _SETTLE_S + seconds:
+        graph.spin(began_s + due_s)
+        stamps = graph.send(k)
+        sent += stamps if due_s >= _SETTLE_S else []
+        k += 1
+    graph.spin(time.monotonic() + _SETTLE_S)
+    return sent
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line; exit status 1 where nothing could be measured."""
+    parser = argparse.ArgumentParser(prog="python -m orpose_ros.graph.latency")
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rate", type=float, default=10.0)
+    parser.add_argument("--model", default="fastpose_64x48")
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(argv)
+    if min(args.cameras) < 1 or args.seconds <= 0 or args.rate <= 0:
+        parser.error("expected at least 1 camera, and seconds and rate above 0")
+    parameters = {"model": args.model, "backend": args.backend, "threads": args.threads}
+    print(
+        f"{args.rate:g} images/s of each camera, {args.seconds:g} s each, {os.cpu_count()} processors, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+    found = []
+    for cameras in args.cameras:
+        try:
+            latency = measure(cameras, args.seconds, args.rate, parameters)
+        except StageError as error:
+            print(f"orpose: {error}", file=sys.stderr)
+            return 1
+        found.append(latency)
+        median, p95, p99 = latency.percentiles_ms
+        print(
+            f"{cameras} cameras: median {median:.1f} ms, p95 {p95:.1f}, p99 {p99:.1f}; "
+            f"{latency.answered} of {latency.sent} images answered; first skeletons after "
+            f"{latency.first_s:.1f} s ({latency.backend})",
+            flush=True,
+        )
+    if args.json is not None:
+        write_json(args.json, [asdict(latency) for latency in found])
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # without the teardown of rclpy, which may outlive its context
