@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import resource
 import time
 from collections.abc import Sequence
@@ -25,14 +26,16 @@ from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.training.depthpose.recipe import gflops
 from orpose_core.types import RgbdFrame
 
+logger = logging.getLogger(__name__)
+
 STAGES = ("message", "normalise", "network", "decode", "3D")
 """Stages of the way of a frame in ``pose_node``, as they are measured."""
 
 CAMERAS = (1, 2, 4)
 """How many cameras the rates are measured for, one frame of each in a batch."""
 
-_WARM_UP_RUNS = 2
-_LEAST_RUNS = 3
+_WARM_UP_RUNS = 1
+_LEAST_RUNS = 2
 _MOST_S = 10.0  # for the runs of one batch size
 
 
@@ -69,8 +72,8 @@ class Timing:
         flip_test: as it was asked for.
         people: who were found in the frame.
         stages_ms: of a frame at the network's resolution, for each of :data:`STAGES`.
-        best_ms: the quickest run, all stages together: where other programs run meanwhile, it is nearer to
-            what this machine can do.
+        cpu_ms: processor time of a frame, all stages and threads together: other programs that run meanwhile
+            hardly change it.
         shrink_ms: from a 640x480 message to that resolution: the work of ``lowres_gateway``.
         frames_per_s: of all cameras together, by the number of cameras.
         gflops: of one frame, flip test included; None where it is not known.
@@ -83,7 +86,7 @@ class Timing:
     flip_test: bool
     people: int
     stages_ms: dict[str, float]
-    best_ms: float
+    cpu_ms: float
     shrink_ms: float
     frames_per_s: dict[str, float]
     gflops: float | None
@@ -128,6 +131,7 @@ def measure(cases: Sequence[Case]) -> tuple[list[Timing], list[str]]:
     timings, refused = [], []
     with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for case, answer in zip(cases, pool.imap(_measured, cases), strict=True):
+            logger.info("%s", answer)
             if isinstance(answer, Timing):
                 timings.append(answer)
             else:
@@ -151,14 +155,14 @@ def _measured(case: Case) -> Timing | str:
     if case.threads is not None:
         torch.set_num_threads(case.threads)
     messages, shrink_ms = _messages(estimator, max(CAMERAS))
-    rates, stages_ms, best_ms, people = {}, [0.0] * len(STAGES), 0.0, 0
+    rates, stages_ms, cpu_ms, people = {}, [0.0] * len(STAGES), 0.0, 0
     for cameras in CAMERAS:
         estimator.warm_up(cameras)
         samples, found = _runs(estimator, messages[:cameras], case.repeats)
-        rates[str(cameras)] = cameras / float(np.median(samples.sum(axis=1)))
+        rates[str(cameras)] = cameras / float(np.median(samples[:, :-1].sum(axis=1)))
         if cameras == 1:
-            stages_ms, people = (1000 * np.median(samples, axis=0)).tolist(), found
-            best_ms = 1000 * float(samples.sum(axis=1).min())
+            *stages_ms, cpu_ms = (1000 * np.median(samples, axis=0)).tolist()
+            people = found
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     work, floor_ms = _work(estimator, case)
     return Timing(
@@ -167,7 +171,7 @@ def _measured(case: Case) -> Timing | str:
         case.flip_test,
         people,
         dict(zip(STAGES, stages_ms, strict=True)),
-        best_ms,
+        cpu_ms,
         shrink_ms,
         rates,
         work,
@@ -178,8 +182,8 @@ def _measured(case: Case) -> Timing | str:
 
 def _messages(estimator: PoseEstimator, count: int) -> tuple[list[tuple[Any, ...]], float]:
     """Return low-resolution messages of a synthetic room, and how many ms a large one takes to become one."""
-    stream = StreamConfig("or", (480, 640), "rgbd", seed=3)
     color = estimator.info.modality == "color"
+    stream = StreamConfig("or", (480, 640), "rgbd" if color else "depth", seed=3)
     messages, seconds = [], []
     for i in range(count):
         frame = simulate_frame(stream, i).frame
@@ -206,14 +210,14 @@ def _decoded(message: tuple[Any, ...]) -> RgbdFrame:
 def _runs(
     estimator: PoseEstimator, messages: Sequence[tuple[Any, ...]], repeats: int
 ) -> tuple[np.ndarray, int]:
-    """Return float64 (runs, stages) in s of a batch, and how many people were found in it."""
+    """Return float64 (runs, stages + 1) in s of a batch, processor time last, and how many people it has."""
     on_gpu = torch.device(estimator.info.device).type == "cuda"
     samples: list[list[float]] = []
     people, end_s = 0, time.perf_counter() + _MOST_S
     while len(samples) < repeats + _WARM_UP_RUNS and (
         time.perf_counter() < end_s or len(samples) < _LEAST_RUNS + _WARM_UP_RUNS
     ):
-        marks = [time.perf_counter()]
+        marks, began_cpu_s = [time.perf_counter()], time.process_time()
         frames = [_decoded(message) for message in messages]
         marks.append(time.perf_counter())
         seen = estimator.prepare(frames)
@@ -227,7 +231,8 @@ def _runs(
         placed = [estimator.place(*each) for each in zip(found, frames, seen.depths_m, strict=True)]
         marks.append(time.perf_counter())
         people = sum(map(len, placed))
-        samples.append([b - a for a, b in itertools.pairwise(marks)])
+        cpu_s = time.process_time() - began_cpu_s
+        samples.append([*(b - a for a, b in itertools.pairwise(marks)), cpu_s])
     return np.array(samples[_WARM_UP_RUNS:]), people
 
 
