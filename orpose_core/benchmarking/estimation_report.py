@@ -55,7 +55,8 @@ def estimate(
         raise ValueError(f"expected at least 1 repeat, got {settings['repeats']}")
     before = os.getloadavg()[0]
     cases = cases_of(models or shipped_networks(), backends, **settings)
-    named = " ".join(Path(model).name for model in models)
+    words = [Path(model).name for model in models] + (["--backend", *backends] if backends else [])
+    words += [f"--{name} {settings[name]}" for name in ("threads", "repeats") if settings.get(name)]
     timings, refused = measure(cases)
     after = os.getloadavg()[0]
     threads = settings.get("threads") or torch.get_num_threads()
@@ -68,7 +69,8 @@ def estimate(
         write_json(json_path, {"machine": machine, "timings": [asdict(timing) for timing in timings]})
     if page_path:
         write_text(
-            Path(page_path), page("performance", models=named, machine=machine, table=table(_HEADER, rows))
+            Path(page_path),
+            page("performance", command=" ".join(words), machine=machine, table=table(_HEADER, rows)),
         )
     lines = [f"ms per frame at the network's resolution; {machine}", *aligned([_HEADER, *rows])]
     return "\n".join([*lines, *(f"not measured: {line}" for line in refused)])
