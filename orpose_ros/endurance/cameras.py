@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
@@ -32,7 +33,8 @@ from orpose_ros import conversions
 from orpose_ros.endurance.mark import Mark
 
 MOMENTS = 12
-_PATIENCE_S = 300.0
+_PATIENCE_S = 900.0
+_SLOW = 3  # images at both ends, 1 s apart: what is lost before the first or after the last, nobody can count
 
 
 def render_room(cameras: Sequence[str], folder: Path, mark: Mark | None = None) -> tuple[Path, Path]:
@@ -92,13 +94,15 @@ def play(file: Path, rate_hz: float) -> dict[str, int]:
         for camera in depth_mm
     ]
     end_s = time.monotonic() + _PATIENCE_S
-    while not all(p.get_subscription_count() for p in (*images, *infos)) and not told:
+    while not (_all_listen(node, names) and all(p.get_subscription_count() for p in (*images, *infos))):
+        if told:
+            return dict.fromkeys(names, 0)
         if time.monotonic() > end_s:
             sys.exit("nobody listens to the cameras")
         time.sleep(0.1)
     time.sleep(1.0)
-    began_s, k = time.monotonic(), 0
-    while not told:
+    due_s, k, left = time.monotonic(), 0, _SLOW
+    while left:
         for c, name in enumerate(names):
             stamped = conversions.Header(stamp=conversions.stamp_of(time.time_ns()), frame_id=_frame_id(name))
             infos[c].publish(conversions.camera_info_message(intrinsics, stamped))
@@ -106,8 +110,17 @@ def play(file: Path, rate_hz: float) -> dict[str, int]:
             message.header = stamped
             images[c].publish(message)
         k += 1
-        time.sleep(max(0.0, began_s + k / rate_hz - time.monotonic()))
+        left -= bool(told)
+        due_s = max(due_s + (1.0 if told or k <= _SLOW else 1 / rate_hz), time.monotonic())
+        time.sleep(max(0.0, due_s - time.monotonic()))
     return dict.fromkeys(names, k)
+
+
+def _all_listen(node: Node, cameras: Sequence[str]) -> bool:
+    """Return whether the pose node takes the small images of every camera: none is sent to it before."""
+    topics = [f"/{camera}/lowres/depth/image_raw" for camera in cameras]
+    readers = [{i.node_name for i in node.get_subscriptions_info_by_topic(topic)} for topic in topics]
+    return all("pose_node" in names for names in readers)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
