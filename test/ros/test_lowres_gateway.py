@@ -253,8 +253,8 @@ def test_time_jumping_back_changes_nothing(graph):
 
 
 def test_a_silent_input_is_named_after_five_seconds(graph):
-    graph.make(LowresGateway)
     made = time.monotonic()
+    graph.make(LowresGateway)
     graph.until(
         lambda: graph.said("/depth/image_raw: nothing for 5 s: nobody publishes it"), "silence is named"
     )
