@@ -128,7 +128,8 @@ class RoomTracker:
         known = np.asarray(np.isfinite(velocity).all(axis=-1))
         count = np.maximum(known.sum(axis=1), 1)[:, None]
         mean_velocity = np.where(known[..., None], velocity, 0.0).sum(axis=1) / count
-        spread = np.sqrt(np.nan_to_num(variance) + self.config.slack_m**2)
+        # After measurements of absurd deviations rounding can leave a variance below 0.
+        spread = np.sqrt(np.maximum(np.nan_to_num(variance), 0.0) + self.config.slack_m**2)
         return Expected(np.ascontiguousarray(means[..., :3]), spread, mean_velocity)
 
     def _take(self, seen: RoomPeople, row: int, stamp_ns: int, views: int) -> None:
@@ -182,9 +183,10 @@ class RoomTracker:
         count, seen_by = np.zeros((m, n), np.int64), np.zeros((m, views), bool)
         for i, track in enumerate(tracks):
             whole = track.covariance[:, :3, :3] + track.steady
-            sigma = np.sqrt(np.trace(whole, axis1=1, axis2=2) / 3)
+            sigma = np.sqrt(np.maximum(np.trace(whole, axis1=1, axis2=2), 0.0) / 3)
             recent = (stamp_ns - track.joint_seen_ns) * 1e-9 <= self.config.max_gap_s
-            known = np.isfinite(track.mean[:, 0]) & recent & (sigma <= self.fusion.max_sigma_m)
+            known = np.isfinite(track.mean[:, 0]) & recent
+            known &= (sigma > 0) & (sigma <= self.fusion.max_sigma_m)
             xyz[i, known], covariance[i, known] = track.mean[known, :3], whole[known]
             now = known & (track.joint_seen_ns == stamp_ns)
             scores[i, known] = track.scores[known]
