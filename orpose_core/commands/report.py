@@ -15,6 +15,13 @@ def _depthpose(args: argparse.Namespace) -> int:
     return 0
 
 
+def _networks(args: argparse.Namespace) -> int:
+    from orpose_core.reports.depthpose_report import write_networks_page
+
+    print(write_networks_page(args.models, args.splits, args.frames, args.out), end="")
+    return 0
+
+
 def _student(args: argparse.Namespace) -> int:
     from orpose_core.reports.student_report import write_student_report
 
@@ -69,6 +76,22 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     depthpose.add_argument("--threads", type=int, default=2, metavar="N", help="for the ms (default: 2)")
     _add_out(depthpose, "docs/results_depthpose.md")
     depthpose.set_defaults(run=_depthpose)
+    networks = command_parser(
+        what,
+        "networks",
+        "Score depth networks on benchmark splits for the report of a release: by visibility, by facing, in "
+        "space. The first is compared with the others.",
+        "orpose report networks fastpose_64x48 depthpose_64x48 --frames 300",
+        listed="the depth networks of a release",
+    )
+    networks.add_argument("models", nargs="+", metavar="MODEL", help="names in weights/ or files")
+    networks.add_argument(
+        "--splits", nargs="+", default=["or-test-v1", "general-test-v1"], metavar="SPLIT",
+        help="default: the test splits",
+    )  # fmt: skip
+    networks.add_argument("--frames", type=int, default=300, metavar="N", help="of each (default: 300)")
+    _add_out(networks, "docs/results_networks.md")
+    networks.set_defaults(run=_networks)
     student = command_parser(
         what,
         "student",

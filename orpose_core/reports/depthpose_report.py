@@ -1,4 +1,4 @@
-"""Table 1 from what runs wrote: nothing in it is typed by hand but the paper's own numbers."""
+"""Table 1 from what runs wrote, and the networks of a release; only the paper's own numbers are typed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 import torch
 
 from orpose_core.checkpoints.files import load_checkpoint
+from orpose_core.estimators import EstimatorConfig, load_estimator
 from orpose_core.files import write_text
 from orpose_core.metrics.pck_interval import FrameCounts, difference_interval
 from orpose_core.models import ModelConfig
 from orpose_core.models.inference import bf16_is_fast
-from orpose_core.reports.pages import page, table, unlike, verdict
+from orpose_core.reports.pages import number, page, table, unlike, verdict
 from orpose_core.training.depthpose.recipe import gflops
+from orpose_core.training.depthpose.release import SplitScores, render_split, score_split
 from orpose_core.training.depthpose.validation import milliseconds
 from orpose_core.training.engine.run_folder import RunFolder
 
@@ -231,5 +233,87 @@ def write_report(folders: Sequence[Path], out: Path, threads: int = 2) -> str:
     if twice:
         raise ValueError(f"expected each row once per seed, got {', '.join(twice)} more than once")
     text = report(rows, threads)
+    write_text(out, text)
+    return text
+
+
+def networks_page(scores: Sequence[SplitScores]) -> str:
+    """Return the page about the depth networks of a release, Markdown.
+
+    Args:
+        scores: of each network on each split; the first network is compared with the others.
+    """
+    splits = {name: [s for s in scores if s.split == name] for name in dict.fromkeys(s.split for s in scores)}
+    return page(
+        "networks",
+        splits=splits,
+        rooms={name: len(np.unique(group[0].counts.room)) for name, group in splits.items()},
+        tables={name: _networks_table(group) for name, group in splits.items()},
+        coverages={name: _coverage_table(group) for name, group in splits.items()},
+        differences={name: _differences(group) for name, group in splits.items()},
+    )
+
+
+def _networks_table(group: Sequence[SplitScores]) -> str:
+    parts = list(group[0].parts)
+    header = ["", *parts, "MVOR's", "visible joints", "hidden joints", "found", "false",
+              "front and back exchanged", "error in space"]  # fmt: skip
+    rows = []
+    for s in group:
+        cells = [f"{s.parts[part]:.1f}" for part in parts] + [
+            f"{v:.1f}" for v in (s.mvor, s.visible, s.hidden)
+        ]
+        last = [f"{100 * s.found:.1f} %", f"{s.false_per_frame:.2f}", f"{100 * s.exchanged:.1f} %"]
+        rows.append([s.network, *cells, *last, f"{100 * s.error_m:.1f} cm"])
+    return table(header, rows)
+
+
+def _coverage_table(group: Sequence[SplitScores]) -> str:
+    kinds = {"": "all joints", "_visible": "called visible", "_hidden": "called hidden"}
+    header = ["", *(f"`sigma_{axis}`, {words}" for axis in ("px", "m") for words in kinds.values())]
+    rows = []
+    for s in group:
+        pairs = [
+            [s.coverage.get(f"{axis}{kind}_{share}") for share in (68, 95)]
+            for axis in ("px", "m")
+            for kind in kinds
+        ]
+        rows.append([s.network, *(" / ".join(number(v, 0, 100) for v in pair) for pair in pairs)])
+    return table(header, rows)
+
+
+def _differences(group: Sequence[SplitScores]) -> list[dict[str, str]]:
+    first = group[0]
+    out = []
+    for other in group[1:]:
+        low, high = difference_interval([first.counts], [other.counts])
+        gained = first.parts["Average"] - other.parts["Average"]
+        shown = {"gained": gained, "low": low, "high": high}
+        names = {"name": first.network, "other": other.network}
+        out.append(names | {key: f"{value:+.1f}" for key, value in shown.items()})
+    return out
+
+
+def write_networks_page(models: Sequence[str], splits: Sequence[str], frames: int, out: Path) -> str:
+    """Score networks with maps of depth on splits, write the page to ``out``, and return it.
+
+    Args:
+        models: names in ``weights/`` or files; the first is compared with the others.
+        splits: names of benchmark splits.
+        frames: how many of each, in whole rooms.
+        out: the page, Markdown.
+
+    Raises:
+        ValueError: no such split, or a model that does not read depth.
+    """
+    estimators = [load_estimator(name, EstimatorConfig()) for name in models]
+    for estimator in estimators:
+        if estimator.info.modality != "depth":
+            raise ValueError(f"{estimator.info.name}: expected a network that reads depth, got color")
+    scores = []
+    for name in splits:
+        shown = render_split(name, frames)
+        scores += [score_split(estimator, shown) for estimator in estimators]
+    text = networks_page(scores)
     write_text(out, text)
     return text

@@ -1,0 +1,166 @@
+"""Scores of finished depth networks for the report of a release: by visibility, by facing, in space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orpose_core.estimators import PoseEstimator
+from orpose_core.evaluation.annotators import as_mvor_annotates
+from orpose_core.evaluation.scores import BENCHMARK
+from orpose_core.metrics.pck import PARTS, PckConfig, PckResult, pck_of_poses
+from orpose_core.metrics.pck_interval import FrameCounts, frame_counts
+from orpose_core.simulation import SPLITS, simulate_frame, split_config
+from orpose_core.skeleton import MVOR10
+from orpose_core.training.depthpose.sigma_calibration import coverage, joint_errors
+from orpose_core.types import FloatArray, Poses, RgbdFrame, Visibility
+
+_BATCH = 8
+_SIDES = [MVOR10.index("left_shoulder"), MVOR10.index("right_shoulder")]
+_FACING = 0.25  # shoulders at least so far apart in the image, as a share of the person's size, show a side
+
+
+class SplitFrames(NamedTuple):
+    """Frames of a benchmark split, rendered once for all networks.
+
+    Attributes:
+        name: of the split.
+        frames: n of them, 640x480.
+        truth: n of them, with poses for those to whom MVOR's annotators give one.
+        everybody: n of them, all people of whom something is seen.
+        rooms: int64 (n,), the room that each frame shows.
+    """
+
+    name: str
+    frames: list[RgbdFrame]
+    truth: list[Poses]
+    everybody: list[Poses]
+    rooms: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """What a network reaches on a split. Percentages are PCK@0.2 by the strict protocol unless stated.
+
+    Attributes:
+        network: its name.
+        split: name of the split.
+        frames: number of frames.
+        people: number of people with a pose.
+        found: share of them that a detection was matched to.
+        false_per_frame: detections per frame on nobody at all.
+        parts: by part, and ``Average``.
+        mvor: average by MVOR's protocol.
+        visible: share of correct joints among those that the camera sees.
+        hidden: likewise, of those that it does not see.
+        exchanged: share of people seen from the front or the back whose shoulders are exchanged.
+        error_m: median error of joints in space, metres.
+        coverage: of the standard deviations, see
+            :func:`orpose_core.training.depthpose.sigma_calibration.coverage`.
+        counts: per frame, for intervals.
+    """
+
+    network: str
+    split: str
+    frames: int
+    people: int
+    found: float
+    false_per_frame: float
+    parts: dict[str, float]
+    mvor: float
+    visible: float
+    hidden: float
+    exchanged: float
+    error_m: float
+    coverage: dict[str, float]
+    counts: FrameCounts
+
+
+def render_split(name: str, frames: int) -> SplitFrames:
+    """Render rooms of a split that have ``frames`` frames together; ValueError if there is no such split."""
+    if name not in SPLITS:
+        raise ValueError(f"expected one of the splits {', '.join(sorted(SPLITS))}, got {name!r}")
+    split, stream = SPLITS[name], split_config(name, modality="depth")
+    indices = split.subset(frames)
+    shown = [simulate_frame(stream, index) for index in indices.tolist()]
+    truth = [as_mvor_annotates(s.poses, s.roles) for s in shown]
+    everybody = [s.poses for s in shown]
+    return SplitFrames(name, [s.frame for s in shown], truth, everybody, split.rooms_of(indices))
+
+
+def score_split(estimator: PoseEstimator, shown: SplitFrames) -> SplitScores:
+    """Score a network with the settings of its weights file.
+
+    Args:
+        estimator: with 3D.
+        shown: the frames.
+    """
+    batches = [shown.frames[i : i + _BATCH] for i in range(0, len(shown.frames), _BATCH)]
+    found = [poses for batch in batches for poses in estimator.estimate(batch)]
+    strict = pck_of_poses(shown.truth, found, PckConfig.strict())
+    near = np.nan_to_num(strict.distance_px, nan=np.inf) <= 0.2 * strict.size_px[:, None]
+    seen = _seen(shown.truth)[strict.persons] & strict.counted
+    errors = joint_errors(shown.truth, found, estimator.info.skeleton)
+    return SplitScores(
+        network=estimator.info.name,
+        split=shown.name,
+        frames=len(shown.frames),
+        people=len(strict.persons),
+        found=_share(strict.matched >= 0),
+        false_per_frame=_on_nobody(found, shown.everybody) / max(len(found), 1),
+        parts={part: strict.summary()[part] for part in (*PARTS, "Average")},
+        mvor=pck_of_poses(shown.truth, found, BENCHMARK.pck).summary()["Average"],
+        visible=100.0 * _share(near[seen]),
+        hidden=100.0 * _share(near[strict.counted & ~seen]),
+        exchanged=_exchanged(shown.truth, found, strict),
+        error_m=float(np.nanmedian(errors.m)) if np.isfinite(errors.m).any() else float("nan"),
+        coverage=coverage(errors),
+        counts=frame_counts(shown.truth, found, PckConfig.strict(), shown.rooms),
+    )
+
+
+def _share(flags: NDArray) -> float:
+    return float(flags.mean()) if flags.size else float("nan")
+
+
+def _seen(truth: Sequence[Poses]) -> NDArray[np.bool_]:
+    """Return bool (people, 10): whether the camera sees a joint."""
+    flags = [poses.converted(MVOR10).visibility for poses in truth]
+    return np.concatenate([f == Visibility.VISIBLE for f in flags if f is not None])
+
+
+def _exchanged(truth: Sequence[Poses], found: Sequence[Poses], strict: PckResult) -> float:
+    """Return the share of matched people, seen from the front or the back, whose shoulders are exchanged."""
+    mine, theirs = (
+        np.concatenate([p.converted(MVOR10).xy_px[:, _SIDES, 0] for p in poses]) for poses in (truth, found)
+    )
+    there = strict.matched >= 0
+    right = mine[strict.persons[there]]
+    given = theirs[strict.matched[there]]
+    across, answer = right[:, 1] - right[:, 0], given[:, 1] - given[:, 0]
+    shows = (np.abs(across) > _FACING * strict.size_px[there]) & np.isfinite(answer)
+    return _share(np.sign(across[shows]) != np.sign(answer[shows]))
+
+
+def _on_nobody(found: Sequence[Poses], everybody: Sequence[Poses]) -> int:
+    """Count the detections whose box lies mostly on no person."""
+    count = 0
+    for mine, people in zip(found, everybody, strict=True):
+        if len(mine):
+            count += int((_covered(mine.boxes_px, people.boxes_px) < 0.5).sum())
+    return count
+
+
+def _covered(boxes: FloatArray, people: FloatArray) -> NDArray[np.float64]:
+    """Return float64 (m,), the largest share of each box, x1 y1 x2 y2, that one person's box covers."""
+    if not len(people):
+        return np.zeros(len(boxes))
+    low = np.maximum(boxes[:, None, :2], people[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], people[None, :, 2:])
+    both = np.prod(np.maximum(high - low, 0.0), axis=-1)
+    area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1), 1e-6)
+    return np.asarray((both / area[:, None]).max(axis=1), np.float64)
