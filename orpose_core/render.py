@@ -234,8 +234,9 @@ def _draw_grid(out: Picture, placed: Callable[[NDArray], NDArray], centre: NDArr
 
 def _upright(poses: Poses) -> NDArray:
     """Return where the people's heads point to, in the optical frame."""
-    assert poses.xyz_cam_m is not None
     joints = poses.skeleton.joints
+    if poses.xyz_cam_m is None:
+        return np.array([0.0, -1.0, 0.0])
 
     def mean(names: tuple[str, ...]) -> NDArray:
         rows = [joints.index(n) for n in names if n in joints]

@@ -81,7 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "networks",
         "Score depth networks on benchmark splits for the report of a release: by visibility, by facing, in "
         "space. The first is compared with the others.",
-        "orpose report networks fastpose_64x48 depthpose_64x48 --frames 300",
+        "orpose report networks fastpose_64x48 depthpose_64x48  # takes some minutes",
         listed="the depth networks of a release",
     )
     networks.add_argument("models", nargs="+", metavar="MODEL", help="names in weights/ or files")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,8 @@ _SIDES = [MVOR10.index("left_shoulder"), MVOR10.index("right_shoulder")]
 _FACING = 0.25  # shoulders at least so far apart in the image, as a share of the person's size, show a side
 
 
-class SplitFrames(NamedTuple):
+@dataclass(frozen=True)
+class SplitFrames:
     """Frames of a benchmark split, rendered once for all networks.
 
     Attributes:
