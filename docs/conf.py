@@ -48,3 +48,14 @@ autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+
+
+def _with_type_imports() -> None:
+    """Import what the decoder of students imports for type checkers alone, so that its signatures are read."""
+    from orpose_core.decoding import roi
+    from orpose_core.models.student.network import Student, StudentOutput
+
+    vars(roi).update(Student=Student, StudentOutput=StudentOutput)
+
+
+_with_type_imports()
