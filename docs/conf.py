@@ -51,7 +51,7 @@ napoleon_use_ivar = True
 
 
 def _with_type_imports() -> None:
-    """Import what the decoder of students imports for type checkers alone, so that its signatures are read."""
+    """Import what the decoder of students names for type checkers alone: its signatures can then be read."""
     from orpose_core.decoding import roi
     from orpose_core.models.student.network import Student, StudentOutput
 
