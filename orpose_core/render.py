@@ -159,7 +159,7 @@ def view_3d(
     """
     xyz_m = np.zeros((0, len(poses.skeleton), 3)) if poses.xyz_cam_m is None else poses.xyz_cam_m
     ids = range(len(poses)) if poses.track_ids is None else poses.track_ids.tolist()
-    room_m = xyz_m.astype(np.float64) @ _level(_upright(poses) if up is None else up).T
+    room_m = xyz_m.astype(np.float64) @ _level(_upright(xyz_m, poses.skeleton) if up is None else up).T
     return view_space(room_m, poses.skeleton, ids, size_hw=size_hw, turn_rad=turn_rad)
 
 
@@ -232,15 +232,13 @@ def _draw_grid(out: Picture, placed: Callable[[NDArray], NDArray], centre: NDArr
             cv2.line(out, ends[0], ends[1], _GRID, 1, cv2.LINE_AA)
 
 
-def _upright(poses: Poses) -> NDArray:
-    """Return where the people's heads point to, in the optical frame."""
-    joints = poses.skeleton.joints
-    if poses.xyz_cam_m is None:
-        return np.array([0.0, -1.0, 0.0])
+def _upright(xyz_m: NDArray, skeleton: Skeleton) -> NDArray:
+    """Return where the people's heads point to, in the optical frame; ``xyz_m`` is float (m, n, 3)."""
+    joints = skeleton.joints
 
     def mean(names: tuple[str, ...]) -> NDArray:
         rows = [joints.index(n) for n in names if n in joints]
-        return poses.xyz_cam_m[:, rows].mean(axis=1)  # type: ignore[index]
+        return np.asarray(xyz_m[:, rows].mean(axis=1))
 
     spine = mean(("left_shoulder", "right_shoulder")) - mean(("left_hip", "right_hip"))
     spine = spine[np.isfinite(spine).all(axis=-1)]
