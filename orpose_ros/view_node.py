@@ -20,7 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from orpose_core.data import image_messages
-from orpose_core.data.skeleton_messages import from_skeletons, stamp_ns_of
+from orpose_core.data.skeleton_messages import from_skeletons, joints_in_space, stamp_ns_of
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.skeleton import by_name
 from orpose_core.types import RgbdFrame
@@ -181,18 +181,9 @@ class ViewNode(SelfStartingNode):
         if not self._active or self.history is None:
             return
         skeleton = by_name(message.skeleton_model)
-        m, n = len(message.skeletons), len(skeleton)
-        if any(len(person.keypoints) != n for person in message.skeletons):
-            raise ValueError(f"expected {n} keypoints of {skeleton.name} for each person")
-        rows = [
-            [(k.position.x, k.position.y, k.position.z, k.sigma_m) for k in person.keypoints]
-            for person in message.skeletons
-        ]
-        table = np.array(rows, np.float64).reshape(m, n, 4)
-        ids = np.array([person.track_id for person in message.skeletons], np.int64).reshape(m)
-        self.history.add_room(
-            RoomMoment(stamp_ns_of(message), skeleton, ids, table[..., :3].copy(), table[..., 3].copy())
-        )
+        xyz_m, sigma_m = joints_in_space(message, skeleton)
+        ids = np.array([person.track_id for person in message.skeletons], np.int64)
+        self.history.add_room(RoomMoment(stamp_ns_of(message), skeleton, ids, xyz_m, sigma_m))
 
     def _look_for_cameras(self) -> None:
         """Ask tf where the cameras are."""

@@ -16,14 +16,14 @@ import torch
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.parts import write_parts
 from orpose_core.adaptation.pictures import write_pictures
-from orpose_core.adaptation.scoring import SiteFrames, chosen_for_site, detected, scores_of, site_frames
+from orpose_core.adaptation.scoring import SiteFrames, chosen_for_site, scores_of, site_frames
 from orpose_core.adaptation.survey import survey
 from orpose_core.adaptation.training import adaptable, recipe_of, train_site
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.checkpoints.history import training_facts
 from orpose_core.checkpoints.weights_file import read_header
 from orpose_core.decoding.paf import PafDecoderConfig
-from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.files import read_json, write_json
 from orpose_core.labelling.labelling import label_recordings
@@ -250,7 +250,9 @@ def scores_before_and_after(
     found = {}
     for name, estimator in (("before", before), ("after", after)):
         with bar(name) as progress:
-            found[name] = dict(zip(test.names, detected(estimator, test, progress), strict=True))
+            found[name] = dict(
+                zip(test.names, estimate_all(estimator, test.frames, progress=progress), strict=True)
+            )
     scores: dict[str, Any] = {
         name: {kind: scores_of(part, [own[image] for image in part.names]) for kind, part in parts.items()}
         for name, own in found.items()

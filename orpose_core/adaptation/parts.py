@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from orpose_core.files import write_json
 from orpose_core.image_ops import low_resolution_depth
 from orpose_core.labelling.label_files import ignored_region
 from orpose_core.training.depthpose.label_file import LabelFile
-from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame, xywh_of_boxes
+from orpose_core.training.depthpose.samples import with_ignored
+from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame, Visibility, xywh_of_boxes
 
 Progress = Callable[[int, int], object]
 
@@ -152,14 +153,6 @@ def _write_part(
 def everybody(labels: LabelFile, image: int) -> tuple[FloatArray, Poses]:
     """Return depth and all people of an image, regions to ignore as people without joints."""
     frame = labels.frame(image)
-    poses, boxes = frame.poses, frame.ignored_px
-    n, k = len(poses.skeleton), len(boxes)
-    scores = np.concatenate([poses.scores, np.zeros((k, n), np.float32)])
-    return frame.depth_m, Poses(
-        poses.skeleton,
-        np.concatenate([poses.xy_px, np.full((k, n, 2), np.nan, np.float32)]),
-        scores,
-        np.ones(len(poses) + k, np.float32),
-        np.concatenate([poses.boxes_px, boxes]),
-        visibility=np.where(scores > 0, 2, 0).astype(np.uint8),
-    )
+    poses, _ = with_ignored(frame)
+    seen = np.where(poses.scores > 0, Visibility.VISIBLE, Visibility.ABSENT).astype(np.uint8)
+    return frame.depth_m, replace(poses, visibility=seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +17,8 @@ from orpose_core.image_ops import low_resolution_depth
 from orpose_core.metrics.pck import pck_of_poses
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.threshold_choice import ReadingConfig, choose_thresholds
-from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame
+from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame, covered_shares
 
-_BATCH = 8
 _NEAR = 0.2
 
 
@@ -62,18 +61,6 @@ def site_frames(
         frames.append(RgbdFrame(None, small, None))
         truth.append(poses.resized(Resize((height, width), input_hw)))
     return SiteFrames(tuple(kept), tuple(frames), tuple(truth))
-
-
-def detected(
-    estimator: PoseEstimator, part: SiteFrames, progress: Callable[[int, int], object] | None = None
-) -> list[Poses]:
-    """Return who is found in each frame, px of it."""
-    found: list[Poses] = []
-    for start in range(0, len(part), _BATCH):
-        found += estimator.estimate(part.frames[start : start + _BATCH])
-        if progress is not None:
-            progress(len(found), len(part))
-    return found
 
 
 def scores_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:
@@ -119,8 +106,4 @@ def with_joints(poses: Poses) -> Poses:
 def _on_ignored(boxes_px: FloatArray, truth: Poses) -> np.ndarray:
     """Return bool (m,): which detections lie mostly on a region to ignore."""
     ignored = truth.boxes_px[~(truth.scores > 0).any(axis=1)]
-    low = np.maximum(boxes_px[:, None, :2], ignored[None, :, :2])
-    high = np.minimum(boxes_px[:, None, 2:], ignored[None, :, 2:])
-    inside = np.clip(high - low, 0, None).prod(axis=-1)
-    area = np.clip(boxes_px[:, 2:] - boxes_px[:, :2], 1e-6, None).prod(axis=-1)
-    return (inside / area[:, None] > 0.5).any(axis=1) if len(ignored) else np.zeros(len(boxes_px), bool)
+    return np.asarray((covered_shares(boxes_px, ignored) > 0.5).any(axis=1))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.types import FloatArray, Poses
+from orpose_core.types import FloatArray, Poses, covered_shares
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def missed_people(found: Poses, labelled_px: FloatArray, max_covered: float) -> 
         labelled_px: float32 (m, 4), boxes of people and of regions to ignore.
         max_covered: of a detection's box by all labels.
     """
-    kept = [box for box in found.boxes_px if _covered(box, labelled_px) <= max_covered]
-    return np.array(kept, np.float32).reshape(-1, 4)
+    covered = covered_shares(found.boxes_px, labelled_px).max(axis=1, initial=0.0)
+    return found.boxes_px[covered <= max_covered]
 
 
 def furniture(
@@ -91,13 +91,6 @@ def furniture(
         same = _iou(box, boxes_px) >= config.same_place_iou
         always[i] = len(np.unique(numbers[same])) > config.furniture_share * images
     return always
-
-
-def _covered(box: FloatArray, by: FloatArray) -> float:
-    """Return the largest share of a box that one of the others covers."""
-    if not len(by):
-        return 0.0
-    return float((_overlap(box, by) / max(_area(box[None])[0], 1e-6)).max())
 
 
 def _iou(box: FloatArray, others: FloatArray) -> FloatArray:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -143,9 +142,3 @@ def _refined(offsets: Tensor, best: Tensor, width: int) -> Tensor:
     joint = torch.arange(both.shape[0])
     moved = both[joint, :, best]  # (k, n, 2)
     return torch.stack([best % width + moved[..., 1], best // width + moved[..., 0]], dim=-1)
-
-
-def mean_person_score(scores: Float64Array) -> Float64Array:
-    """Return the score of each person (m,), the mean of the joints (m, n) above 0.127, 0 where none is."""
-    counted = scores > _SCORED_ABOVE
-    return (scores * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)

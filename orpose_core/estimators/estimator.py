@@ -7,7 +7,7 @@ unchanged. Poses come back in px of the frame that was given; metric 3D is read 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -165,6 +165,28 @@ class PoseEstimator:
             raise ValueError(
                 f"{name} reads images of at least {w}x{h}, but the frame{where} is {width}x{height}"
             )
+
+
+def estimate_all(
+    estimator: PoseEstimator,
+    frames: Sequence[RgbdFrame],
+    batch: int = 8,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[Poses]:
+    """Find the people in any number of frames; see :meth:`PoseEstimator.estimate`.
+
+    Args:
+        estimator: of them.
+        frames: as many as memory holds.
+        batch: how many are estimated at once.
+        progress: told how many frames are done, of how many.
+    """
+    found: list[Poses] = []
+    for start in range(0, len(frames), batch):
+        found += estimator.estimate(frames[start : start + batch])
+        if progress is not None:
+            progress(len(found), len(frames))
+    return found
 
 
 def load_estimator(name_or_path: str | Path, config: EstimatorConfig | None = None) -> PoseEstimator:

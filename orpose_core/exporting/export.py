@@ -12,7 +12,7 @@ from orpose_core.engines import check_backend
 from orpose_core.engines.choosing import check_answer
 from orpose_core.engines.exported import SUFFIX_OF, description, write_exported
 from orpose_core.engines.graph import onnx_graph
-from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all, load_estimator
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.exporting.quantising import calibration_images, quantised, torch_settings
 from orpose_core.models import MapConfig
@@ -23,8 +23,6 @@ from orpose_core.types import Resize
 if TYPE_CHECKING:
     import onnx
     import openvino
-
-_BATCH = 8
 
 
 def export(
@@ -134,8 +132,6 @@ def _loss(reference: PoseEstimator, exported: PoseEstimator, config: MapConfig, 
 
 
 def _pck(estimator: PoseEstimator, benchmark: Benchmark, config: MapConfig) -> float:
-    found = []
-    for start in range(0, len(benchmark.frames), _BATCH):
-        found += estimator.estimate(benchmark.frames[start : start + _BATCH])
+    found = estimate_all(estimator, benchmark.frames)
     to_source = Resize(config.input_hw, benchmark.source_hw)
     return scores_of(benchmark.truth, [poses.resized(to_source) for poses in found])["pck_average"]

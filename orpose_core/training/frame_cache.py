@@ -124,9 +124,7 @@ class FrameCache:
 
     def _rendered(self, missing: Sequence[int], workers: int) -> Iterator[None]:
         """Render the shards ``missing``, and yield as often as one is there."""
-        jobs = [
-            (self.stream, k * FRAMES_PER_SHARD, FRAMES_PER_SHARD, self._shard(k), _FORMAT) for k in missing
-        ]
+        jobs = [(self.stream, k * FRAMES_PER_SHARD, FRAMES_PER_SHARD, self._shard(k)) for k in missing]
         if min(workers, len(jobs)) <= 1:
             for job in jobs:
                 _render(*job)
@@ -212,10 +210,10 @@ def _opened(path: Path) -> Any:
 _PER_PERSON = ("xy_px", "xyz_cam_m", "visibility", "boxes_px")
 
 
-def _render(stream: StreamConfig, first: int, count: int, path: Path, form: int) -> None:
+def _render(stream: StreamConfig, first: int, count: int, path: Path) -> None:
     """Render ``count`` frames of a recording from ``first`` on, and write them as one shard."""
     frames = [simulate_frame(stream, first + i) for i in range(count)]
-    write_bytes(path, to_safetensors_bytes(_arrays(frames), {"format": str(form)}))
+    write_bytes(path, to_safetensors_bytes(_arrays(frames), {"format": str(_FORMAT)}))
 
 
 def _manifest(stream: StreamConfig) -> dict[str, Any]:

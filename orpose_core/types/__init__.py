@@ -3,7 +3,7 @@
 from orpose_core.types.arrays import Float64Array, FloatArray, Picture
 from orpose_core.types.images import Intrinsics, Resize, RgbdFrame
 from orpose_core.types.labels import PseudoLabels
-from orpose_core.types.poses import Poses, Source3D, Visibility, boxes_of_xywh, xywh_of_boxes
+from orpose_core.types.poses import Poses, Source3D, Visibility, boxes_of_xywh, covered_shares, xywh_of_boxes
 
 __all__ = [
     "Float64Array",
@@ -17,5 +17,6 @@ __all__ = [
     "Source3D",
     "Visibility",
     "boxes_of_xywh",
+    "covered_shares",
     "xywh_of_boxes",
 ]

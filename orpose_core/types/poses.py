@@ -234,6 +234,19 @@ def boxes_of_xywh(xywh: NDArray) -> NDArray:
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1) - xywh.dtype.type(0.5)
 
 
+def covered_shares(boxes_px: NDArray, by_px: NDArray) -> NDArray:
+    """Return float (m, k): the share of each box that each of the others covers.
+
+    Args:
+        boxes_px: float (m, 4), x1 y1 x2 y2.
+        by_px: float (k, 4), likewise; there may be none.
+    """
+    low = np.maximum(boxes_px[:, None, :2], by_px[None, :, :2])
+    high = np.minimum(boxes_px[:, None, 2:], by_px[None, :, 2:])
+    inside = np.clip(high - low, 0, None).prod(axis=-1)
+    return inside / np.clip(boxes_px[:, 2:] - boxes_px[:, :2], 1e-6, None).prod(axis=-1)[:, None]
+
+
 def xywh_of_boxes(boxes_px: NDArray) -> NDArray:
     """Return COCO's boxes, x, y, width, height, of :attr:`Poses.boxes_px`, float (m, 4)."""
     corner = boxes_px[:, :2] + boxes_px.dtype.type(0.5)

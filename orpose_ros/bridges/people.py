@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import Header
 
+from orpose_core.data.skeleton_messages import joints_in_space
 from orpose_core.skeleton import Skeleton
 from orpose_core.types import Float64Array, Poses
 
@@ -58,21 +59,14 @@ def space_people(message: Any, skeleton: Skeleton) -> SpacePeople:
     """
     if message.kind != message.KIND_METRIC:
         raise ValueError("expected metric skeletons, got ones relative to the pelvis, which have no place")
-    m, n = len(message.skeletons), len(skeleton)
-    if any(len(person.keypoints) != n for person in message.skeletons):
-        raise ValueError(f"expected {n} keypoints of {skeleton.name} for each person")
-    rows = [
-        [(k.position.x, k.position.y, k.position.z, k.sigma_m) for k in person.keypoints]
-        for person in message.skeletons
-    ]
-    table = np.array(rows, np.float64).reshape(m, n, 4)
-    roots = np.array([(p.root.x, p.root.y, p.root.z) for p in message.skeletons], np.float64).reshape(m, 3)
+    xyz_m, sigma_m = joints_in_space(message, skeleton)
+    roots = np.array([(p.root.x, p.root.y, p.root.z) for p in message.skeletons], np.float64).reshape(-1, 3)
     return SpacePeople(
         message.header,
         skeleton,
         tuple(int(person.track_id) for person in message.skeletons),
         tuple(float(person.score) for person in message.skeletons),
         roots,
-        table[..., :3],
-        table[..., 3],
+        xyz_m,
+        sigma_m,
     )

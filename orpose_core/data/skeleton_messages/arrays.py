@@ -159,6 +159,18 @@ def states_of(message_2d: Any) -> NDArray[np.uint8]:
     return np.array([p.track_state for p in message_2d.skeletons], np.uint8)
 
 
+def joints_in_space(message_3d: Any, skeleton: Skeleton) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return positions, float64 (m, n, 3), and sigmas, float64 (m, n), of a ``Skeleton3DArray``, metres.
+
+    Missing is NaN. ValueError if somebody has not the joints of ``skeleton``.
+    """
+    people = message_3d.skeletons
+    _check_joints(people, skeleton, "Skeleton3DArray")
+    rows = [[(k.position.x, k.position.y, k.position.z, k.sigma_m) for k in p.keypoints] for p in people]
+    table = np.array(rows, np.float64).reshape(len(people), len(skeleton), 4)
+    return table[..., :3].copy(), table[..., 3].copy()
+
+
 def stamp_ns_of(message: Any) -> int:
     """Return the stamp of a message with a header, nanoseconds."""
     return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
@@ -174,14 +186,11 @@ def _space(message_2d: Any, message_3d: Any, skeleton: Skeleton) -> dict[str, An
             f"Skeleton3DArray: expected the {len(flat)} people of the Skeleton2DArray of stamp {stamps[0]}, "
             f"got {len(people)} of stamp {stamps[1]}"
         )
-    _check_joints(people, skeleton, "Skeleton3DArray")
+    xyz_m, sigma_m = joints_in_space(message_3d, skeleton)
     m, n = len(people), len(skeleton)
-    rows = [
-        [(k.position.x, k.position.y, k.position.z, k.sigma_m, k.source) for k in p.keypoints] for p in people
-    ]
-    table = np.array(rows, np.float32).reshape(m, n, 5)
-    xyz = table[..., :3].copy()
-    fields = {"sigma_m": _or_none(table[..., 3].copy()), "source_3d": table[..., 4].astype(np.uint8)}
+    source = np.array([[k.source for k in p.keypoints] for p in people], np.uint8).reshape(m, n)
+    xyz = xyz_m.astype(np.float32)
+    fields = {"sigma_m": _or_none(sigma_m.astype(np.float32)), "source_3d": source}
     if message_3d.kind == message_3d.KIND_ROOT_RELATIVE:
         return {**fields, "xyz_root_m": xyz}
     roots = np.array([(p.root.x, p.root.y, p.root.z) for p in people], np.float64).reshape(m, 1, 3)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.estimators import PoseEstimator
+from orpose_core.estimators import PoseEstimator, estimate_all
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK
 from orpose_core.metrics.pck import PARTS, PckConfig, PckResult, pck_of_poses
@@ -16,9 +16,8 @@ from orpose_core.metrics.pck_interval import FrameCounts, frame_counts
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.skeleton import MVOR10
 from orpose_core.training.depthpose.sigma_calibration import coverage, joint_errors
-from orpose_core.types import FloatArray, Poses, RgbdFrame, Visibility
+from orpose_core.types import Poses, RgbdFrame, Visibility, covered_shares
 
-_BATCH = 8
 _SIDES = [MVOR10.index("left_shoulder"), MVOR10.index("right_shoulder")]
 _FACING = 0.25  # shoulders at least so far apart in the image, as a share of the person's size, show a side
 
@@ -99,8 +98,7 @@ def score_split(estimator: PoseEstimator, shown: SplitFrames) -> SplitScores:
         estimator: with 3D.
         shown: the frames.
     """
-    batches = [shown.frames[i : i + _BATCH] for i in range(0, len(shown.frames), _BATCH)]
-    found = [poses for batch in batches for poses in estimator.estimate(batch)]
+    found = estimate_all(estimator, shown.frames)
     strict = pck_of_poses(shown.truth, found, PckConfig.strict())
     near = np.nan_to_num(strict.distance_px, nan=np.inf) <= 0.2 * strict.size_px[:, None]
     seen = _seen(shown.truth)[strict.persons] & strict.counted
@@ -148,19 +146,8 @@ def _exchanged(truth: Sequence[Poses], found: Sequence[Poses], strict: PckResult
 
 def _on_nobody(found: Sequence[Poses], everybody: Sequence[Poses]) -> int:
     """Count the detections whose box lies mostly on no person."""
-    count = 0
-    for mine, people in zip(found, everybody, strict=True):
-        if len(mine):
-            count += int((_covered(mine.boxes_px, people.boxes_px) < 0.5).sum())
-    return count
-
-
-def _covered(boxes: FloatArray, people: FloatArray) -> NDArray[np.float64]:
-    """Return float64 (m,), the largest share of each box, x1 y1 x2 y2, that one person's box covers."""
-    if not len(people):
-        return np.zeros(len(boxes))
-    low = np.maximum(boxes[:, None, :2], people[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], people[None, :, 2:])
-    both = np.prod(np.maximum(high - low, 0.0), axis=-1)
-    area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1), 1e-6)
-    return np.asarray((both / area[:, None]).max(axis=1), np.float64)
+    covered = (
+        covered_shares(mine.boxes_px, people.boxes_px).max(axis=1, initial=0.0)
+        for mine, people in zip(found, everybody, strict=True)
+    )
+    return sum(int((share < 0.5).sum()) for share in covered)

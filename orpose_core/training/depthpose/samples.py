@@ -123,7 +123,7 @@ class SampleMaker:
 
     def __call__(self, frame: LabelledFrame, rng: np.random.Generator) -> Sample:
         """Return the sample of a frame, changed at random by ``rng``."""
-        everyone, ignored = _with_ignored(frame)
+        everyone, ignored = with_ignored(frame)
         depth_m, everyone = augmented(frame.depth_m, everyone, rng, self.data.augment)
         poses, boxes = everyone.select(~ignored), everyone.boxes_px[ignored]
         method = self.data.shrink_methods[int(rng.integers(len(self.data.shrink_methods)))]
@@ -253,7 +253,7 @@ def true_sr_image(depth_m: FloatArray, model: MapConfig) -> FloatArray:
     return (normalise_depth(depth_m, model.depth_range_m) / np.float32(255))[None]
 
 
-def _with_ignored(frame: LabelledFrame) -> tuple[Poses, np.ndarray]:
+def with_ignored(frame: LabelledFrame) -> tuple[Poses, np.ndarray]:
     """Return everyone, those to ignore as people without joints, and which ones those are, bool (m,).
 
     So they are moved along with the others.

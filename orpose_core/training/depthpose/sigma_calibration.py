@@ -20,7 +20,7 @@ from torch import nn
 
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.decoding.paf import PafDecoderConfig
-from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import Calibration, MapSettings, SigmaModel
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.metrics.pck import PckConfig, match_by_extent
@@ -42,7 +42,6 @@ RADII_PX, RADII_M = (1.5096, 2.4477), (1.8724, 2.7955)  # of the chi distributio
 _FEWEST = 30  # errors that a quantile needs; with fewer that of more joints serves
 _WEIGHTS = (0.6, 0.4)  # of the two quantiles: a few far joints would widen the sigmas of all
 _SCORES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
-_BATCH = 8
 
 
 class Errors(NamedTuple):
@@ -166,7 +165,7 @@ def calibrated(estimator: PoseEstimator, config: ReadingConfig, map_hw: tuple[in
     """
     skeleton = estimator.info.skeleton
     frames, truth = synthetic_frames(config, SIGMA_SEED)
-    found = _found(estimator, frames)
+    found = estimate_all(estimator, frames)
     cell_px = math.sqrt(math.prod(config.size_hw) / math.prod(map_hw))
     errors = joint_errors(truth, found, skeleton)
     px = fitted(errors, errors.px / cell_px, RADII_PX, skeleton)
@@ -179,7 +178,7 @@ def calibrated(estimator: PoseEstimator, config: ReadingConfig, map_hw: tuple[in
     errors = joint_errors(truth, corrected(plain, found, frames), skeleton)
     calibration = Calibration(px, fitted(errors, errors.m / errors.sigma_m, RADII_M, skeleton))
     frames, truth = synthetic_frames(config, SIGMA_SEED + 1)
-    errors = joint_errors(truth, corrected(calibration, _found(estimator, frames), frames), skeleton)
+    errors = joint_errors(truth, corrected(calibration, estimate_all(estimator, frames), frames), skeleton)
     return replace(
         calibration,
         coverage=coverage(errors),
@@ -219,12 +218,6 @@ def _estimator(model: nn.Module, network: MapConfig) -> PoseEstimator:
     return PoseEstimator(
         Checkpoint(model, network, "trained", "", "", True, {}), EstimatorConfig(device, "torch")
     )
-
-
-def _found(estimator: PoseEstimator, frames: Sequence[RgbdFrame]) -> list[Poses]:
-    """Return who is found in frames."""
-    batches = [frames[i : i + _BATCH] for i in range(0, len(frames), _BATCH)]
-    return [poses for batch in batches for poses in estimator.estimate(batch)]
 
 
 def _factor(ratios: NDArray, radii: tuple[float, float], otherwise: float) -> float:

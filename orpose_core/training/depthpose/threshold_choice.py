@@ -6,9 +6,10 @@ no benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,10 +19,11 @@ from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.metrics.pck import PckConfig, pck_of_poses
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import MVOR10
-from orpose_core.types import Poses, RgbdFrame
+from orpose_core.types import Poses, RgbdFrame, covered_shares
 
 THRESHOLD_SEED = 4_071_902_583
 _BATCH = 8
+Tried = TypeVar("Tried")
 _ALIKE = 0.01  # a smaller difference of F1 is chance on some hundred frames
 
 
@@ -168,9 +170,13 @@ def choose_thresholds(
             tried = replace(lowest, min_mean_score=mean, min_person_score=score)
             counts[tried] = joint_counts(truth, kept)
     estimator.config = before
+    return max(alike_best(counts), key=lambda tried: counts[tried].correct), counts
+
+
+def alike_best(counts: Mapping[Tried, JointCounts]) -> list[Tried]:
+    """Return the settings whose F1 is within a hundredth of the highest."""
     best = max(count.f1 for count in counts.values())
-    alike = [tried for tried, count in counts.items() if count.f1 >= best - _ALIKE]
-    return max(alike, key=lambda tried: counts[tried].correct), counts
+    return [tried for tried, count in counts.items() if count.f1 >= best - _ALIKE]
 
 
 def _mean_scores(poses: Poses) -> np.ndarray:
@@ -185,15 +191,7 @@ def _without_hidden(found: Poses, everybody: Poses, asked: Poses) -> Poses:
     if not len(found) or not len(everybody):
         return found
     must = np.asarray(~np.isnan(asked.xy_px).all(axis=(1, 2)))
-    on_somebody = _covered(found.boxes_px, everybody.boxes_px)  # (found, everybody)
+    on_somebody = covered_shares(found.boxes_px, everybody.boxes_px)  # (found, everybody)
     best = on_somebody.argmax(axis=1)
     hidden = (on_somebody.max(axis=1) > 0.5) & ~must[best]
     return found.select(~hidden)
-
-
-def _covered(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """Return float (m, k), the share of each of the boxes, float (m, 4), that each of ``by`` covers."""
-    low = np.maximum(boxes[:, None, :2], by[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], by[None, :, 2:])
-    inside = np.clip(high - low, 0, None).prod(axis=-1)
-    return inside / np.clip(boxes[:, 2:] - boxes[:, :2], 1e-6, None).prod(axis=-1)[:, None]

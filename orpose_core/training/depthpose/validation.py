@@ -15,7 +15,7 @@ from torch import nn
 
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.decoding.paf import PafDecoderConfig
-from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.evaluation.scores import BENCHMARK, STRICT, evaluate_poses
 from orpose_core.image_ops import ColorMethod, DepthMethod, low_resolution_frame
@@ -24,8 +24,6 @@ from orpose_core.metrics.pck_interval import frame_counts
 from orpose_core.models import NetworkConfig
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
 from orpose_core.types import Poses, Resize, RgbdFrame
-
-_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -109,9 +107,7 @@ def detect(
     )
     checkpoint = Checkpoint(model, model_config, "training", "", "", True, {})
     estimator = PoseEstimator(checkpoint, settings)
-    found: list[Poses] = []
-    for start in range(0, len(benchmark.frames), _BATCH):
-        found += estimator.estimate(benchmark.frames[start : start + _BATCH])
+    found = estimate_all(estimator, benchmark.frames)
     to_source = Resize(model_config.input_hw, benchmark.source_hw)
     return [poses.resized(to_source) for poses in found]
 

@@ -6,20 +6,17 @@ use every phantom counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orpose_core.decoding.oks_nms import suppress_by_oks
 from orpose_core.decoding.roi import RoiDecoderConfig
-from orpose_core.estimators import PoseEstimator
+from orpose_core.estimators import PoseEstimator, estimate_all
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
-from orpose_core.training.depthpose.threshold_choice import JointCounts, joint_counts
+from orpose_core.training.depthpose.threshold_choice import JointCounts, alike_best, joint_counts
 from orpose_core.types import Poses, Resize, RgbdFrame
 
 _SIZE_HW = (240, 320)
-_BATCH = 8
-_ALIKE = 0.01  # a smaller difference of F1 is chance on some hundred frames
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,7 @@ def choose_roi_decoder(
     before = estimator.config
     lowest = RoiDecoderConfig(min_person_score=min(config.min_person_scores))
     estimator.config = replace(before, roi_decoder=lowest, metric_3d=False)
-    found: list[Poses] = []
-    for start in range(0, len(frames), _BATCH):
-        found += estimator.estimate(frames[start : start + _BATCH])
+    found = estimate_all(estimator, frames)
     estimator.config = before
     counts = {}
     for score in config.min_person_scores:
@@ -84,6 +79,4 @@ def best_of(counts: dict[RoiDecoderConfig, JointCounts]) -> RoiDecoderConfig:
 
     Of those that find equally many, the one with the highest F1.
     """
-    best = max(count.f1 for count in counts.values())
-    alike: Sequence[RoiDecoderConfig] = [d for d, count in counts.items() if count.f1 >= best - _ALIKE]
-    return max(alike, key=lambda decoder: (counts[decoder].correct, counts[decoder].f1))
+    return max(alike_best(counts), key=lambda decoder: (counts[decoder].correct, counts[decoder].f1))
