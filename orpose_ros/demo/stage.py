@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
@@ -17,6 +16,7 @@ from orpose_core.data.skeleton_messages import stamp_ns_of
 from orpose_core.types import RgbdFrame
 from orpose_ros import conversions
 from orpose_ros.graph.node_processes import NodeProcesses, StageError
+from orpose_ros.graph.spun_by_hand import SpunByHand
 from orpose_ros.msg import PoseModelInfo, Skeleton2DArray, Skeleton3DArray
 
 CAMERAS = ("ceiling_1", "ceiling_2")
@@ -41,7 +41,7 @@ class Seen:
             heard.clear()
 
 
-class Stage:
+class Stage(SpunByHand):
     """This process's node.
 
     Attributes:
@@ -61,9 +61,7 @@ class Stage:
         self.models: list[Any] = []
         self.marker_arrays = self.markers = 0
         self.last_heard_s = time.monotonic()
-        self._node = rclpy.create_node("demo")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
+        super().__init__("demo")
         publisher, few, many = self._node.create_publisher, QoSProfile(depth=5), QoSProfile(depth=100)
         self._depth = {name: publisher(Image, f"/{name}/depth/image_raw", few) for name in CAMERAS}
         self._info = {name: publisher(CameraInfo, f"/{name}/camera_info", few) for name in CAMERAS}
@@ -176,18 +174,6 @@ class Stage:
             )
             self._info[name].publish(conversions.camera_info_message(frame.intrinsics, header))
             self._depth[name].publish(conversions.depth_message(frame.depth_m, header, "16UC1"))
-
-    def spin(self, seconds: float) -> None:
-        """Hear what comes for so long."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left)
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
 
     def _keeper(self, place: dict[int, Any], timed: str = "") -> Any:
         """Return what keeps messages by stamp, and under ``timed`` notes how long they took."""

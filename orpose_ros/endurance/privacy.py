@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
@@ -24,6 +23,7 @@ from orpose_ros.endurance.mark import Mark, large_image_in
 from orpose_ros.endurance.running import Say, running
 from orpose_ros.graph.deployment import ROOM
 from orpose_ros.graph.message_sizes import IMAGE_TYPES
+from orpose_ros.graph.spun_by_hand import SpunByHand
 from orpose_ros.messages import installed_message_class
 
 MOST_PIXELS = 4800
@@ -65,15 +65,13 @@ class Seen:
             self.findings.append(sentence)
 
 
-class Recorder:
+class Recorder(SpunByHand):
     """Subscribes to every topic but those of the cameras, and looks at the bytes of each message."""
 
     def __init__(self, mark: Mark, seen: Seen) -> None:
         rclpy.init()
         self.mark, self.seen = mark, seen
-        self._node = rclpy.create_node("recorder")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
+        super().__init__("recorder")
         self._subscriptions: dict[str, Any] = {}
 
     def spin(self, seconds: float) -> None:
@@ -84,12 +82,6 @@ class Recorder:
                 look_s = now_s + 1.0
                 self._follow()
             self._executor.spin_once(timeout_sec=0.1)
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
 
     def _follow(self) -> None:
         for topic, types in self._node.get_topic_names_and_types():

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 
 from orpose_core.data.skeleton_messages import stamp_ns_of
 from orpose_ros.endurance.running import Running, Say, running
+from orpose_ros.graph.spun_by_hand import SpunByHand
 from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
 
 MOST_GROWTH = 0.02
@@ -101,15 +101,13 @@ class Soak:
         return all(self.verdicts.values())
 
 
-class _Listener:
+class _Listener(SpunByHand):
     """Hears the skeletons and the diagnostics."""
 
     def __init__(self, cameras: Sequence[str], result: Soak) -> None:
         rclpy.init()
         self.result, self.measuring, self.heard_s = result, False, time.monotonic()
-        self._node = rclpy.create_node("soak")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
+        super().__init__("soak")
         many = QoSProfile(depth=200)
         result.answered = dict.fromkeys(cameras, 0)
         for name in cameras:
@@ -117,16 +115,6 @@ class _Listener:
             self._node.create_subscription(Skeleton2DArray, f"{name}/skeletons_2d", take, many)
         self._node.create_subscription(Skeleton3DArray, "room/skeletons_3d", self._take_fused, many)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, many)
-
-    def spin(self, seconds: float) -> None:
-        end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left_s)
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
 
     def _take(self, camera: str, message: Skeleton2DArray) -> None:
         self.heard_s = time.monotonic()

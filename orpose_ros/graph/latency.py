@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
@@ -29,6 +28,7 @@ from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.types import RgbdFrame
 from orpose_ros import conversions
 from orpose_ros.graph.node_processes import NodeProcesses, StageError
+from orpose_ros.graph.spun_by_hand import SpunByHand
 from orpose_ros.msg import PoseModelInfo, Skeleton3DArray
 
 _MOMENTS = 8
@@ -59,14 +59,12 @@ class Latency:
     first_s: float
 
 
-class _Graph:
+class _Graph(SpunByHand):
     """Cameras and a listener."""
 
     def __init__(self, cameras: int) -> None:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node("latency")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
+        super().__init__("latency")
         self.names = [f"ceiling_{k + 1}" for k in range(cameras)]
         self.latencies_ns: dict[int, int] = {}  # by the stamp of the image
         self.backend = ""
@@ -94,16 +92,6 @@ class _Graph:
             self._infos[c].publish(conversions.camera_info_message(frame.intrinsics, header))
             self._images[c].publish(conversions.depth_message(frame.depth_m, header, "16UC1"))
         return stamps
-
-    def spin(self, until_s: float) -> None:
-        """Receive until a moment of the monotonic clock."""
-        while (left_s := until_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left_s)
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
 
     def _take(self, message: Skeleton3DArray) -> None:
         stamp_ns = stamp_ns_of(message)
@@ -143,7 +131,7 @@ def measure(cameras: int, seconds: float, rate_hz: float, parameters: dict[str, 
                 if time.monotonic() - began_s > _START_S:
                     raise StageError(f"not within {_START_S:g} s: skeletons of {cameras} cameras")
                 graph.send(0)
-                graph.spin(time.monotonic() + 0.1)
+                graph.spin(0.1)
             first_s = time.monotonic() - began_s
             sent = _send_for(graph, seconds, rate_hz)
             nodes.check()
@@ -160,11 +148,11 @@ def _send_for(graph: _Graph, seconds: float, rate_hz: float) -> list[int]:
     """Send images, and return the stamps of those that count."""
     began_s, k, sent = time.monotonic(), 0, []
     while (due_s := k / rate_hz) < _SETTLE_S + seconds:
-        graph.spin(began_s + due_s)
+        graph.spin_until(began_s + due_s)
         stamps = graph.send(k)
         sent += stamps if due_s >= _SETTLE_S else []
         k += 1
-    graph.spin(time.monotonic() + _SETTLE_S)
+    graph.spin(_SETTLE_S)
     return sent
 
 
