@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orpose_core.compile_cache import choose_compile_cache
+from orpose_core.compile_cache import choose_compile_cache, forget_outdated
 
 __version__ = "0.1.0"
 
@@ -51,6 +51,7 @@ _HOMES = {
     "orpose_core.types": ("Intrinsics", "Poses", "RgbdFrame", "Source3D", "Visibility"),
 }  # fmt: skip
 choose_compile_cache(Path(__file__).parent, os.environ)
+forget_outdated(Path(__file__).parent)
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Where numba keeps what it compiles, on machines on which neither the package nor a home can be written."""
+"""Where numba keeps what it compiles, and what of it must be compiled again."""
 
 from __future__ import annotations
 
@@ -23,6 +23,28 @@ def choose_compile_cache(package: Path, environment: MutableMapping[str, str]) -
     home = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (no home, no error)
     if not _can_be_written(Path(home) / "numba"):
         environment["NUMBA_CACHE_DIR"] = _own_temporary_folder()
+
+
+def forget_outdated(package: Path) -> None:
+    """Delete the compiled functions in a package that are older than code or constants that they contain.
+
+    Numba looks whether a function's own file has changed. It does not look at the files of the functions and
+    constants that it compiled into it. Those are in the same room, a folder directly below the package, or
+    in a module of the package itself.
+
+    Args:
+        package: folder of the package.
+    """
+    try:
+        shared = max((f.stat().st_mtime_ns for f in package.glob("*.py")), default=0)
+        for room in (f for f in package.iterdir() if (f / "__init__.py").is_file()):
+            compiled = list(room.rglob("__pycache__/*.nbi"))
+            if compiled:
+                newest = max(shared, *(f.stat().st_mtime_ns for f in room.rglob("*.py")))
+                for index in (f for f in compiled if f.stat().st_mtime_ns < newest):
+                    index.unlink(missing_ok=True)
+    except OSError:  # not ours to change, or another process does the same
+        return
 
 
 def _can_be_written(folder: Path) -> bool:

@@ -302,4 +302,4 @@ def test_bytes_of_the_parts_are_pinned():
         digest.update(np.round(np.nan_to_num(f.frame.depth_m) * 1000).astype("<u2").tobytes())
         digest.update(np.round(f.poses.xyz_cam_m * np.float32(1000)).astype("<i4").tobytes())
         digest.update(f.frame.rgb.tobytes())
-    assert digest.hexdigest() == "bd504719be0888c556dfc7b1675d5d3e5a671fcefd9a13871acc5b88247da0e2"
+    assert digest.hexdigest() == "efcfd5bba3d8eaae0c0a697be8c8cd36108b914399daf0bd31e13487c4804474"
