@@ -11,6 +11,7 @@ RESOURCES = (
     "weights/*.md",
     "training/*.yaml",
     "msg/*.msg",
+    "config/*.xml",
     "config/*.yaml",
     "rviz/*.rviz",
 )

@@ -42,6 +42,7 @@ from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.declaring import parameter
 from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.running.input_watch import overridable_qos
+from orpose_ros.running.memory import make_room_for_full_size_images
 from orpose_ros.running.rclpy_internals import end_rclpy
 from orpose_ros.streams.replay_pace import ReplayPace
 
@@ -268,6 +269,7 @@ def _command_line(args: list[str]) -> list[Parameter]:
 def main(args: list[str] | None = None) -> None:
     """Play a bag and end."""
     given = _command_line(remove_ros_args(args)[1:])
+    make_room_for_full_size_images()
     status = stopping.work(partial(_live, args, given))
     if args is None:
         stopping.leave(status)

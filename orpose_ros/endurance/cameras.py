@@ -31,6 +31,7 @@ from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.types import Intrinsics, RgbdFrame
 from orpose_ros import conversions
 from orpose_ros.endurance.mark import Mark
+from orpose_ros.running.memory import make_room_for_full_size_images
 
 MOMENTS = 12
 _PATIENCE_S = 900.0
@@ -83,6 +84,7 @@ def play(file: Path, rate_hz: float) -> dict[str, int]:
         depth_mm, names = content["depth_mm"], [str(name) for name in content["cameras"]]
         fx, fy, cx, cy, width, height = content["intrinsics"].tolist()
     intrinsics = Intrinsics(fx, fy, cx, cy, int(width), int(height))
+    make_room_for_full_size_images()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("cameras")
     qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -87,7 +87,8 @@ class Soak:
     def verdicts(self) -> dict[str, bool]:
         """Each promise, and whether it held."""
         median_s, p99_s = self.latency_s
-        # Of each camera one image may be on its way, or lost before its gateway knew any number.
+        # The count of what was lost before a camera's first image is right to about one image, and its last
+        # image may be lost.
         return {
             f"memory flat within {MOST_GROWTH:.0%}": max(self.growth.values(), default=1.0) <= MOST_GROWTH,
             f"latency p99 below {MOST_SPREAD:g} times the median": p99_s < MOST_SPREAD * median_s,

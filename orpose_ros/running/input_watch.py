@@ -3,7 +3,7 @@
 An input that stays silent is the most common fault of a ROS graph, and the least visible. :class:`InputWatch`
 makes the subscriptions of a node and names each that has heard nothing for a while: nobody publishes it,
 somebody does with another type, the QoS of the two do not fit (and which policy), or all is well and nothing
-is sent.
+is sent, or gets through.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
 from orpose_ros.running.peer_states import PeerStates
+from orpose_ros.running.sequence_gaps import Numbered, SequenceGaps
 
 SILENCE_S = 5.0
 """After so long without a message an input is called silent."""
@@ -40,8 +41,6 @@ REMIND_S = 30.0
 """The same complaint is logged again only after so long."""
 
 _LONGEST_WAIT_S = 60.0  # a larger difference is a system clock that was set
-
-_NO_SEQUENCE = 2**64 - 1  # of a middleware that does not number messages
 
 OVERRIDABLE = (
     QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY,
@@ -67,7 +66,7 @@ class _Input:
     silence: str = ""  # why, while it is silent
     trouble: str = ""  # what was wrong with a message
     trouble_s: float = 0.0  # when, by the steady clock
-    sequence: int = 0  # number of the newest message, as its publisher counts
+    gaps: SequenceGaps = field(default_factory=SequenceGaps)
     said_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -113,7 +112,8 @@ class InputWatch:
             qos: what is asked for; parameters may override it (``qos_overrides``).
             required: whether silence is worth a warning; that of an optional input is only in :attr:`silent`.
             missed: told how many messages were sent and never came, by the numbers that a publisher gives
-                them: the queue of a subscription drops the oldest in silence.
+                them (:class:`SequenceGaps`): the queue of a subscription drops the oldest in silence, and the
+                middleware loses large ones on a busy machine.
         """
         name = self._node.resolve_topic_name(topic)
         module, kind = message_type.__module__.split(".")[0], message_type.__name__
@@ -124,7 +124,9 @@ class InputWatch:
             partial(self._receive, watched, callback),
             copy(qos),  # rclpy writes the overrides into the profile it is given
             event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=lambda event: self._look_at(watched, now=True), use_default_callbacks=False
+                incompatible_qos=lambda event: self._look_at(watched, now=True),
+                matched=partial(self._matched, watched),
+                use_default_callbacks=False,
             ),
             qos_overriding_options=overridable_qos(),
         )
@@ -182,7 +184,7 @@ class InputWatch:
         watched.messages += 1
         waited_s = (time.time_ns() - (info.get("received_timestamp") or time.time_ns())) / 1e9
         self.arrived_s = time.monotonic() - min(max(waited_s, 0.0), _LONGEST_WAIT_S)
-        self._count_missed(watched, info.get("publication_sequence_number"))
+        self._count_missed(watched, info)
         watched.last_s = time.monotonic()
         if watched.silence:
             self._node.get_logger().info(f"{watched.topic}: messages arrive (again)")
@@ -200,14 +202,18 @@ class InputWatch:
         watched.trouble, watched.trouble_s = sentence, time.monotonic()
         self._say(watched, f"{watched.topic}: {sentence}")
 
-    def _count_missed(self, watched: _Input, sequence: int | None) -> None:
-        """Count the numbers left out since the last message; of several publishers they tell nothing."""
-        if watched.missed is None or not sequence or sequence >= _NO_SEQUENCE:
+    def _matched(self, watched: _Input, event: Any) -> None:
+        if event.total_count_change > 0:  # else one has gone
+            watched.gaps.matched()
+
+    def _count_missed(self, watched: _Input, info: Mapping[str, Any]) -> None:
+        """Count the numbers that are missing; those of several publishers tell nothing."""
+        sequence, sent_ns = info.get("publication_sequence_number"), info.get("source_timestamp")
+        if watched.missed is None or not sequence or not sent_ns:
             return
-        last, watched.sequence = watched.sequence, sequence
-        gap = sequence - last - 1
-        if last and gap > 0 and self._node.count_publishers(watched.topic) == 1:
-            watched.missed(gap)
+        missing = watched.gaps.take(Numbered(sequence, sent_ns / 1e9, self.arrived_s))
+        if missing and self._node.count_publishers(watched.topic) == 1:
+            watched.missed(missing)
 
     def _look(self) -> None:
         for watched in list(self._inputs.values()):
@@ -252,7 +258,7 @@ class InputWatch:
             if why_not:
                 self._starting.add(why_not)
                 return why_not
-        return f"{len(publishers)} publisher(s), QoS fits, but they send nothing"
+        return f"{len(publishers)} publisher(s), QoS fits, but nothing of theirs arrives"
 
     def _say(self, watched: _Input, sentence: str, is_wrong: bool = True) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""No image outlives its use in a process: freed memory is overwritten, and buffers are wiped by hand."""
+"""Where images are in memory: none outlives its use, and Fast DDS has room for those on their way."""
 
 from __future__ import annotations
 
@@ -32,14 +32,27 @@ def overwrite_freed_memory() -> bool:
 
 
 def keep_no_received_image() -> None:
-    """Let Fast DDS free the buffers of received messages instead of keeping them for the next ones.
+    """Let Fast DDS free the buffers of received messages instead of keeping them for the next ones."""
+    if _use_profile("gateway_memory"):
+        os.environ["RMW_FASTRTPS_USE_QOS_FROM_XML"] = "1"
 
-    It reads the profile when the node is made. A profile that the user has set stays.
+
+def make_room_for_full_size_images() -> None:
+    """Let Fast DDS share more memory with other processes, for a process that publishes full-size images.
+
+    Its usual half a MiB holds no image of 640x480 px depth as a whole, so that a busy machine loses most
+    of the best-effort ones.
     """
-    profile = find_resource("config", "gateway_memory", ".xml")
-    if profile is None or any(name in os.environ for name in _PROFILES):
-        return
-    os.environ.update(dict.fromkeys(_PROFILES, str(profile)), RMW_FASTRTPS_USE_QOS_FROM_XML="1")
+    _use_profile("full_size_images")
+
+
+def _use_profile(name: str) -> bool:
+    """Let Fast DDS read a profile when the first node is made; one that the user has set stays."""
+    profile = find_resource("config", name, ".xml")
+    if profile is None or any(variable in os.environ for variable in _PROFILES):
+        return False
+    os.environ.update(dict.fromkeys(_PROFILES, str(profile)))
+    return True
 
 
 def wipe_message(message: Any) -> None:

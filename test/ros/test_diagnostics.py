@@ -118,7 +118,7 @@ def test_an_input_whose_publisher_is_not_active_is_no_complaint(graph: Any) -> N
     assert levels == {20}, "to start up is no fault"
     gateway.trigger_activate()
     watch.was_busy()
-    graph.until(lambda: graph.said("QoS fits, but they send nothing"), "an active one is one")
+    graph.until(lambda: graph.said("QoS fits, but nothing of theirs arrives"), "an active one is one")
     watch.close()
 
 

@@ -19,13 +19,11 @@ def test_every_image_of_a_short_run_is_accounted_for(tmp_path: Path, capfd: pyte
     # Exit status 1 is no fault here: memory and latency of so short a run on a busy machine prove nothing.
     assert main(["benchmark", "soak", "--minutes", "0.2", "--out", str(tmp_path / "run"), *small]) in (0, 1)
     said = capfd.readouterr().out
-    assert "holds: no error in any log" in said
-    sent, answered, unaccounted = (
-        int(re.search(rf"{word} (-?[\d,]+)", said)[1].replace(",", ""))
-        for word in ("sent", "answered", "unaccounted")
+    assert "holds: no error in any log" in said and "holds: every image served or counted" in said
+    sent, answered = (
+        int(re.search(rf"{word} ([\d,]+)", said)[1].replace(",", "")) for word in ("sent", "answered")
     )
-    # Images that a camera sends before its gateway knows it are lost uncounted; in a run so short they show.
-    assert sent >= answered > 0 and abs(unaccounted) < sent / 3
+    assert sent >= answered > 0
     for node in ("/pose_node", "/fusion_node", "/ceiling_1/lowres_gateway", "/ceiling_2/lowres_gateway"):
         assert re.search(rf"^  {node}  \d+ MiB, [+-][\d.]+%  frames [\d,]+", said, re.MULTILINE), node
 
