@@ -41,6 +41,10 @@ class NodeProcesses:
         """Process ids by name."""
         return {name: process.pid for name, process in self._processes.items()}
 
+    def process(self, name: str) -> subprocess.Popen:
+        """Return the process of a node."""
+        return self._processes[name]
+
     def check(self) -> None:
         """Raise StageError where a node has ended."""
         for name, process in self._processes.items():
