@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.estimators import PoseEstimator
-from orpose_core.evaluation.mvor_fusion import PARTS, evaluate_mvor_fusion
+from orpose_core.evaluation.fusion_errors import PARTS
+from orpose_core.evaluation.mvor_fusion import evaluate_mvor_fusion
 from orpose_core.evaluation.room_fusion import FUSED, RoomOptions, camera_moments, evaluate_rooms
 from orpose_core.files import write_json
 
@@ -16,6 +17,12 @@ _ANNOTATIONS = ("annotations/camma_mvor_2018.json", "camma_mvor_2018.json")
 _GROUPS = {
     "two_or_three": "two views or three", "three": "three views", "two": "two views", "one": "one view",
 }  # fmt: skip
+_BOUNDS = {
+    "annotated": "annotators' 2D joints",
+    "annotated_visible": "those marked as visible",
+    "assigned": "these detections",
+    "best_views": "these, views chosen, too",
+}
 
 
 def score_mvor_fusion(
@@ -60,9 +67,24 @@ def mvor_fusion_report(scores: Mapping[str, Any]) -> str:
             rows.append((label, [*(values[part] for part in PARTS), values["mean"], values["median"],
                                  values["joints"]]))  # fmt: skip
         blocks.append(_rows(title, columns, rows))
+    blocks.append(_bounds_table(scores["bounds"]))
     covered = [f"{name} {scores['errors'][group]['coverage_pct']:.0f} %" for group, name in _GROUPS.items()]
     blocks.append(f"coordinates within one sigma (68 % is right): {', '.join(covered)}")
     return "\n\n".join(blocks)
+
+
+def _bounds_table(bounds: Mapping[str, Any]) -> str:
+    """Return what triangulation reaches where the truth says who is who."""
+    rows = [
+        (f"{name}, {_GROUPS[group]} ({values['people']})",
+         [*(values[part] for part in PARTS), values["mean"], values["median"], values["joints"]])
+        for key, name in _BOUNDS.items()
+        for group, values in bounds[key].items()
+    ]  # fmt: skip
+    columns = (*(part.capitalize() for part in PARTS), "Mean", "Median", "Joints")
+    return _rows(
+        "Triangulated where the truth says who is who and which side is left, cm, days 2 to 4", columns, rows
+    )
 
 
 def score_rooms(

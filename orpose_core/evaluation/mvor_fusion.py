@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.data.coco_results import read_results, result_poses
+from orpose_core.evaluation.fusion_errors import HIPS, JOINTS, errors_of, fit_hips, move_hips
+from orpose_core.evaluation.mvor_bounds import triangulation_bounds
 from orpose_core.files import read_json
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.fuse import fuse
@@ -26,13 +28,9 @@ from orpose_core.fusion.rig_files import MVOR_FLOOR_M, mvor_rig
 from orpose_core.skeleton import MVOR10, convert_joints
 from orpose_core.types import Float64Array
 
-PARTS = ("shoulder", "hip", "elbow", "wrist")
-JOINTS = tuple(f"{side}_{part}" for part in PARTS for side in ("left", "right"))
-"""The eight joints that are compared."""
 _ROWS = [MVOR10.index(joint) for joint in JOINTS]
 _FOUND_M = 0.4
 _LEAST_JOINTS = 3
-_HIPS = [JOINTS.index("left_hip"), JOINTS.index("right_hip")]
 _INSIDE = 0.6  # share of a fused person's joints inside a box of an annotated person
 
 
@@ -77,7 +75,14 @@ def evaluate_mvor_fusion(
         people += len(there)
         strangers = _match(fused, there, frame[0] // 10**10, pairs)
         false += sum(not _in_a_box(fused, s, rig, frame, boxes) for s in strangers)
-    return {"frames": len(frames), "people": people, "false_people": false, **_scores(pairs)}
+    bounds = triangulation_bounds(content, str(gt), rig, detections, frames, truth)
+    return {
+        "frames": len(frames),
+        "people": people,
+        "false_people": false,
+        **_scores(pairs),
+        "bounds": bounds,
+    }
 
 
 def _truth_of(content: dict[str, Any], path: str) -> dict[tuple[int, ...], list[Float64Array]]:
@@ -153,43 +158,6 @@ def _in_a_box(
     return False
 
 
-def body_axes(xyz: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return the axes forward, left, up of bodies, (m, 3, 3), rows, and the torsos' lengths, (m,) m.
-
-    Up is from the hips to the shoulders, left from the right shoulder to the left one.
-
-    Args:
-        xyz: float64 (m, 8, 3), :data:`JOINTS`.
-    """
-    up = (xyz[:, 0] + xyz[:, 1] - xyz[:, 2] - xyz[:, 3]) / 2
-    length = np.linalg.norm(up, axis=1)
-    up = up / length[:, None]
-    left = xyz[:, 0] - xyz[:, 1]
-    left = left - (left * up).sum(axis=1, keepdims=True) * up
-    left /= np.linalg.norm(left, axis=1, keepdims=True)
-    return np.stack([np.cross(left, up), left, up], axis=1), length
-
-
-def fit_hips(fused: Float64Array, true: Float64Array) -> Float64Array:
-    """Return the offset of the left hip, (3,) forward, left, up in torso lengths; the right is its mirror."""
-    axes, length = body_axes(fused)
-    offsets = []
-    for hip, sign in zip(_HIPS, (1.0, -1.0), strict=True):
-        local = np.einsum("mij,mj->mi", axes, true[:, hip] - fused[:, hip]) / length[:, None]
-        offsets.append(local * [1.0, sign, 1.0])
-    return np.nanmedian(np.concatenate(offsets), axis=0) if len(fused) else np.zeros(3)
-
-
-def move_hips(fused: Float64Array, offset: Float64Array) -> Float64Array:
-    """Return the joints with the hips where MVOR has them; people without shoulders and hips keep theirs."""
-    axes, length = body_axes(fused)
-    moved = fused.copy()
-    for hip, sign in zip(_HIPS, (1.0, -1.0), strict=True):
-        move = np.einsum("mji,j->mi", axes, offset * [1.0, sign, 1.0]) * length[:, None]
-        moved[:, hip] += np.nan_to_num(move)
-    return moved
-
-
 def _scores(pairs: _Pairs) -> dict[str, Any]:
     day, views = np.array(pairs.day, np.int64), np.array(pairs.views, np.int64)
     shape = (len(day), len(JOINTS), 3)
@@ -212,31 +180,16 @@ def _scores(pairs: _Pairs) -> dict[str, Any]:
         chosen = rows & later
         several = np.where((joint_views[chosen] >= 2)[..., None], fused[chosen], np.nan)
         out["errors"][name] = {
-            "room": _errors(fused[chosen], true[chosen]),
-            "room_joints_of_two_views": _errors(several, true[chosen]),
-            "root_relative": _errors(_relative(fused[chosen]), _relative(true[chosen])),
+            "room": errors_of(fused[chosen], true[chosen]),
+            "room_joints_of_two_views": errors_of(several, true[chosen]),
+            "root_relative": errors_of(_relative(fused[chosen]), _relative(true[chosen])),
             "coverage_pct": _coverage(fused[chosen] - true[chosen], sigma[chosen]),
         }
     return out
 
 
 def _relative(xyz: Float64Array) -> Float64Array:
-    return xyz - xyz[:, _HIPS].mean(axis=1, keepdims=True)
-
-
-def _errors(fused: Float64Array, true: Float64Array) -> dict[str, float | int]:
-    """Return the mean error of each part and of all, and the median, cm; and how many joints were there."""
-    error = 100 * np.linalg.norm(fused - true, axis=-1)
-    parts = [error[:, 2 * i : 2 * i + 2] for i in range(len(PARTS))]
-    means = [float(part[np.isfinite(part)].mean()) if np.isfinite(part).any() else np.nan for part in parts]
-    known = error[np.isfinite(error)]
-    return {
-        "people": len(fused),
-        "joints": len(known),
-        **dict(zip(PARTS, means, strict=True)),
-        "mean": float(np.mean(means)),
-        "median": float(np.median(known)) if len(known) else np.nan,
-    }
+    return xyz - xyz[:, HIPS].mean(axis=1, keepdims=True)
 
 
 def _coverage(off: Float64Array, sigma: Float64Array) -> float:

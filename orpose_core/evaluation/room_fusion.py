@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.estimators import PoseEstimator
-from orpose_core.evaluation.mvor_fusion import JOINTS
+from orpose_core.evaluation.fusion_errors import JOINTS
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.room import Room
