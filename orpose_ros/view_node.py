@@ -4,11 +4,13 @@
     room/skeletons_3d, and a calibration file or tf with [camera/]lowres/camera_info
         -> a page on http://127.0.0.1:8090
 
-An image above the limit is refused before it is decoded. What is older than ``seconds`` is forgotten.
+An image above the limit is refused before it is decoded. What is older than ``seconds`` is forgotten. The process
+runs at low priority, so that looking does not slow down the nodes that estimate.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -41,6 +43,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=10)
 _LOOK_FOR_CAMERAS_S = 1.0
 _LONGEST_LATENCY_S = 3600.0  # more is the stamp of a recording
+_NICE = 10
 
 
 class _Camera:
@@ -219,7 +222,8 @@ class ViewNode(SelfStartingNode):
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the node."""
+    """Run the node, at low priority: threads that it starts inherit it."""
+    os.nice(_NICE)
     run(ViewNode, args)
 
 

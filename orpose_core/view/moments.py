@@ -49,6 +49,19 @@ class CameraMoment:
         """How many people the camera sees."""
         return 0 if self.poses is None else len(self.poses)
 
+    @property
+    def track_ids(self) -> NDArray[np.int64]:
+        """int64 (m,), :data:`UNTRACKED` = none."""
+        ids = None if self.poses is None else self.poses.track_ids
+        return np.full(self.people, UNTRACKED, np.int64) if ids is None else ids
+
+    @cached_property
+    def roots_cam_m(self) -> Float64Array:
+        """float64 (m, 3), optical frame of the camera; as :func:`roots_of`."""
+        if self.poses is None or self.poses.xyz_cam_m is None:
+            return np.full((self.people, 3), np.nan)
+        return roots_of(self.poses.skeleton, self.poses.xyz_cam_m.astype(np.float64))
+
 
 @dataclass(frozen=True)
 class RoomMoment:
@@ -90,29 +103,39 @@ class RoomMoment:
         poses = moment.poses
         if poses is None or poses.xyz_cam_m is None:
             return None
-        ids = poses.track_ids
         return cls(
             moment.stamp_ns,
             poses.skeleton,
-            np.full(len(poses), UNTRACKED, np.int64) if ids is None else ids,
+            moment.track_ids,
             transform_points(room_from_camera, poses.xyz_cam_m.astype(np.float64)),
             np.full(poses.scores.shape, np.nan) if poses.sigma_m is None else poses.sigma_m.astype(float),
         )
 
     @cached_property
     def roots_m(self) -> Float64Array:
-        """float64 (m, 3), mean of the hips, else of all known joints; NaN = nothing is known."""
-        joints = self.skeleton.joints
-        hips = [joints.index(name) for name in ("left_hip", "right_hip") if name in joints]
-        roots = np.full((len(self), 3), np.nan)
-        for row, points in enumerate(self.xyz_room_m):
-            known = np.isfinite(points).all(axis=-1)
-            use = known[hips].all() if hips else False
-            if use:
-                roots[row] = points[hips].mean(axis=0)
-            elif known.any():
-                roots[row] = points[known].mean(axis=0)
-        return roots
+        """float64 (m, 3), room frame; as :func:`roots_of`."""
+        return roots_of(self.skeleton, self.xyz_room_m)
+
+
+def roots_of(skeleton: Skeleton, xyz_m: Float64Array) -> Float64Array:
+    """Return where people are: the mean of the hips, else of all known joints.
+
+    Args:
+        skeleton: the joint set.
+        xyz_m: float64 (m, n, 3), NaN = unknown.
+
+    Returns:
+        float64 (m, 3), in the same frame, NaN = no joint is known.
+    """
+    hips = [skeleton.joints.index(name) for name in ("left_hip", "right_hip") if name in skeleton.joints]
+    roots = np.full((len(xyz_m), 3), np.nan)
+    for row, points in enumerate(xyz_m):
+        known = np.isfinite(points).all(axis=-1)
+        if hips and known[hips].all():
+            roots[row] = points[hips].mean(axis=0)
+        elif known.any():
+            roots[row] = points[known].mean(axis=0)
+    return roots
 
 
 def check_private(size_hw: tuple[int, int], limit_px: int = MAX_PRIVATE_PIXELS) -> None:

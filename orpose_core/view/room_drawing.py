@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.fusion.rig import RoomCamera
+from orpose_core.geometry import transform_points
 from orpose_core.render import track_color
 from orpose_core.types import Float64Array, FloatArray
 from orpose_core.view.history import Snapshot
@@ -102,7 +104,8 @@ def draw_room(snapshot: Snapshot) -> RoomDrawing:
     pieces = _Pieces()
     if snapshot.room is not None:
         _add_people(pieces, snapshot.room, "")
-        _add_trails(pieces, [m for m in snapshot.before.get("", ()) if isinstance(m, RoomMoment)])
+        fused = [m for m in snapshot.before.get("", ()) if isinstance(m, RoomMoment)]
+        _add_trails(pieces, [(m.track_ids, m.roots_m) for m in fused])
         return _whole(pieces)
     for number, camera in enumerate(snapshot.cameras):
         pose, view = pose_in_room(camera, number), snapshot.views.get(camera.name)
@@ -111,8 +114,7 @@ def draw_room(snapshot: Snapshot) -> RoomDrawing:
             continue
         _add_people(pieces, people, f"{camera.name}: " if len(snapshot.cameras) > 1 else "")
         seen = [m for m in snapshot.before.get(camera.name, ()) if isinstance(m, CameraMoment)]
-        rooms = [RoomMoment.of_camera(moment, pose) for moment in seen]
-        _add_trails(pieces, [room for room in rooms if room is not None])
+        _add_trails(pieces, [(m.track_ids, transform_points(pose, m.roots_cam_m)) for m in seen])
     return _whole(pieces)
 
 
@@ -140,11 +142,16 @@ def _add_people(pieces: _Pieces, moment: RoomMoment, prefix: str) -> None:
         pieces.labels.append(Label(text, (float(root[0]), float(root[1]), top)))
 
 
-def _add_trails(pieces: _Pieces, moments: list[RoomMoment]) -> None:
-    """Add where everybody with an id has been, on the floor, fading with age."""
+def _add_trails(pieces: _Pieces, moments: Sequence[tuple[NDArray[np.int64], Float64Array]]) -> None:
+    """Add where everybody with an id has been, on the floor, fading with age.
+
+    Args:
+        pieces: of the drawing.
+        moments: the oldest first: ids, int64 (m,), and places, float64 (m, 3), room frame, NaN = unknown.
+    """
     paths: dict[int, list[NDArray]] = {}
-    for moment in moments:
-        for track, root in zip(moment.track_ids.tolist(), moment.roots_m, strict=True):
+    for ids, roots_m in moments:
+        for track, root in zip(ids.tolist(), roots_m, strict=True):
             if track != UNTRACKED and np.isfinite(root).all():
                 paths.setdefault(track, []).append(np.array([root[0], root[1], 0.02]))
     for track, path in paths.items():
