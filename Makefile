@@ -1,5 +1,5 @@
 # Everything happens in this checkout: `make test` and `make demo` set up what they need (.venv) by themselves.
-.PHONY: help env test fuzz demo view check docs clean
+.PHONY: help env test fuzz demo view check docs pictures clean
 .DEFAULT_GOAL := help
 
 # A sourced ROS would put its Python packages before those of .venv. To use an installed ROS, build with colcon.
@@ -27,6 +27,7 @@ help:
 	@echo "make view   set up .venv and show a simulated room in a browser; needs no ROS"
 	@echo "make check  lint and type-check"
 	@echo "make docs   build the documentation into docs/_build/html"
+	@echo "make pictures   take the pictures of the README and of docs/view.md again; needs Chromium"
 	@echo "make test ROS=kilted   the same on ROS 2 Kilted, in .venv-kilted"
 	@echo "make env    set up .venv alone                    (PYTHON=... chooses the interpreter, 3.10 to 3.12)"
 	@echo "make clean  remove all that make made"
@@ -59,6 +60,12 @@ check: env
 docs: env
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+# On a machine that does nothing else: the page shows how late the skeletons are.
+pictures: env
+	@$(BIN)/orpose view --demo --port 0 --picture docs/images/view.png --gif docs/images/view.gif --seconds 4
+	@$(BIN)/python -m orpose_ros.demo --out demo_output
+	@cp demo_output/demo.png docs/images/demo.png
 
 clean:
 	rm -rf .venv .venv-kilted docs/_build docs/_generated build dist install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

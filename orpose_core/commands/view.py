@@ -50,7 +50,7 @@ def _run(args: argparse.Namespace) -> int:
         if args.host not in ("127.0.0.1", "localhost", "::1"):
             print(f"everybody who reaches {args.host} may look at it", file=sys.stderr)
         if args.picture is not None or args.gif is not None:
-            _take_pictures(args, page, history, worker)
+            _take_pictures(args, page, history, worker, stop)
             return 0
         if args.open:
             webbrowser.open(page.url)
@@ -131,17 +131,18 @@ def _demo(args: argparse.Namespace, history: History, stop: threading.Event) -> 
     return play
 
 
-def _take_pictures(args: argparse.Namespace, page: Page, history: History, worker: _Worker) -> None:
-    from orpose_core.view.pictures import PictureConfig, take_pictures
+def _take_pictures(
+    args: argparse.Namespace, page: Page, history: History, worker: _Worker, stop: threading.Event
+) -> None:
+    from orpose_core.view.pictures import PictureConfig, await_history, take_pictures
 
     config = PictureConfig(seconds=args.seconds)
-    alive = None if not args.demo else worker.is_alive
-    if not args.demo:
-        worker.wait()
-    for path in take_pictures(page, history, args.picture, args.gif, config, alive):
+    if args.demo:
+        await_history(history, config.history_s(args.gif is not None), worker.is_alive)
+        stop.set()
+    worker.wait()
+    for path in take_pictures(page, history, args.picture, args.gif, config):
         print(f"wrote {path}")
-    if worker.error is not None:
-        raise worker.error
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from orpose_core.files import replacing, write_bytes
@@ -19,8 +20,10 @@ from orpose_core.view.page import Page
 _PATIENCE_S = 600.0
 _ONE_MOMENT_S = 10.0
 _DRAWN_S = 0.4
-_COLORS = 128
-"""Of a picture: few enough for a small file."""
+_AT_REST_S = 60.0
+_BRIGHT = 48
+_BEGUN_S = 2.0
+"""Before a GIF begins: until then nobody has been fused."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class PictureConfig:
 
     Attributes:
         size: (width, height) of the browser's window, px.
-        wait_s: so much of the history must be there before a picture.
-        seconds: length of a GIF; so much of the history must be there before it.
+        wait_s: a history that grows should be this long before a picture.
+        seconds: length of a GIF, of which the history should be at least as long.
         rate_hz: of a GIF.
         gif_width: px.
     """
@@ -45,40 +48,52 @@ class PictureConfig:
         if not (self.seconds > 0 and self.rate_hz > 0 and min(*self.size, self.gif_width) > 0):
             raise ValueError(f"PictureConfig: expected positive numbers, got {self}")
 
+    def history_s(self, moving: bool) -> float:
+        """Return how long the history should be before a picture, or before a GIF."""
+        return max(self.wait_s, self.seconds + _BEGUN_S) if moving else self.wait_s
+
+
+def await_history(history: History, seconds: float, alive: Callable[[], bool]) -> None:
+    """Wait until a history is long enough.
+
+    Args:
+        history: that grows in another thread.
+        seconds: how long.
+        alive: whether it still grows.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    while alive() and time.monotonic() < end:
+        begin_ns, end_ns = history.span_ns()
+        if end_ns - begin_ns >= seconds * 1e9:
+            return
+        time.sleep(0.2)
+
 
 def take_pictures(
-    page: Page,
-    history: History,
-    picture: Path | None,
-    gif: Path | None,
-    config: PictureConfig | None = None,
-    alive: Callable[[], bool] | None = None,
+    page: Page, history: History, picture: Path | None, gif: Path | None, config: PictureConfig | None = None
 ) -> list[Path]:
     """Write pictures of a page and return their files.
 
     Args:
         page: that is served.
-        history: that it shows.
+        history: that it shows; it should no longer grow, since drawing without a GPU takes all of a machine.
         picture: the PNG, or None.
         gif: the GIF, or None.
         config: how.
-        alive: whether more of the history comes; None = it is complete.
 
     Raises:
         ValueError: no browser, or nobody is shown.
     """
     config = config or PictureConfig()
-    wanted_s = config.wait_s if gif is None else max(config.wait_s, config.seconds)
-    _await_history(history, wanted_s, alive)
     written = []
     with Browser(page.url, config.size) as browser:
         try:
             browser.until("document.querySelector('svg.camera g.person') !== null", _PATIENCE_S)
         except TimeoutError as error:
             raise ValueError(f"the page shows nobody: {error}") from None
-        _close_notes(browser)
+        resting = _at_rest(browser)
         if picture is not None:
-            write_bytes(picture, _small_png(browser.picture()))
+            write_bytes(picture, _small_png(resting))
             written.append(picture)
         if gif is not None:
             _write_gif(gif, page, history, browser, config)
@@ -86,19 +101,16 @@ def take_pictures(
     return written
 
 
-def _await_history(history: History, seconds: float, alive: Callable[[], bool] | None) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while alive is not None and alive() and time.monotonic() < end:
-        begin_ns, end_ns = history.span_ns()
-        if end_ns - begin_ns >= seconds * 1e9:
-            return
-        time.sleep(0.2)
-
-
-def _close_notes(browser: Browser) -> None:
-    """Close what the page says of slow graphics, and let it come to rest."""
-    browser.value("document.querySelectorAll('.mantine-Notification-closeButton').forEach(b => b.click())")
-    time.sleep(1.5)
+def _at_rest(browser: Browser) -> bytes:
+    """Close what the page says of slow graphics, and return its picture once it no longer changes."""
+    end, before, now = time.monotonic() + _AT_REST_S, b"", b"."
+    while before != now and time.monotonic() < end:
+        browser.value(
+            "document.querySelectorAll('.mantine-Notification-closeButton').forEach(b => b.click())"
+        )
+        time.sleep(1.0)
+        before, now = now, browser.picture()
+    return now
 
 
 def _small_png(png: bytes) -> bytes:
@@ -123,8 +135,23 @@ def _write_gif(path: Path, page: Page, history: History, browser: Browser, confi
     size = config.gif_width, round(config.size[1] * config.gif_width / config.size[0])
     whole = [Image.open(io.BytesIO(png)).convert("RGB") for png in frames]
     pictures = [picture.resize(size, Image.Resampling.LANCZOS) for picture in whole]
-    palette = pictures[0].quantize(_COLORS, dither=Image.Dither.NONE)
+    palette = _palette(pictures)
     flat = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     with replacing(path) as temporary:
         flat[0].save(temporary, "GIF", save_all=True, append_images=flat[1:], loop=0, optimize=True,
                      duration=round(1000 / config.rate_hz))  # fmt: skip
+
+
+def _palette(pictures: list[Image.Image]) -> Image.Image:
+    """Return the colors for all pictures, half of them for bright ones: skeletons are thin, walls are large."""
+    pixels = np.concatenate([np.asarray(picture).reshape(-1, 3) for picture in pictures])
+    bright = np.ptp(pixels, axis=1) > _BRIGHT
+    parts = [pixels[bright], pixels[~bright]]
+    colors = [
+        Image.fromarray(part[None]).quantize(128, dither=Image.Dither.NONE).getpalette()
+        for part in parts
+        if len(part)
+    ]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for each in colors for value in each or []])
+    return palette

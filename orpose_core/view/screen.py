@@ -150,7 +150,7 @@ class Screen:
         self._framed = True
         x, y = np.median(drawing.joints_m[:, :2], axis=0).tolist()
         camera = self._client.camera
-        camera.position = (x + 3.6, y - 4.2, 3.6)  # first: it takes the point that is looked at along
+        camera.position = (x + 2.9, y - 3.4, 3.1)  # first: it takes the point that is looked at along
         camera.look_at, camera.up_direction = (x, y, 0.9), (0.0, 0.0, 1.0)
 
     def _move_time(self, begin: int, end: int) -> None:
