@@ -4,8 +4,8 @@
     room/skeletons_3d, and a calibration file or tf with [camera/]lowres/camera_info
         -> a page on http://127.0.0.1:8090
 
-An image above the limit is refused before it is decoded. What is older than ``seconds`` is forgotten. The process
-runs at low priority, so that looking does not slow down the nodes that estimate.
+An image above the limit is refused before it is decoded. What is older than ``seconds`` is forgotten. The
+process runs at low priority, so that looking does not slow down the nodes that estimate.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,15 @@ import torch
 
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.parts import write_parts
-from orpose_core.adaptation.pictures import write_pictures
-from orpose_core.adaptation.scoring import SiteFrames, chosen_for_site, scores_of, site_frames
+from orpose_core.adaptation.pictures import WORST, write_pictures
+from orpose_core.adaptation.scoring import (
+    SiteFrames,
+    chosen_for_site,
+    details_of,
+    scores_of,
+    site_frames,
+    worst_frames,
+)
 from orpose_core.adaptation.survey import survey
 from orpose_core.adaptation.training import adaptable, recipe_of, train_site
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
@@ -27,7 +34,7 @@ from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.files import read_json, write_json
 from orpose_core.labelling.labelling import label_recordings
-from orpose_core.reports.adaptation_report import write_adaptation_report
+from orpose_core.reports.html.adaptation_page import write_adaptation_page
 from orpose_core.reports.model_card import write_card
 from orpose_core.teacher.teacher import Teacher
 from orpose_core.training.depthpose.label_file import LabelFile
@@ -105,7 +112,7 @@ def adapt(
         _finish(site, start, trained, truth, bar)
     scores = read_json(site.scores)
     card = write_card(str(site.weights))
-    write_adaptation_report(site.report, scores, site.pictures)
+    write_adaptation_page(site.report, scores, site.pictures)
     if not options.keep_depth and (site.labels / "images").is_dir():
         shutil.rmtree(site.labels / "images")
         say(f"removed: full-size depth in {site.labels / 'images'}")
@@ -217,11 +224,13 @@ def _finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Pat
         "steps": facts["steps"],
         "parts": read_json(site.parts),
         "teacher": read_json(site.label_file)["info"]["teacher"],
+        "thresholds": {"before": asdict(settings.decoder), "after": asdict(decoder)},
     }
     write_json(site.scores, scores)
     header = MapSettings(decoder, settings.calibration).header()
     facts["scores"], facts["site"] = {}, {"start": start.name, **scores}
-    del facts["site"]["teacher"]
+    for name in ("teacher", "details", "thresholds"):  # for the page alone
+        del facts["site"][name]
     metadata = {"training": json.dumps(facts), "licence": start.licence, **header}
     save_checkpoint(site.weights, after.model, metadata, half=True)
 
@@ -244,7 +253,9 @@ def scores_before_and_after(
         pictures: folder for them.
 
     Returns:
-        ``before`` and ``after``, each with scores by the name of the part (:func:`scoring.scores_of`).
+        ``before`` and ``after``, each with scores by the name of the part (:func:`scoring.scores_of`), and
+        ``details`` of both (:func:`scoring.details_of`) against the labels by hand, if there are any, else
+        the teacher's.
     """
     test = parts["teacher"]
     found = {}
@@ -257,5 +268,11 @@ def scores_before_and_after(
         name: {kind: scores_of(part, [own[image] for image in part.names]) for kind, part in parts.items()}
         for name, own in found.items()
     }
-    write_pictures(pictures, parts, found)
+    best = parts.get("truth", test)
+    scores["details"] = {
+        name: details_of(best, [own[image] for image in best.names]) for name, own in found.items()
+    }
+    worst = [frame["name"] for frame in worst_frames(scores["details"]["after"]["frames"], WORST)]
+    scores["details"]["worst"] = worst
+    write_pictures(pictures, parts, found, worst)
     return scores

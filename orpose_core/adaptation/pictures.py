@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +13,34 @@ from orpose_core.render import beside, depth_picture, draw_poses, enlarged
 from orpose_core.types import Poses, RgbdFrame
 
 _COUNT = 12
+WORST = 6
 _WIDTH_PX = 320
 _LEAST_SCORE = 0.05
 
 
 def write_pictures(
-    folder: Path, parts: Mapping[str, SiteFrames], found: Mapping[str, Mapping[str, Poses]]
+    folder: Path,
+    parts: Mapping[str, SiteFrames],
+    found: Mapping[str, Mapping[str, Poses]],
+    worst: Sequence[str],
 ) -> list[Path]:
-    """Write pictures of frames spread over the test part, three views beside each other.
+    """Write pictures of frames spread over the test part and of the worst, three views beside each other.
 
     Args:
-        folder: for the pictures.
+        folder: for the pictures: ``01.png`` and so on, and ``worst_01.png`` and so on.
         parts: the test part by who labelled it; ``truth`` is drawn where there is some.
         found: by network and image name, px of the frames.
+        worst: names of frames that are drawn beside those.
     """
     part = parts.get("truth", parts["teacher"])
-    chosen = np.unique(np.linspace(0, len(part) - 1, min(_COUNT, len(part))).astype(int))
-    paths = []
-    for number, index in enumerate(chosen.tolist(), start=1):
+    spread = np.unique(np.linspace(0, len(part) - 1, min(_COUNT, len(part))).astype(int)).tolist()
+    chosen = {f"{number:02d}.png": index for number, index in enumerate(spread, start=1)}
+    chosen |= {f"worst_{k:02d}.png": part.names.index(name) for k, name in enumerate(worst, start=1)}
+    for file, index in chosen.items():
         name, frame = part.names[index], part.frames[index]
         views = (part.truth[index], found["before"][name], found["after"][name])
-        path = folder / f"{number:02d}.png"
-        write_picture(path, beside(*(_drawn(frame, poses) for poses in views)))
-        paths.append(path)
-    return paths
+        write_picture(folder / file, beside(*(_drawn(frame, poses) for poses in views)))
+    return [folder / file for file in chosen]
 
 
 def _drawn(frame: RgbdFrame, poses: Poses) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +14,14 @@ from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import PoseEstimator
 from orpose_core.evaluation.scores import STRICT
 from orpose_core.image_ops import low_resolution_depth
-from orpose_core.metrics.pck import pck_of_poses
+from orpose_core.metrics.calibration import reliability
+from orpose_core.metrics.pck import PckResult, pck_of_poses
+from orpose_core.skeleton import MVOR10
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.threshold_choice import ReadingConfig, choose_thresholds
 from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame, covered_shares
 
+SCORE_BINS = 20
 _NEAR = 0.2
 
 
@@ -69,12 +72,7 @@ def scores_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:
     A person counts with at least one joint; one whom nobody is matched to has all joints wrong.
     ``extra_per_frame`` counts detections that are matched to nobody, those on regions to ignore left out.
     """
-    asked = [with_joints(poses) for poses in part.truth]
-    kept = [
-        f.select(~_on_ignored(f.boxes_px, t)) if len(f) else f for f, t in zip(found, part.truth, strict=True)
-    ]
-    result = pck_of_poses(asked, kept, STRICT.pck)
-    near = np.nan_to_num(result.distance_px, nan=np.inf) <= _NEAR * result.size_px[:, None]
+    kept, result, near = _matched(part, found)
     people = int(result.counted.any(axis=1).sum())
     matched = int((result.matched >= 0).sum())
     scores = {name.lower(): value for name, value in result.summary().items() if math.isfinite(value)}
@@ -87,6 +85,85 @@ def scores_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:
         "correct": int((near & result.counted).sum()),
         "pck": scores,
     }
+
+
+def details_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:
+    """Return what a page shows beside the scores, as JSON values.
+
+    Returns:
+        ``frames``: of each frame the counts of people, of those found, of other detections, of joints and of
+        correct ones. ``person_scores``: how many detections have a score in each of :data:`SCORE_BINS` equal
+        steps from 0 to 1, ``matched`` with somebody and ``other``. ``reliability``: see
+        :class:`orpose_core.metrics.calibration.Reliability`, of the scores of found joints. ``sigmas``: how
+        many joints have one, and the shares of errors below one and below two.
+    """
+    kept, result, near = _matched(part, found)
+    image = np.repeat(np.arange(len(part)), [len(with_joints(poses)) for poses in part.truth])
+    image = image[result.persons]
+    is_found = result.matched >= 0
+    frames = []
+    for number, (name, detections) in enumerate(zip(part.names, kept, strict=True)):
+        own = image == number
+        asked, matched = result.counted[own], int(is_found[own].sum())
+        frames.append({
+            "name": name, "people": int(asked.any(axis=1).sum()), "found": matched,
+            "other": len(detections) - matched, "joints": int(asked.sum()),
+            "correct": int((near[own] & asked).sum()),
+        })  # fmt: skip
+    scores = np.concatenate([np.zeros(0), *(poses.person_scores for poses in kept)])
+    good = np.isin(np.arange(len(scores)), result.matched)
+    return {
+        "frames": frames,
+        "person_scores": {"matched": _counts(scores[good]), "other": _counts(scores[~good])},
+        **_calibration(kept, result, near),
+    }
+
+
+def worst_frames(frames: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
+    """Return the frames in which most was wrong: joints first, then detections of nobody."""
+
+    def wrong(frame: Mapping[str, Any]) -> tuple[float, int]:
+        return frame["joints"] - frame["correct"], frame["other"]
+
+    return [frame for frame in sorted(frames, key=wrong, reverse=True)[:count] if any(wrong(frame))]
+
+
+def _calibration(kept: Sequence[Poses], result: PckResult, near: np.ndarray) -> dict[str, Any]:
+    """Return how far the scores and sigmas of found joints can be trusted."""
+    rows = np.flatnonzero(result.matched >= 0)
+    converted = [poses.converted(MVOR10) for poses in kept]
+    empty = np.zeros((0, len(MVOR10)))
+    of_joints = np.concatenate([empty, *(poses.scores for poses in converted)])[result.matched[rows]]
+    sigma = [np.full(p.scores.shape, np.nan) if p.sigma_px is None else p.sigma_px for p in converted]
+    sigma_px = np.concatenate([empty, *sigma])[result.matched[rows]]
+    distance, known = result.distance_px[rows], np.isfinite(result.distance_px[rows]) & (of_joints > 0)
+    sure = known & (sigma_px > 0)
+    ratio = distance[sure] / sigma_px[sure]
+    within = [float((ratio <= k).mean()) if len(ratio) else None for k in (1, 2)]
+    return {
+        "reliability": reliability(of_joints[known], near[rows][known], distance[known]).as_dict(),
+        "sigmas": {"joints": len(ratio), "within_1": within[0], "within_2": within[1]},
+    }
+
+
+def _counts(scores: np.ndarray) -> list[int]:
+    return np.histogram(np.clip(scores, 0, 1), SCORE_BINS, (0.0, 1.0))[0].tolist()
+
+
+def _matched(part: SiteFrames, found: Sequence[Poses]) -> tuple[list[Poses], PckResult, np.ndarray]:
+    """Match detections with people.
+
+    Returns:
+        The detections that are not on a region to ignore; what was matched; and bool (g, n), which joints lie
+        near enough.
+    """
+    asked = [with_joints(poses) for poses in part.truth]
+    kept = [
+        f.select(~_on_ignored(f.boxes_px, t)) if len(f) else f for f, t in zip(found, part.truth, strict=True)
+    ]
+    result = pck_of_poses(asked, kept, STRICT.pck)
+    near = np.nan_to_num(result.distance_px, nan=np.inf) <= _NEAR * result.size_px[:, None]
+    return kept, result, near
 
 
 def chosen_for_site(

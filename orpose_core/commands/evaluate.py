@@ -70,7 +70,7 @@ def _page(path: str | None) -> Callable[[Any], Path] | None:
     """Return what writes the page about an evaluation, where one is asked for."""
     if path is None:
         return None
-    from orpose_core.reports.evaluation_page import write_evaluation_page
+    from orpose_core.reports.html.evaluation_page import write_evaluation_page
 
     return lambda scored: write_evaluation_page(scored, Path(path))
 

@@ -41,13 +41,25 @@ def _teacher(args: argparse.Namespace) -> int:
 
 
 def _estimate(args: argparse.Namespace) -> int:
-    from orpose_core.reports.estimate_page import write_estimate_page
+    from orpose_core.reports.html.estimate_page import write_estimate_page
 
     print(f"written {write_estimate_page(args.results, args.out or args.results / 'report.html')}")
     return 0
 
 
+def _label(args: argparse.Namespace) -> int:
+    from orpose_core.reports.html.label_page import write_label_page
+
+    print(f"written {write_label_page(args.folder, args.out, args.truth)}")
+    return 0
+
+
 def _card(args: argparse.Namespace) -> int:
+    if args.out is not None and args.out.suffix == ".html":
+        from orpose_core.reports.html.card_page import write_card_page
+
+        print(write_card_page(str(args.weights), args.out, args.real, args.scores))
+        return 0
     from orpose_core.reports.model_card import write_card
 
     print(write_card(str(args.weights), args.out, args.real, args.scores))
@@ -114,15 +126,29 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     estimate.add_argument("results", type=Path, metavar="DIR", help="folder that `orpose estimate` wrote")
     estimate.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in that folder")
     estimate.set_defaults(run=_estimate)
+    label = command_parser(
+        what,
+        "label",
+        "Write a page (HTML, one file) about the labels of `orpose label`: thresholds, how many people are "
+        "learned from and ignored, scores, joints, the worst frames; with labels by hand, how far scores can "
+        "be trusted. `orpose adapt` writes its page by itself.",
+        "orpose report label labels",
+        listed="a page about the labels of `orpose label`",
+    )
+    label.add_argument("folder", type=Path, metavar="DIR", help="folder that `orpose label` wrote")
+    label.add_argument("--truth", type=Path, metavar="FILE", help="COCO by hand; default: its corrected.json")
+    label.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in that folder")
+    label.set_defaults(run=_label)
     card = command_parser(
         what,
         "card",
-        "Write the card of a weights file from what the file states about its training.",
+        "Write the card of a weights file from what the file states about its training: Markdown, or a page "
+        "with charts.",
         "orpose report card runs/tiny/weights.safetensors",
         listed="the card of a weights file",
     )
     card.add_argument("weights", type=Path, metavar="FILE", help="the weights")
-    card.add_argument("--out", type=Path, metavar="FILE", help="default: beside the weights")
+    card.add_argument("--out", type=Path, metavar="FILE", help="default: beside the weights; .html = a page")
     card.add_argument("--real", type=Path, metavar="FILE", help="scores of benchmarks/real_depth_people.py")
     card.add_argument("--scores", type=Path, metavar="DIR", help="of a student: `orpose evaluate --scale`")
     card.set_defaults(run=_card)

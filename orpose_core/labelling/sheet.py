@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from orpose_core.labelling.label_files import people_of, soft_poses
 from orpose_core.render import contact_sheet, depth_picture, draw_poses, enlarged
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.stages import Picture
-from orpose_core.types import RgbdFrame
+from orpose_core.types import Poses, RgbdFrame
 
 _WIDTH_PX = 320
 _CANVAS = 28
@@ -44,8 +44,19 @@ def write_label_sheet(
     return True
 
 
-def _drawn(folder: Path, entry: dict[str, Any]) -> Picture:
-    image = entry["image"]
+def _drawn(folder: Path, entry: Mapping[str, Any]) -> Picture:
+    poses = soft_poses(people_of(entry["annotations"]), str(folder))
+    return draw_labels(folder, entry["image"], poses)
+
+
+def draw_labels(folder: Path, image: Mapping[str, Any], poses: Poses) -> Picture:
+    """Return people on the kept image of a frame, or on an empty canvas.
+
+    Args:
+        folder: of the run.
+        image: the frame, as in the label file.
+        poses: the people, px of the image.
+    """
     size_hw = image["height"], image["width"]
     file = folder / image["file_name"]
     if file.is_file():
@@ -54,8 +65,7 @@ def _drawn(folder: Path, entry: dict[str, Any]) -> Picture:
     else:
         height = round(_WIDTH_PX * size_hw[0] / size_hw[1])
         canvas = np.full((height, _WIDTH_PX, 3), _CANVAS, np.uint8)
-    poses = soft_poses(people_of(entry["annotations"]), str(folder)).converted(COCO17)
-    return draw_poses(canvas, poses, size_hw, min_score=0.05)
+    return draw_poses(canvas, poses.converted(COCO17), size_hw, min_score=0.05)
 
 
 def _depth_picture(file: Path) -> Picture:

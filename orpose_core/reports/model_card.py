@@ -103,13 +103,24 @@ def write_card(
 ) -> Path:
     """Write the card of a weights file, beside it by default; return where it is."""
     path = out or Path(name_or_path).with_suffix(".md")
+    write_text(path, card_text(name_or_path, real, scores))
+    return path
+
+
+def card_text(name_or_path: str, real: Path | None = None, scores: Path | None = None) -> str:
+    """Return the card of a weights file of any kind, Markdown.
+
+    Args:
+        name_or_path: of the weights.
+        real: scores of ``benchmarks/real_depth_people.py``, if it was run.
+        scores: of a student, folders of `orpose evaluate`.
+
+    Raises:
+        ValueError: the file does not say how it was trained.
+    """
     if is_stage_file(name_or_path):
-        write_text(path, stage_card(name_or_path))
-        return path
+        return stage_card(name_or_path)
     checkpoint = load_checkpoint(name_or_path)
     if network_of(checkpoint.config).answer == "people":
-        write_text(path, student_card(checkpoint, scores))
-        return path
-    found = None if real is None else json.loads(real.read_text())
-    write_text(path, model_card(checkpoint, found))
-    return path
+        return student_card(checkpoint, scores)
+    return model_card(checkpoint, None if real is None else json.loads(real.read_text()))

@@ -23,11 +23,6 @@ def page(template: str, **values: Any) -> str:
     return _PAGES.get_template(f"{template}.md.j2").render(values)
 
 
-def html_page(template: str, **values: Any) -> str:
-    """Return an HTML page with escaped values; ``template`` is a name in ``templates/``, no ending."""
-    return _PAGES.overlay(autoescape=True).get_template(f"{template}.html.j2").render(values)
-
-
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table, without a newline at its end."""
     lines = [_line(header), "|" + "---|" * len(header), *map(_line, rows)]

@@ -21,8 +21,9 @@ _PATIENCE_S = 600.0
 _ONE_MOMENT_S = 10.0
 _DRAWN_S = 0.4
 _AT_REST_S = 60.0
+_CLOSE_NOTES = "document.querySelectorAll('.mantine-Notification-closeButton').forEach(b => b.click())"
 _BRIGHT = 48
-_BEGUN_S = 2.0
+_BEGUN_S = 1.0
 """Before a GIF begins: until then nobody has been fused."""
 
 
@@ -143,7 +144,7 @@ def _write_gif(path: Path, page: Page, history: History, browser: Browser, confi
 
 
 def _palette(pictures: list[Image.Image]) -> Image.Image:
-    """Return the colors for all pictures, half of them for bright ones: skeletons are thin, walls are large."""
+    """Return the colors for all pictures, half of them bright: skeletons are thin, walls are large."""
     pixels = np.concatenate([np.asarray(picture).reshape(-1, 3) for picture in pictures])
     bright = np.ptp(pixels, axis=1) > _BRIGHT
     parts = [pixels[bright], pixels[~bright]]

@@ -19,6 +19,7 @@ JOINT_M = 0.07
 BONE_M = 0.03
 TRAIL_M = 0.02
 _STEP_S = 0.01
+_MOST_SIGMA_M = 0.25
 _STRIP_EVERY_S = 0.5
 _CAMERA_COLOR = (90, 160, 255)
 _IN_ONE_COLUMN, _NARROW, _WIDE = 3, 310, 480
@@ -48,7 +49,7 @@ class Screen:
         self._framed = False
         from trimesh.creation import icosphere  # comes with viser, which need not be installed
 
-        self._sphere = icosphere(subdivisions=1)
+        self._sphere = icosphere(subdivisions=2)
         self._frusta: dict[str, Any] = {}
         self._made_panels()
         self._made_room()
@@ -222,14 +223,14 @@ class Screen:
             handle.visible = self._names.value
 
     def _show_sigmas(self, drawing: RoomDrawing) -> None:
-        """Show each joint's standard deviation as a sphere."""
+        """Show each joint's standard deviation as a sphere; what is wider tells nothing."""
         known = drawing.sigma_m > 0
         if self._sigmas.value and known.any():
-            count = int(known.sum())
+            count, radii_m = int(known.sum()), np.minimum(drawing.sigma_m[known], _MOST_SIGMA_M)
             clouds = self._client.scene.add_batched_meshes_simple(
                 "/people/sigmas", self._sphere.vertices, self._sphere.faces,
                 batched_wxyzs=np.tile(np.array([1.0, 0, 0, 0], np.float32), (count, 1)),
-                batched_positions=drawing.joints_m[known], batched_scales=drawing.sigma_m[known],
+                batched_positions=drawing.joints_m[known], batched_scales=radii_m,
                 batched_colors=drawing.joint_colors[known], opacity=0.15, lod="off", cast_shadow=False,
                 receive_shadow=False,
             )  # fmt: skip

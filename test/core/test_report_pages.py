@@ -16,10 +16,13 @@ from orpose_core.estimation.frames import EstimatedFrame
 from orpose_core.evaluation.scores import score_poses
 from orpose_core.evaluation.scoring import Scored
 from orpose_core.files import write_json, write_picture
-from orpose_core.reports.estimate_page import write_estimate_page
-from orpose_core.reports.evaluation_page import swapped_sides, write_evaluation_page
+from orpose_core.labelling.label_files import annotations_of, ignored_region, write_label_file
+from orpose_core.reports.html.card_page import write_card_page
+from orpose_core.reports.html.estimate_page import write_estimate_page
+from orpose_core.reports.html.evaluation_page import swapped_sides, write_evaluation_page
+from orpose_core.reports.html.label_page import write_label_page
 from orpose_core.skeleton import COCO17
-from orpose_core.types import Poses, RgbdFrame
+from orpose_core.types import Poses, PseudoLabels, RgbdFrame
 
 S = 1_000_000_000
 IMAGES = 12
@@ -141,3 +144,87 @@ def test_the_command_writes_the_page_into_the_folder(tmp_path, capsys):
 def test_a_folder_without_results_is_named(tmp_path):
     with pytest.raises(ValueError, match="frames of `orpose estimate`"):
         write_estimate_page(tmp_path, tmp_path / "report.html")
+
+
+LABEL_INFO = {
+    "teacher": {"detector": {"name": "<find>"}, "keypoints": {"name": "pose"}}, "teacher_sha256": "0" * 64,
+    "thresholds": {"person_score": 0.5, "joint_score": 0.35, "min_joints": 4}, "trained": True,
+}  # fmt: skip
+
+
+def labels(folder: Path, down_px: float = 0.0) -> Path:
+    """Write labels of two people an image, of whom the second is not sure, and a region to ignore."""
+
+    def entry(k: int) -> tuple[dict, list[dict]]:
+        truth = people(k)
+        moved = replace(truth, xy_px=truth.xy_px + np.array([0, down_px], np.float32))
+        moved = replace(moved, person_scores=np.array([0.9, 0.3], np.float32))
+        image = {"name": f"frame_{k:04d}", "file_name": f"images/{k:04d}.png", "height": 480, "width": 640}
+        people_there = annotations_of(PseudoLabels(moved, moved, k + 1, "0" * 64))
+        return image, [*people_there, ignored_region(np.array([1.0, 1.0, 20.0, 40.0]))]
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_label_file(folder / "labels.json", LABEL_INFO, map(entry, range(IMAGES)))
+    write_json(folder / "report.json", {"skipped": ["b.png: damaged"]})
+    return folder
+
+
+def by_hand(folder: Path) -> Path:
+    """Write the first half of the images as somebody labelled them."""
+    from orpose_core.data.coco_writing import write_coco
+
+    def entry(k: int) -> tuple[dict, list[dict]]:
+        truth = people(k)
+        corners = truth.boxes_px[:, :2]
+        boxes = np.concatenate([corners, truth.boxes_px[:, 2:] - corners], axis=1)
+        flags = np.full((*truth.xy_px.shape[:2], 1), 2.0)
+        persons = [
+            {"category_id": 1, "iscrowd": 0, "area": 1000.0, "bbox": box, "keypoints": joints}
+            for box, joints in zip(
+                boxes.tolist(), np.concatenate([truth.xy_px, flags], -1).reshape(2, -1).tolist(), strict=True
+            )
+        ]
+        return {"id": k + 1, "file_name": f"images/{k:04d}.png", "height": 480, "width": 640}, persons
+
+    write_coco(folder / "corrected.json", map(entry, range(IMAGES // 2)), info={})
+    return folder / "corrected.json"
+
+
+def test_the_page_of_labels_says_what_is_learned_and_what_is_ignored(tmp_path):
+    page = Page(write_label_page(labels(tmp_path / "run")))
+    counts = f"{2 * IMAGES} people: {IMAGES} to learn from, {IMAGES} ignored; {IMAGES} other regions"
+    assert f"{IMAGES} images, {counts}" in page.text and "&lt;find&gt;" in page.text
+    assert {"People and thresholds", "Scores", "Joints", "Worst frames", "Left out"} <= set(page.titles)
+    assert "Against labels by hand" not in page.titles
+    assert page.images and all(link.startswith("data:image/png;base64,") for link in page.links)
+
+
+def test_labels_by_hand_judge_the_labels(tmp_path):
+    folder = labels(tmp_path / "run")
+    by_hand(folder)
+    right = write_label_page(folder, tmp_path / "right.html").read_text()
+    half = IMAGES // 2
+    assert f"Of {2 * half} people there the teacher labeled {half}, and 0 whom nobody" in right
+    assert "<td>Wrist</td><td>50</td><td>100</td>" in right.replace("\n", "")
+    wrong = write_label_page(labels(folder, down_px=80.0), tmp_path / "wrong.html").read_text()
+    assert "<td>Wrist</td><td>50</td><td>0</td>" in wrong.replace("\n", "")
+    stranger = tmp_path / "other.json"
+    stranger.write_text((folder / "corrected.json").read_text().replace("images/", "elsewhere/"))
+    with pytest.raises(ValueError, match="expected some of the 12 labeled images"):
+        write_label_page(folder, tmp_path / "none.html", stranger)
+
+
+def test_a_folder_without_labels_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"folder of a labeling run with labels\.json"):
+        write_label_page(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["fastpose_64x48", "student_small", "lifter_synthetic", "movenet_thunder"])
+def test_every_kind_of_card_is_a_page(name, tmp_path):
+    pytest.importorskip("markdown_it", reason="markdown-it-py is not installed")
+    page = Page(write_card_page(name, tmp_path / "card.html"))
+    assert {"Purpose", "Limits"} <= set(page.titles) and name in page.text
+    assert "<table>" in page.text or name == "movenet_thunder"
+    assert not re.search(r"^(## |\|---|<!--)", page.text, re.M)
+    assert all(link.startswith("data:image/png;base64,") for link in page.images)
+    assert ("Charts" in page.titles) == (name == "fastpose_64x48")

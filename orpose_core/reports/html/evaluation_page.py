@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
-from numpy.typing import NDArray
 
 from orpose_core.evaluation.plots import evaluation_figures
 from orpose_core.evaluation.scores import Evaluation
 from orpose_core.evaluation.scoring import Scored
 from orpose_core.metrics.calibration import reliability
-from orpose_core.reports.html_pages import Picture, Section, Table, figure_picture, write_html
+from orpose_core.reports.html.charts import reliability_picture, sigma_picture
+from orpose_core.reports.html.page import Section, Table, figure_picture, write_html
 from orpose_core.reports.pages import number
 from orpose_core.skeleton import MVOR10, body_part
 
@@ -28,7 +27,6 @@ _WORDS = {
 _PCK = ("Head", "Shoulder", "Hip", "Elbow", "Wrist", "Average")
 _AP = ("AP", "AP50", "AP75", "AR")
 _MPJPE = ("Shoulder", "Hip", "Elbow", "Wrist", "MPJPE", "PA-MPJPE")
-_MOST_Z = 4.0
 
 
 def write_evaluation_page(scored: Scored, path: Path) -> Path:
@@ -119,43 +117,17 @@ def _calibration(scored: Scored) -> Section | None:
     if not known.any():
         return None
     correct = distance <= (result.thresholds[0] * result.size_px[rows])[:, None]
-    pictures = [_reliability_picture(confidence[known], correct[known], distance[known])]
+    groups = reliability(confidence[known], correct[known].astype(float), distance[known])
+    pictures = [reliability_picture({"": groups})]
     if all(p.sigma_px is not None or not len(p) for p in converted):
         empty = np.zeros((0, len(MVOR10)), np.float32)
         sigma = np.concatenate([empty if p.sigma_px is None else p.sigma_px for p in converted])
         sigma = sigma[result.matched[rows]].astype(np.float64)
         sure = known & (sigma > 0)
         if sure.any():
-            pictures.append(_sigma_picture(distance[sure] / sigma[sure]))
+            pictures.append(sigma_picture(distance[sure] / sigma[sure]))
     text = (
         "Joints of matched people. A score is calibrated if of the joints with that score the same share is "
         "correct. Sigmas are calibrated if errors, divided by them, follow the line."
     )
     return Section("Calibration", text, pictures=pictures)
-
-
-def _reliability_picture(confidence: NDArray, correct: NDArray, error: NDArray) -> Picture:
-    groups = reliability(confidence, correct, error)
-    figure, axes = plt.subplots(figsize=(5.4, 4.4))
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
-    axes.plot(groups.confidence, groups.correct, "o-", color="#1b6ca8")
-    axes.set(xlabel="score", ylabel="share of correct joints", xlim=(0, 1), ylim=(0, 1), title="scores")
-    axes.grid(alpha=0.3)
-    caption = f"Expected calibration error {groups.ece:.3f} over {len(confidence)} joints."
-    return figure_picture(figure, caption)
-
-
-def _sigma_picture(ratio: NDArray) -> Picture:
-    """Compare errors in sigmas with the Rayleigh distribution: that of two equal normal coordinates."""
-    figure, axes = plt.subplots(figsize=(5.4, 4.4))
-    x = np.linspace(0, _MOST_Z, 200)
-    axes.plot(x, 1 - np.exp(-(x**2) / 2), color="grey", linestyle=":", label="if sigmas were exact")
-    ordered = np.sort(ratio)
-    share = np.arange(1, len(ordered) + 1) / len(ordered)
-    axes.plot(ordered, share, color="#d1495b", label="measured")
-    axes.set(xlabel="error / sigma", ylabel="share of joints", xlim=(0, _MOST_Z), ylim=(0, 1), title="sigmas")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    within = float((ratio <= 1).mean())
-    caption = f"{100 * within:.0f} % of {len(ratio)} errors are below one sigma; exact sigmas give 39 %."
-    return figure_picture(figure, caption)

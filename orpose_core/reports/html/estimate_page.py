@@ -15,7 +15,8 @@ from orpose_core.estimation.frame_log import read_frames
 from orpose_core.estimation.frames import Trackers
 from orpose_core.estimation.results import RUN
 from orpose_core.files import read_json
-from orpose_core.reports.html_pages import Picture, Section, Table, figure_picture, file_picture, write_html
+from orpose_core.reports.html.charts import histogram
+from orpose_core.reports.html.page import Picture, Section, Table, figure_picture, file_picture, write_html
 from orpose_core.reports.pages import number
 from orpose_core.types import Poses
 
@@ -144,16 +145,14 @@ def _sureness_words(seen: _Seen) -> str:
 
 
 def _histograms(seen: _Seen) -> list[Picture]:
+    scores = np.concatenate([np.zeros(0), *seen.scores])
+    sigmas_cm = 100 * np.concatenate([np.zeros(0), *seen.sigmas_m])
     pictures = []
-    for values, label, title in (
-        (np.concatenate([np.zeros(0), *seen.scores]), "score of a joint", "scores"),
-        (100 * np.concatenate([np.zeros(0), *seen.sigmas_m]), "sigma of a joint in space [cm]", "sigmas"),
-    ):
-        if len(values):
-            figure, axes = plt.subplots(figsize=(5.4, 3.2))
-            axes.hist(values, bins=30, color="#1b6ca8")
-            axes.set(xlabel=label, ylabel="joints", title=title)
-            pictures.append(figure_picture(figure))
+    if len(scores):
+        pictures.append(histogram({"": scores}, ("score of a joint", "joints", "scores"), 30))
+    if len(sigmas_cm):
+        words = "sigma of a joint in space [cm]", "joints", "sigmas"
+        pictures.append(histogram({"": sigmas_cm}, words, 30, None))
     return pictures
 
 

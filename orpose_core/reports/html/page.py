@@ -11,6 +11,9 @@ from typing import Any
 
 import jinja2
 import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from orpose_core import __version__
 from orpose_core.files import write_text
@@ -19,7 +22,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 _PAGES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates"),
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
@@ -65,6 +68,7 @@ class Section:
         tables: of it.
         pictures: of it.
         items: lines of a list.
+        markup: further content as HTML, which is taken as it is.
         small: whether many pictures stand side by side.
     """
 
@@ -73,6 +77,7 @@ class Section:
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
     items: Sequence[str] = ()
+    markup: str = ""
     small: bool = False
 
 
@@ -95,6 +100,13 @@ def figure_picture(figure: Any, caption: str = "") -> Picture:
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=100, bbox_inches="tight")
     plt.close(figure)
+    return Picture(_uri(out.getvalue()), caption)
+
+
+def array_picture(picture: NDArray[np.uint8], caption: str = "") -> Picture:
+    """Return a picture, uint8 (h, w, 3), red first."""
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG", optimize=True)
     return Picture(_uri(out.getvalue()), caption)
 
 
