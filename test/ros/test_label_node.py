@@ -382,6 +382,6 @@ def test_wrong_parameters_are_refused(graph: Any, tmp_path: Path, setting: dict,
 def test_a_replay_refuses_to_be_paced_by_one_who_may_lose_messages(graph: Any, bag: Path) -> None:
     node = graph.make(LabelNode, **RANDOM | BAG, out=str(bag.parent / "best_effort"))
     playing = replay(graph, bag)
-    graph.until(playing.finished.is_set, "it ends", timeout_s=30)
+    graph.until(playing.finished.is_set, "it ends", timeout_s=200)
     assert graph.until(lambda: graph.said("asks for best effort"), "it says why")
     assert playing.published == 0 and node.session.frames == 0

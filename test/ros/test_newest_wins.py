@@ -21,7 +21,7 @@ class Recorder:
         self.worker = NewestWins(self._serve, self._drop, self.errors.append)
 
     def _serve(self, batch: Mapping[str, Arrived]) -> None:
-        self.open.wait(5)
+        self.open.wait(60)
         self.batches.append({key: arrived.item for key, arrived in batch.items()})
         self.served.release()
         if any(arrived.item == "bad" for arrived in batch.values()):
@@ -31,7 +31,7 @@ class Recorder:
         self.dropped += 1
 
     def wait(self) -> None:
-        assert self.served.acquire(timeout=5)
+        assert self.served.acquire(timeout=60)
 
 
 def test_the_newest_takes_the_place_of_what_waits_and_drops_are_counted() -> None:
