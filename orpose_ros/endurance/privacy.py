@@ -28,7 +28,7 @@ from orpose_ros.messages import installed_message_class
 
 MOST_PIXELS = 4800
 CAMERAS_NODE = "cameras"
-_START_S = 600.0
+_START_S = 1200.0
 _MOST_FINDINGS = 20
 
 

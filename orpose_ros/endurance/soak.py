@@ -21,7 +21,7 @@ from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
 
 MOST_GROWTH = 0.02
 MOST_SPREAD = 2.5
-_START_S = 600.0
+_START_S = 1200.0
 _SAMPLE_S = 2.0
 _SETTLE = 0.2  # of the time; caches fill meanwhile
 _QUIET_S = 5.0
