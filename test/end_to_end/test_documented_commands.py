@@ -4,7 +4,8 @@ The commands of a page run one after the other in one folder, in which `recordin
 `tuesday/` are small simulated recordings. The rules by which they differ from what is printed:
 
 * Trainings and adaptations would take minutes to days: they get :data:`SHORT`, after the printed options.
-* `torchrun` starts at most two processes, and `...` stands for options that are left out.
+* `torchrun` starts at most two processes, and trains a network of an eighth of the width. `...` stands for
+  options that are left out.
 * Two commands that begin the same run are alternatives: the later one begins anew.
 * A command that names files which orpose does not have ends with status 2 and a message that names the file.
 * `ros2` commands are not run here: the tests of the launch files do.
@@ -43,7 +44,7 @@ SHORT = {
 ABSENT = ("fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", "pose_hrnet_w48_384x288.pth")
 """Files of other people, which orpose does not have."""
 
-pytestmark = pytest.mark.timeout(7200)
+pytestmark = pytest.mark.timeout(3600)
 
 
 def commands_of(page: Path) -> list[str]:
@@ -91,6 +92,8 @@ def begins_anew(words: list[str]) -> Path | None:
 def run(words: list[str], processes: int | None) -> int:
     if processes is None:
         return main(words)
+    if words[0] == "train":
+        words = [*words, "--model.width", "0.125"]  # each process of the paper's width takes 4 GiB
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(min(processes, 2))]
     return subprocess.run([*command, "-m", "orpose_core.cli", *words], check=False).returncode
 
