@@ -32,12 +32,12 @@ from orpose_core.simulation.writers.bags import write_bag
 from orpose_core.skeleton import BODY24, COCO17
 from orpose_core.types import Poses, xywh_of_boxes
 
-FRAMES_PER_DAY = 40
+FRAMES_PER_DAY = 20
 
 
 def site_config(seed: int) -> StreamConfig:
-    """Return the recording: one frame a second, 40 s each day."""
-    return StreamConfig("site", (480, 640), "rgbd", seed, frames_per_sequence=FRAMES_PER_DAY, rate_hz=1.0)
+    """Return the recording: a frame every two seconds, 40 s each day."""
+    return StreamConfig("site", (480, 640), "rgbd", seed, frames_per_sequence=FRAMES_PER_DAY, rate_hz=0.5)
 
 
 def write_truth(bag: Path, path: Path) -> None:
@@ -86,12 +86,13 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--minutes", type=float, default=30.0, help="of training")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that render the recording")
     parser.add_argument("--model", default="fastpose_64x48")
     args = parser.parse_args()
     bag, truth, out = args.out / f"site{args.seed}", args.out / "truth.json", args.out / "adapted"
     config = site_config(args.seed)
     if not bag.exists():
-        write_bag(config, args.frames, bag)
+        write_bag(config, args.frames, bag, workers=args.workers)
     if not truth.exists():
         write_truth(bag, truth)
     words = ["adapt", bag, "--out", out, "--truth", truth, "--model", args.model, "--minutes", args.minutes]

@@ -34,13 +34,15 @@ TEXTS = {
     "keypoints": "movenet_thunder, a file such as pose_hrnet_w48_384x288.pth, or untrained:NAME.",
     "detector_weights": "Its file.",
     "lifter": "File of the 2D-to-3D lifter; labels are in 2D without.",
-    "keep": "lowres or none: what is stored of the images.",
+    "keep": "lowres, depth or none: what is stored of the images.",
     "low_resolution": "WxH: stored images are no larger, px.",
     "device": "auto, cpu, cuda or cuda:N.",
 }
 NUMBERS = {
     "min_box_score": (float, "Lowest score of a person's box."),
     "rate": (float, "Highest number of frames per second and camera."),
+    "depth_unit_m": (float, "Unit of 16-bit depth, m."),
+    "rotation": (int, "Clockwise turn that makes the images upright: 0, 90, 180 or 270 degrees."),
     "every": (int, "Use every N-th frame."),
     "limit": (int, "Highest number of frames."),
     "batch": (int, "Frames that the networks look at together."),

@@ -13,17 +13,11 @@ from typing import Any
 
 import torch
 
+from orpose_core.adaptation.choice import best_of
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.parts import write_parts
 from orpose_core.adaptation.pictures import WORST, write_pictures
-from orpose_core.adaptation.scoring import (
-    SiteFrames,
-    chosen_for_site,
-    details_of,
-    scores_of,
-    site_frames,
-    worst_frames,
-)
+from orpose_core.adaptation.scoring import SiteFrames, details_of, scores_of, site_frames, worst_frames
 from orpose_core.adaptation.survey import survey
 from orpose_core.adaptation.training import adaptable, recipe_of, train_site
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
@@ -110,6 +104,10 @@ def adapt(
         trained = train_site(site, recipe_of(site, options, config))
         say("scores: before and after, on the test part")
         _finish(site, start, trained, truth, bar)
+        if read_json(site.scores)["kept"]:
+            say(
+                f"{start.name} is kept as it is: no weights of the training did better on the validation part"
+            )
     scores = read_json(site.scores)
     card = write_card(str(site.weights))
     write_adaptation_page(site.report, scores, site.pictures)
@@ -201,12 +199,11 @@ def _estimator(checkpoint: Checkpoint, decoder: PafDecoderConfig | None = None) 
 
 
 def _finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Path | None, bar: Bar) -> None:
-    """Choose thresholds, score, draw, and write the weights last: where they are, all is there."""
+    """Choose weights and thresholds, score, draw, and write the weights last: with them all is there."""
     config = adaptable(start)
-    after = load_checkpoint(trained)
     settings = MapSettings.from_header(start.name, start.metadata)
-    validate = site_frames(LabelFile(site.part("validate"), site.labels), config.input_hw)
-    decoder = chosen_for_site(_estimator(after), validate, settings.decoder)
+    best = best_of(site, config, settings)
+    after, decoder = best or (start, settings.decoder)
     parts = {"teacher": site_frames(LabelFile(site.part("test"), site.labels), config.input_hw)}
     if truth is not None:
         labels = LabelFile(Path(truth), site.labels)
@@ -222,6 +219,8 @@ def _finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Pat
         "minutes": facts["minutes"],
         "images": facts["images"],
         "steps": facts["steps"],
+        "kept": best is None,
+        "validation": read_json(site.validations),
         "parts": read_json(site.parts),
         "teacher": read_json(site.label_file)["info"]["teacher"],
         "thresholds": {"before": asdict(settings.decoder), "after": asdict(decoder)},

@@ -22,7 +22,12 @@ class AdaptOptions:
             takes whole recordings where there are five or more.
         validate_share: of the frames, for the choice of thresholds.
         test_share: of the frames, for the scores alone.
-        learning_rate: at the beginning of the training.
+        learning_rate: at the beginning of the training; a third of what the shipped networks began with,
+            because they have learned most of it.
+        joint_score: joints to which the teacher gives at most this score are not learned from: they are
+            unknown, not absent.
+        replay: share of the training samples that are synthetic frames as those from which the shipped
+            networks learned, so that what they know is not forgotten.
         threads: of PyTorch, also for the teacher; 0 = PyTorch's default.
         workers: processes that prepare training data; 0 = none beside the training.
         seed: of the training.
@@ -39,7 +44,9 @@ class AdaptOptions:
     split: Literal["auto", "time", "recording"] = "auto"
     validate_share: float = 0.1
     test_share: float = 0.2
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
+    joint_score: float = 0.2
+    replay: float = 0.3
     threads: int = 0
     workers: int = 0
     seed: int = 0
@@ -56,6 +63,10 @@ class AdaptOptions:
             raise ValueError(
                 f"minutes and learning_rate: expected more than 0, got {self.minutes} and "
                 f"{self.learning_rate}"
+            )
+        if not 0 <= self.joint_score < 1 or not 0 <= self.replay < 1:
+            raise ValueError(
+                f"joint_score, replay: expected numbers in [0, 1), got {self.joint_score}, {self.replay}"
             )
         if self.split not in ("auto", "time", "recording"):
             raise ValueError(f"split: expected auto, time or recording, got {self.split!r}")
@@ -116,6 +127,21 @@ class SiteFolder:
     def training(self) -> Path:
         """Folder of the training run."""
         return self.path / "training"
+
+    @property
+    def replayed(self) -> Path:
+        """Folder of the synthetic frames that are mixed in."""
+        return self.path / "training" / "frames"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the validation that went best."""
+        return self.path / "training" / "best.safetensors"
+
+    @property
+    def validations(self) -> Path:
+        """What the start and the best weights reached on the validation part."""
+        return self.path / "training" / "best.json"
 
     @property
     def weights(self) -> Path:

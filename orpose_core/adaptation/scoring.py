@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from orpose_core.adaptation.parts import everybody
-from orpose_core.decoding.paf import PafDecoderConfig
-from orpose_core.estimators import PoseEstimator
 from orpose_core.evaluation.scores import STRICT
 from orpose_core.image_ops import low_resolution_depth
 from orpose_core.metrics.calibration import reliability
 from orpose_core.metrics.pck import PckResult, pck_of_poses
 from orpose_core.skeleton import MVOR10
 from orpose_core.training.depthpose.label_file import LabelFile
-from orpose_core.training.depthpose.threshold_choice import ReadingConfig, choose_thresholds
 from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame, covered_shares
 
 SCORE_BINS = 20
@@ -164,15 +161,6 @@ def _matched(part: SiteFrames, found: Sequence[Poses]) -> tuple[list[Poses], Pck
     result = pck_of_poses(asked, kept, STRICT.pck)
     near = np.nan_to_num(result.distance_px, nan=np.inf) <= _NEAR * result.size_px[:, None]
     return kept, result, near
-
-
-def chosen_for_site(
-    estimator: PoseEstimator, part: SiteFrames, decoder: PafDecoderConfig
-) -> PafDecoderConfig:
-    """Return the thresholds under which a network finds most on the validation part."""
-    tried = replace(ReadingConfig(), frames=1)
-    chosen, _ = choose_thresholds(estimator, tried, decoder, (list(part.frames), list(part.truth)))
-    return chosen
 
 
 def with_joints(poses: Poses) -> Poses:

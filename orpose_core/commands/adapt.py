@@ -76,6 +76,8 @@ def _options(args: argparse.Namespace) -> AdaptOptions:
         minutes=args.minutes,
         split=args.split,
         learning_rate=args.learning_rate,
+        joint_score=args.joint_score,
+        replay=args.replay,
         threads=args.threads,
         workers=args.workers,
         seed=args.seed,
@@ -102,6 +104,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--truth", metavar="FILE", help="COCO file by hand, for scores alone")
     parser.add_argument("--split", default=usual.split, choices=("auto", "time", "recording"))
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate, metavar="R")
+    parser.add_argument(
+        "--joint-score",
+        type=float,
+        default=usual.joint_score,
+        metavar="S",
+        help="joints above it are learned",
+    )
+    parser.add_argument(
+        "--replay", type=float, default=usual.replay, metavar="SHARE", help="of synthetic frames mixed in"
+    )
     parser.add_argument("--threads", type=int, default=usual.threads, metavar="N", help="default: all")
     parser.add_argument("--workers", type=int, default=usual.workers, metavar="N", help="preparing data")
     parser.add_argument("--seed", type=int, default=usual.seed, metavar="N", help="of the training")

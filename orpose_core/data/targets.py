@@ -59,6 +59,70 @@ class Targets(NamedTuple):
     visibility_maps: FloatArray
 
 
+class Known(NamedTuple):
+    """Where the answer for one image is known, map by map, for labels that leave joints out.
+
+    A teacher gives no joint that it is unsure of, and neither do many annotators. Such a joint is somewhere
+    on its person: "not here" would be a wrong answer. Its maps are unknown within the person's box, but where
+    another joint or limb of the same kind is drawn.
+
+    Attributes:
+        keypoint_maps: float32 (n + 1, h, w): 1 = known, 0 = not.
+        paf_maps: float32 (2 l, h, w): likewise.
+    """
+
+    keypoint_maps: FloatArray
+    paf_maps: FloatArray
+
+
+_BOX_MARGIN = 0.15
+"""How much further than its box, in parts of the longer side, somebody's missing joint may be."""
+_DRAWN = 0.05
+
+
+def known_maps(
+    targets: Targets, poses: Poses, source_hw: tuple[int, int], skeleton: Skeleton = OPENPOSE18
+) -> Known:
+    """Return where targets are known if the joints that ``poses`` lacks are unknown, not absent.
+
+    Args:
+        targets: drawn from the same poses; its ``mask`` holds, too.
+        poses: the labelled people.
+        source_hw: (height, width) of the image that the coordinates of ``poses`` belong to.
+        skeleton: joints and limbs of the maps.
+    """
+    poses = poses.converted(skeleton)
+    joints, limbs = np.ones_like(targets.keypoint_maps), np.ones_like(targets.paf_maps)
+    for lacking, box in zip(poses.scores <= 0, poses.boxes_px, strict=True):
+        rows, columns = _cells_of(_grown(box), source_hw, targets.mask.shape)
+        unknown = np.append(lacking, lacking.any())
+        joints[unknown, rows, columns] = 0.0
+        for edge, channels in zip(skeleton.edges, skeleton.paf_channels, strict=True):
+            if lacking[list(edge)].any():
+                limbs[list(channels), rows, columns] = 0.0
+    presence = targets.keypoint_maps.copy()
+    presence[-1] = 1.0 - presence[-1]
+    joints[presence > _DRAWN] = 1.0
+    for channels in skeleton.paf_channels:
+        drawn = np.abs(targets.paf_maps[list(channels)]).max(axis=0) > _DRAWN
+        for channel in channels:
+            limbs[channel, drawn] = 1.0
+    return Known(joints * targets.mask, limbs * targets.mask)
+
+
+def _grown(box_px: FloatArray) -> FloatArray:
+    margin = _BOX_MARGIN * float(max(box_px[2] - box_px[0], box_px[3] - box_px[1]))
+    return box_px + np.array([-margin, -margin, margin, margin], np.float32)
+
+
+def _cells_of(box_px: FloatArray, source_hw: tuple[int, int], map_hw: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns of a map that a box of source px touches."""
+    scale = np.array([map_hw[1] / source_hw[1], map_hw[0] / source_hw[0]], np.float32)
+    (x1, y1), (x2, y2) = ((box_px.reshape(2, 2) + 0.5) * scale).tolist()
+    rows = slice(max(0, math.floor(y1)), max(0, math.ceil(y2)))
+    return rows, slice(max(0, math.floor(x1)), max(0, math.ceil(x2)))
+
+
 def render_targets(
     poses: Poses,
     source_hw: tuple[int, int],
@@ -98,9 +162,7 @@ def render_targets(
     _draw_limbs(xy_cells, edges, channels, config.limb_width_cells, paf_maps)
     mask = np.ones(map_hw, np.float32)
     for box in np.asarray(() if ignore_boxes_px is None else ignore_boxes_px, np.float32).reshape(-1, 4):
-        (x1, y1), (x2, y2) = ((box.reshape(2, 2) + 0.5) * scale).tolist()
-        rows = slice(max(0, math.floor(y1)), max(0, math.ceil(y2)))
-        mask[rows, max(0, math.floor(x1)) : max(0, math.ceil(x2))] = 0.0
+        mask[_cells_of(box, source_hw, map_hw)] = 0.0
     return Targets(keypoint_maps, paf_maps, mask, visibility_maps)
 
 

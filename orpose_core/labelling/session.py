@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.data.recordings.camera_streams import CameraStream, CameraTopics
-from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.data.recordings.recording import Modality, RecordedFrame
 from orpose_core.files import remove_temporaries
 from orpose_core.labelling.frame_labeller import FrameLabeller
 from orpose_core.labelling.journal import Journal
@@ -168,10 +168,12 @@ class LabelSession:
     def _heard_frames(self, events: Iterator[Heard]) -> Iterator[RecordedFrame]:
         """Bring the messages together to frames, and note what is missing."""
         tolerance_ns = int(self._options.tolerance_s * 1e9)
+        modality: Modality = "rgbd" if self._options.keep == "depth" else "color"
         streams = {
             camera.name: CameraStream(
-                camera, "color", tolerance_ns, self._notes.skips,
+                camera, modality, tolerance_ns, self._notes.skips,
                 most_waiting=self._most_waiting, await_camera_info=True,
+                depth_unit_m=self._options.depth_unit_m,
             )
             for camera in self._cameras
         }  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
 from orpose_core.image_ops import MAX_PRIVATE_PIXELS, parse_resolution
 from orpose_core.labelling.options import LabelOptions
+from orpose_core.rotation import ROTATIONS
 from orpose_core.teacher.loading import MOVENET, teacher_of
 from orpose_core.teacher.teacher import Teacher
 from orpose_ros.parameters.declaring import parameter
@@ -46,7 +48,9 @@ class LabelParameters:
     no_flip: bool = parameter(False, "Without mirrored images: twice as fast.")
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
     keep: str = parameter(
-        _OPTIONS.keep, "Store low-resolution images, or only labels.", choices=("lowres", "none")
+        _OPTIONS.keep,
+        "Store low-resolution images, depth as large as it comes and no color, or only labels.",
+        choices=("lowres", "depth", "none"),
     )
     low_resolution: str = parameter("80x60", "WxH: stored images are no larger, px.")
     max_pixels: int = parameter(
@@ -54,6 +58,16 @@ class LabelParameters:
         "Strict upper limit of width times height of a stored image, px.",
         low=1,
         high=100_000_000,
+    )
+    depth_unit_m: float = parameter(
+        _OPTIONS.depth_unit_m, "Unit of 16-bit depth, m; 0.001 by REP 118.", low=1e-6, high=1.0
+    )
+    rotation: int = parameter(
+        _OPTIONS.rotation,
+        "Clockwise turn that makes the images of all cameras upright, degrees. Stored images and labels are "
+        "upright.",
+        low=0,
+        high=270,
     )
     every: int = parameter(_OPTIONS.every, "Take every n-th frame.", low=1, high=1_000_000)
     rate: float = parameter(
@@ -99,6 +113,13 @@ class LabelParameters:
     def __post_init__(self) -> None:
         if not self.out:
             raise ValueError("parameter out: must be given")
+        if self.rotation not in ROTATIONS:
+            raise ValueError(
+                f"parameter rotation: expected one of {', '.join(map(str, ROTATIONS))} degrees, got "
+                f"{self.rotation}"
+            )
+        if self.keep == "depth" and not self.depth:
+            raise ValueError("parameter keep: expected lowres or none without depth, got depth")
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
         height, width = parse_resolution(self.low_resolution)
@@ -112,7 +133,7 @@ class LabelParameters:
     def privacy_problem(self) -> str:
         """What lets images be stored in which people can be recognised, or ""."""
         height, width = parse_resolution(self.low_resolution)
-        if self.keep == "none" or height * width <= MAX_PRIVATE_PIXELS:
+        if self.keep != "lowres" or height * width <= MAX_PRIVATE_PIXELS:
             return ""
         return (
             f"images of {self.low_resolution} are stored: above {MAX_PRIVATE_PIXELS} px people can be "
@@ -123,7 +144,7 @@ class LabelParameters:
     def options(self) -> LabelOptions:
         """The settings of the core."""
         return LabelOptions(
-            keep="none" if self.keep == "none" else "lowres",
+            keep=cast(Literal["lowres", "depth", "none"], self.keep),
             low_resolution_hw=parse_resolution(self.low_resolution),
             allow_full_resolution=self.max_pixels > MAX_PRIVATE_PIXELS,
             every=self.every,
@@ -135,6 +156,8 @@ class LabelParameters:
             balance=None if self.balance < 0 else self.balance,
             batch=self.batch,
             tolerance_s=self.tolerance,
+            depth_unit_m=self.depth_unit_m,
+            rotation=self.rotation,
         )
 
     def make_teacher(self) -> Teacher:

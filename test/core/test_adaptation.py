@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from orpose_core.adaptation.adapt import adapt
+from orpose_core.adaptation.choice import best_of
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.splitting import Shot, divided
 from orpose_core.adaptation.survey import Survey
@@ -18,6 +19,7 @@ from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
 from orpose_core.data.coco_file import read_coco_file
 from orpose_core.estimators import EstimatorConfig, load_estimator
+from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.loading import teacher_of
 from orpose_core.teacher.teacher import Teacher
@@ -27,7 +29,7 @@ from orpose_core.types import Poses, RgbdFrame
 pytestmark = pytest.mark.timeout(3600)
 
 FRAMES = 16
-OPTIONS = AdaptOptions(frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2)
+OPTIONS = AdaptOptions(frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2, replay=0)
 
 
 def shots(*recordings: int, period_s: float = 1.0, pause_at: int = -1) -> list[Shot]:
@@ -194,6 +196,20 @@ def test_the_report_shows_scores_and_pictures(adapted):
     assert "against the teacher" in page and "ward.safetensors" in page
     scores = json.loads(SiteFolder(out).scores.read_text())
     assert scores["before"]["teacher"]["frames"] == scores["after"]["teacher"]["frames"] > 0
+
+
+def test_the_weights_are_those_of_the_best_validation_or_those_of_before(adapted, tmp_path):
+    out, _ = adapted
+    scores = json.loads(SiteFolder(out).scores.read_text())
+    said = scores["validation"]
+    assert len(said["curve"]) >= 1 and max(said["curve"]) == round(said["best"], 2)
+    assert scores["kept"] == (said["best"] <= said["start"])
+    assert scores["kept"] == ("unchanged" in SiteFolder(out).weights.with_suffix(".md").read_text())
+    worse, start = SiteFolder(tmp_path), load_checkpoint("fastpose_64x48")
+    worse.validations.parent.mkdir(parents=True)
+    worse.validations.write_text(json.dumps({"start": 61.0, "best": 60.9}))
+    settings = MapSettings.from_header(start.name, start.metadata)
+    assert best_of(worse, adaptable(start), settings) is None
 
 
 def test_full_size_depth_is_gone_and_color_was_never_there(adapted):

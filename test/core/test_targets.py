@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orpose_core.data.targets import TargetConfig, render_targets
+from orpose_core.data.targets import TargetConfig, known_maps, render_targets
 from orpose_core.skeleton import BODY24, COCO17, OPENPOSE18
 from orpose_core.types import Poses
 
@@ -169,6 +170,42 @@ def test_the_mask_covers_people_without_labels():
     assert np.all(mask[5:15, 10:20] == 0)
     assert mask[0, 0] == 0
     assert (mask == 0).sum() == 100 + 1
+
+
+def two_people_of_whom_one_lacks_an_elbow() -> Poses:
+    box = np.array([[100, 100, 299, 299]], np.float32)
+    rng = np.random.default_rng(0)
+    one, other = rng.uniform(110, 290, (2, N, 2))
+    one[OPENPOSE18.index("left_elbow")] = np.nan
+    poses = as_poses([one, other])
+    return replace(poses, boxes_px=np.concatenate([box, box]))
+
+
+def test_a_joint_that_a_label_lacks_is_unknown_on_its_person_and_known_elsewhere():
+    poses = two_people_of_whom_one_lacks_an_elbow()
+    targets = render_targets(poses, SOURCE_HW, MAP_HW)
+    known = known_maps(targets, poses, SOURCE_HW)
+    elbow, wrist = OPENPOSE18.index("left_elbow"), OPENPOSE18.index("left_wrist")
+    inside, drawn = np.zeros(MAP_HW, bool), targets.keypoint_maps[elbow] > 0.05
+    inside[7:33, 7:33] = True  # the box and 15 % more
+    assert np.all(known.keypoint_maps[elbow][inside & ~drawn] == 0)
+    assert drawn.any() and np.all(known.keypoint_maps[elbow][drawn | ~inside] == 1), "the other has an elbow"
+    assert np.all(known.keypoint_maps[wrist] == 1)
+    background = known.keypoint_maps[-1]
+    assert np.all(background[~inside] == 1) and np.all(background[targets.keypoint_maps[-1] < 0.9] == 1)
+    assert np.all(background[inside & (targets.keypoint_maps[-1] > 0.96)] == 0)
+    for edge, (x, y) in zip(OPENPOSE18.edges, OPENPOSE18.paf_channels, strict=True):
+        limb = known.paf_maps[[x, y]]
+        assert (elbow in edge) == (limb == 0).any()
+        there = np.abs(targets.paf_maps[[x, y]]).max(axis=0) > 0.05
+        assert np.all(limb[:, there | ~inside] == 1)
+
+
+def test_nothing_is_unknown_of_complete_labels_and_the_mask_holds():
+    poses = people(2)
+    targets = render_targets(poses, SOURCE_HW, MAP_HW, ignore_boxes_px=np.array([[100, 50, 199, 149]]))
+    for maps in known_maps(targets, poses, SOURCE_HW):
+        assert np.all(maps == targets.mask)
 
 
 def test_five_people_take_less_than_two_milliseconds():

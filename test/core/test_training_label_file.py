@@ -9,14 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import default_collate
 
 from orpose_core.checkpoints.files import save_checkpoint
 from orpose_core.checkpoints.history import inherited_licence
-from orpose_core.models import ModelConfig, build_model
-from orpose_core.skeleton import COCO17
+from orpose_core.models import ModelConfig, PoseMaps, StageMaps, build_model
+from orpose_core.skeleton import COCO17, OPENPOSE18
+from orpose_core.training.augment.depth import AugmentConfig
 from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.training.depthpose.losses import LossConfig, pose_losses
 from orpose_core.training.depthpose.samples import DataConfig
-from orpose_core.training.depthpose.streams import FolderSamples
+from orpose_core.training.depthpose.streams import FolderSamples, samples
 from orpose_core.training.engine.recipe_run import header_of
 from orpose_core.training.student.recipe import seen_scales
 from orpose_core.training.student.samples import StudentDataConfig
@@ -63,10 +67,55 @@ def test_detections_become_labels_by_the_rules_of_the_paper(tmp_path: Path) -> N
     assert by_hand.frame(2).poses.scores.max() == 1.0
 
 
+def teachers(image: int) -> dict:
+    """A label of a teacher that is sure of twelve joints and half sure of the others."""
+    sure = person(image, 12)
+    soft = np.array(person(image, 17)["keypoints"]).reshape(-1, 3)
+    soft[12:, 2] = 0.25
+    return sure | {"keypoints_soft": soft.reshape(-1).tolist()}
+
+
+def test_uncertain_joints_of_a_teacher_are_there_for_who_asks(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "a", [teachers(0), person(1, 12)])
+    usual, all_of_them = (LabelFile(path, tmp_path / "a", joint_score=s) for s in (None, 0.2))
+    assert [(file.frame(0).poses.scores > 0).sum() for file in (usual, all_of_them)] == [12, 17]
+    assert (all_of_them.frame(1).poses.scores > 0).sum() == 12, "a file by hand has no others"
+    assert (LabelFile(path, tmp_path / "a", joint_score=0.3).frame(0).poses.scores > 0).sum() == 12
+
+
+def test_a_joint_that_a_label_lacks_is_not_taught_as_absent(tmp_path: Path) -> None:
+    """Trained as background it would be forgotten: so an adaptation lost the hips and arms of a site."""
+    path = write_folder(tmp_path / "a", [person(0, 9)])
+    still = AugmentConfig(zoom=(1.0, 1.0), shift=0.0)
+    size = (192, 256)
+    data = DataConfig("folder", folder=tmp_path / "a", labels=path, render_hw=size, augment=still)
+    sample = FolderSamples(data, SMALL)[0]
+    unknown = sample["known_keypoints"] == 0
+    assert unknown[:-1].any(axis=(1, 2)).sum() == 8, "wrists, hips, knees and ankles"
+    for absent, costs in ((None, False), ("background", True)):
+        batch = default_collate([FolderSamples(replace(data, absent_joints=absent), SMALL)[0]])
+        maps = batch["keypoint_maps"] + torch.from_numpy(unknown)[None]
+        answer = PoseMaps((StageMaps(batch["paf_maps"], maps),))
+        loss = pose_losses(answer, batch, torch.tensor(OPENPOSE18.paf_channels), LossConfig())
+        assert (float(loss) > 1e-3) == costs
+
+
+def test_synthetic_frames_are_mixed_in_as_often_as_asked(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "a", [person(0, 9)])
+    data = DataConfig("folder", folder=tmp_path / "a", labels=path, render_hw=(192, 256), replay=0.4)
+    mixed = samples(data, SMALL)
+    chosen = [mixed.is_replayed(i) for i in range(500)]
+    assert 0.3 < np.mean(chosen) < 0.5
+    new, own = (mixed[chosen.index(kind)] for kind in (True, False))
+    assert {name: value.shape for name, value in new.items()} == {n: v.shape for n, v in own.items()}
+    with pytest.raises(ValueError, match="replay: only for"):
+        DataConfig(replay=0.5)
+
+
 def test_images_with_many_people_come_as_often_as_those_with_one(tmp_path: Path) -> None:
     people = [person(0, 8), *[person(1, 8)] * 2, *[person(2, 8)] * 6]
     data = DataConfig(
-        source="folder", folder=tmp_path, labels=write_folder(tmp_path, people), render_hw=(96, 128)
+        source="folder", folder=tmp_path, labels=write_folder(tmp_path, people), render_hw=(192, 256)
     )
     plain = replace(SMALL, sr_image=False)
     samples = FolderSamples(data, plain)

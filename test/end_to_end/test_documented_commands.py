@@ -34,7 +34,7 @@ SHORT = {
         "--validation.final_frames 12 --reading.frames 0 --data.cache.frames 4"
     ),
     "benchmark train": "--steps 1 --workers 0",
-    "adapt": "--frames 12 --minutes 0.02 --threads 1",
+    "adapt": "--frames 12 --minutes 0.02 --threads 1 --replay 0",
     "label": "",
     "report": "",
     "experiment": None,  # a table of the paper: its own test runs a small one

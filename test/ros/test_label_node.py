@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
+from orpose_core.data.recordings.opening import open_recording
+from orpose_core.files import read_depth
 from orpose_core.labelling.labelling import label_recordings
 from orpose_core.labelling.sheet import write_label_sheet
 from orpose_core.simulation import StreamConfig
@@ -360,13 +363,32 @@ def test_a_limit_and_every_second_frame(graph: Any, live: Make, tmp_path: Path) 
     assert told["missed"]["/"] == {"dropped": 0, "never_came": 0}
 
 
+def test_depth_is_kept_upright_and_in_the_unit_that_it_has(graph: Any, bag: Path, tmp_path: Path) -> None:
+    out, turned = tmp_path / "out", {"keep": "depth", "rotation": 90, "depth_unit_m": 0.0005, "limit": 2}
+    graph.make(LabelNode, **RANDOM | BAG | RELIABLE | turned, out=str(out))
+    playing = replay(graph, bag)
+    graph.until(playing.finished.is_set, "the bag is labelled", timeout_s=400)
+    labels = json.loads((out / "labels.json").read_text())
+    assert [image["rotation"] for image in labels["images"]] == [90, 90]
+    images = sorted((out / "images").rglob("*.png"))
+    assert [path.name.rsplit("_", 1)[1] for path in images] == ["depth.png"] * 2, "no color"
+    with open_recording(bag, "depth") as recording:
+        recorded = [frame.frame.depth_m for frame in islice(recording.frames(), 2)]
+    for path, depth_m in zip(images, recorded, strict=True):
+        kept = read_depth(path)
+        wanted = np.rot90(depth_m, -1) / 2
+        np.testing.assert_allclose(kept, wanted, atol=0.001)
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
         ({"out": ""}, "parameter out: must be given"),
         ({"queue": 4}, "parameter queue"),
         ({"recording": "a/b"}, "expected a name fit for a folder"),
-        ({"keep": "all"}, "out of lowres, none"),
+        ({"keep": "all"}, "out of lowres, depth, none"),
+        ({"keep": "depth", "depth": False}, "parameter keep: expected lowres or none without depth"),
+        ({"rotation": 45}, "parameter rotation: expected one of 0, 90, 180, 270 degrees, got 45"),
     ],
 )
 def test_wrong_parameters_are_refused(graph: Any, tmp_path: Path, setting: dict, words: str) -> None:

@@ -58,6 +58,14 @@ def _score_section(scores: dict[str, Any], truth: bool) -> Section:
         "used neither for training nor for the choice of thresholds. Other detections include people whom "
         "the labels lack."
     )
+    if "validation" in scores:
+        said, curve = scores["validation"], ", ".join(f"{value:g}" for value in scores["validation"]["curve"])
+        text += (
+            f" Joints found and not made up (F1) in the validation part: {said['start']:.1f} before, and "
+            f"while it was trained {curve}."
+        )
+    if scores.get("kept"):
+        text += f" None of these was better, so that {scores['model']} is kept as it is."
     if not truth:
         text += (
             " The teacher makes mistakes of its own: a network that copies them scores well here. Correct "

@@ -29,7 +29,9 @@ class LabelFile:
 
     A person below ``person_score``, or with fewer than ``min_joints`` joints above ``joint_score``, or
     without keypoints, is kept as a box to ignore, and so is a crowd. Each threshold that is None is the one
-    under which the file was labelled (``info.thresholds``), or DepthPose's (Sect. 3).
+    under which the file was labelled (``info.thresholds``), or DepthPose's (Sect. 3). With a ``joint_score``
+    below that, the joints of a teacher's labels are read from ``keypoints_soft``, which has those of all
+    scores.
 
     Attributes:
         person_score, joint_score, min_joints: the thresholds that hold.
@@ -52,6 +54,7 @@ class LabelFile:
         own = _thresholds(file.content.get("info"), self.path)
         self.person_score = own["person_score"] if person_score is None else person_score
         self.joint_score = own["joint_score"] if joint_score is None else joint_score
+        self._soft = self.joint_score < own["joint_score"]
         self.min_joints = int(own["min_joints"]) if min_joints is None else min_joints
         self.skeleton = file.skeleton
         self.names = [_depth_name(image) for image in file.images]
@@ -63,7 +66,12 @@ class LabelFile:
     def _person(self, person: CocoPerson) -> tuple[FloatArray, FloatArray, bool]:
         """Return keypoints (n, 3) with scores in [0, 1], the box, and whether the person is trained on."""
         empty = (0.0,) * (3 * len(self.skeleton))
-        keypoints = np.array(person.keypoints or empty, np.float32).reshape(-1, 3)
+        given = person.keypoints or empty
+        if self._soft and person.entry.get("keypoints_soft") and any(given):
+            given = tuple(
+                finite_numbers(person.entry["keypoints_soft"], "keypoints_soft", person.where, (len(empty),))
+            )
+        keypoints = np.array(given, np.float32).reshape(-1, 3)
         if person.score is None:
             keypoints[:, 2] = keypoints[:, 2] > 0
         keypoints[:, 2] = np.clip(np.where(keypoints[:, 2] > self.joint_score, keypoints[:, 2], 0), 0, 1)

@@ -46,7 +46,7 @@ def masked_squared_error(
         maps: float (B, C, h, w), of any precision; the error is computed in float32.
         target: float32 (B, C, h, w).
         presence: float32 (B, C, h, w) in [0, 1], how much of the map's object is there.
-        mask: float32 (B, 1, h, w), 1 where the labels can be trusted.
+        mask: float32 (B, 1, h, w), or (B, C, h, w) of each map; 1 where the labels can be trusted.
         config: its ``foreground`` and ``arms`` apply.
         arms: channels that belong to elbows and wrists.
     """
@@ -100,13 +100,14 @@ def pose_losses(
 ) -> Tensor:
     """Return L_P: the errors of PAFs (L_B) and keypoint maps (L_C), summed over all stages."""
     paf_maps, keypoint_maps, mask = batch["paf_maps"], batch["keypoint_maps"], batch["mask"]
+    known_pafs, known_keypoints = batch.get("known_pafs", mask), batch.get("known_keypoints", mask)
     limbs, joints = limb_presence(paf_maps, channels), joint_presence(keypoint_maps)
     arm_limbs, arm_joints = arm_channels(skeleton)
     total = paf_maps.new_zeros(())
     for stage in maps.stages:
-        total = total + masked_squared_error(stage.paf_maps, paf_maps, limbs, mask, config, arm_limbs)
+        total = total + masked_squared_error(stage.paf_maps, paf_maps, limbs, known_pafs, config, arm_limbs)
         total = total + masked_squared_error(
-            stage.keypoint_maps, keypoint_maps, joints, mask, config, arm_joints
+            stage.keypoint_maps, keypoint_maps, joints, known_keypoints, config, arm_joints
         )
     return total
 
@@ -119,10 +120,11 @@ def visibility_loss(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
 
     Args:
         logits: float (B, n, h, w), log-odds.
-        batch: with ``visibility_maps``, ``keypoint_maps`` and ``mask`` of
-            :class:`orpose_core.training.depthpose.samples.SampleMaker`.
+        batch: with ``visibility_maps``, ``keypoint_maps``, ``mask`` and, if some labels do not say it,
+            ``knows_visibility`` of :class:`orpose_core.training.depthpose.samples.SampleMaker`.
     """
-    weights = batch["keypoint_maps"][:, :-1] * batch["mask"]
+    known = batch.get("knows_visibility", batch["mask"])
+    weights = batch["keypoint_maps"][:, :-1] * batch["mask"] * known
     entropy = functional.binary_cross_entropy_with_logits(
         logits.float(), batch["visibility_maps"], weights, reduction="sum"
     )

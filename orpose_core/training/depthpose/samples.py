@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import numpy as np
 
-from orpose_core.data.targets import TargetConfig, render_targets
+from orpose_core.data.targets import TargetConfig, known_maps, render_targets
 from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_depth, normalise_depth
 from orpose_core.models import MapConfig, ModelConfig, network_of
 from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
@@ -53,6 +53,13 @@ class DataConfig:
             0.35.
         min_joints: for ``"folder"``: people with fewer joints are masked; None = as the label file says, or
             4.
+        absent_joints: what a joint that a label lacks says of the cells of its person: that it is in none of
+            them (``"background"``), or nothing (``"unknown"``); None = nothing for ``"folder"``, because
+            teachers and annotators leave out what they are unsure of, and background for
+            ``"simulation"``, whose labels are complete. A joint that a change of the image moved out of it
+            is treated alike.
+        replay: for ``"folder"``: this share of the samples are synthetic frames of ``domains`` instead, so
+            that a network that has learned from such frames does not forget them.
         balanced: for ``"folder"``: images with one, two, three and four or more people equally often.
         target: settings of the target maps.
         cache: of the simulation: whether frames are rendered once and kept.
@@ -74,6 +81,8 @@ class DataConfig:
     person_score: float | None = None
     joint_score: float | None = None
     min_joints: int | None = None
+    absent_joints: Literal["background", "unknown"] | None = None
+    replay: float = 0.0
     balanced: bool = True
     target: TargetConfig = field(default_factory=TargetConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
@@ -91,6 +100,19 @@ class DataConfig:
             )
         if self.source == "folder" and (self.folder is None or self.labels is None):
             raise ValueError("data.source: 'folder' needs data.folder and data.labels")
+        if self.absent_joints not in (None, "background", "unknown"):
+            raise ValueError(
+                f"data.absent_joints: expected 'background' or 'unknown', got {self.absent_joints!r}"
+            )
+        if not 0 <= self.replay < 1:
+            raise ValueError(f"data.replay: expected a number in [0, 1), got {self.replay}")
+        if self.replay and self.source != "folder":
+            raise ValueError("data.replay: only for data.source 'folder'; a simulation replays itself")
+
+    @property
+    def absent_is_unknown(self) -> bool:
+        """Whether a joint that a label lacks says nothing of where it is."""
+        return (self.absent_joints or ("unknown" if self.source == "folder" else "background")) == "unknown"
 
 
 @dataclass(frozen=True)
@@ -114,7 +136,10 @@ class SampleMaker:
     A sample has ``image`` float32 (1, h, w) in [0, 1], ``paf_maps`` (2 l, h', w') of l limbs,
     ``keypoint_maps`` (n + 1, h', w') of n joints and ``mask`` (1, h', w'), 0 where people have no labels; for
     a network whose super-resolved image is trained ``high_resolution`` float32 (1, H, W) in [0, 1], and for
-    one that gives visibility ``visibility_maps`` (n, h', w') of :class:`orpose_core.data.targets.Targets`.
+    one that gives visibility ``visibility_maps`` (n, h', w') of :class:`orpose_core.data.targets.Targets`,
+    and ``knows_visibility`` (1, h', w'), 0 where the labels do not say it.
+    Where absent joints are unknown, ``known_keypoints`` and ``known_pafs`` are
+    :class:`orpose_core.data.targets.Known` and take the place of the mask.
     """
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
@@ -136,10 +161,15 @@ class SampleMaker:
             "keypoint_maps": targets.keypoint_maps,
             "mask": targets.mask[None],
         }
+        if self.data.absent_is_unknown:
+            known = known_maps(targets, poses, (height, width), skeleton)
+            sample |= {"known_keypoints": known.keypoint_maps, "known_pafs": known.paf_maps}
         if trains_sr_image(self.model):
             sample["high_resolution"] = true_sr_image(depth_m, self.model)
         if self.model.gives_visibility:
             sample["visibility_maps"] = targets.visibility_maps
+            knows = poses.visibility is not None
+            sample["knows_visibility"] = np.full((1, *map_hw), knows, np.float32)
         if self.data.crop_hw is None:
             return sample
         centres = (poses.boxes_px.reshape(-1, 2, 2).mean(axis=1)[:, ::-1] + 0.5) / (height, width)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ from orpose_core.types import FloatArray, Poses, Resize
 
 logger = logging.getLogger(__name__)
 
+_REPLAY_KEY = 1
 _KEPT_BYTES = 400_000_000
 """Of depth that stays in memory, of each process that reads a folder."""
 
@@ -140,6 +141,30 @@ class FolderSamples(Dataset[Sample]):
         return frame
 
 
+class ReplayedSamples(Dataset[Sample]):
+    """Sample ``i`` shows a recorded image, or, as often as ``data.replay`` says, a synthetic one.
+
+    Args:
+        data: of both; synthetic frames are those that it describes as a simulation.
+        model: the network that is trained.
+    """
+
+    def __init__(self, data: DataConfig, model: MapConfig) -> None:
+        self.data = data
+        self.recorded = FolderSamples(data, model)
+        absent: Literal["unknown", "background"] = "unknown" if data.absent_is_unknown else "background"
+        synthetic = replace(data, source="simulation", replay=0.0, absent_joints=absent)  # alike in a batch
+        self.synthetic = SimulatedSamples(synthetic, model)
+
+    def is_replayed(self, index: int) -> bool:
+        """Return whether a sample is a synthetic one."""
+        chance = np.random.default_rng([self.data.seed, index, _REPLAY_KEY]).uniform()
+        return bool(chance < self.data.replay)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.synthetic[index] if self.is_replayed(index) else self.recorded[index]
+
+
 @lru_cache(maxsize=16)
 def _order(seed: int, group: int, epoch: int, count: int) -> list[int]:
     return np.random.default_rng([seed, group, epoch]).permutation(count).tolist()
@@ -158,4 +183,6 @@ def _resized(frame: LabelledFrame, size_hw: tuple[int, int]) -> LabelledFrame:
 
 def samples(data: DataConfig, model: MapConfig) -> Dataset[Sample]:
     """Return the data set that ``data`` describes."""
-    return (SimulatedSamples if data.source == "simulation" else FolderSamples)(data, model)
+    if data.source == "simulation":
+        return SimulatedSamples(data, model)
+    return ReplayedSamples(data, model) if data.replay else FolderSamples(data, model)

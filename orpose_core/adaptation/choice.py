@@ -1,0 +1,111 @@
+"""Which weights of a training a site gets: those that its validation part likes best, or those it had.
+
+The teacher's labels judge, those of uncertain joints included: a network that is judged by the joints of
+which a teacher is sure gains by losing the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from orpose_core.adaptation.options import SiteFolder
+from orpose_core.adaptation.scoring import SiteFrames, site_frames
+from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
+from orpose_core.decoding.paf import PafDecoderConfig
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
+from orpose_core.estimators.map_settings import MapSettings
+from orpose_core.files import read_json, write_json
+from orpose_core.models import MapConfig
+from orpose_core.training.depthpose.batch_norm import without_batch_norms
+from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.training.depthpose.recipe import DepthPoseRecipe, DepthPoseTask
+from orpose_core.training.depthpose.threshold_choice import ReadingConfig, choose_thresholds, joint_counts
+
+_MOST_FRAMES = 160
+"""Of the validation part are looked at while the training runs; spread evenly."""
+
+
+def validation_frames(site: SiteFolder, input_hw: tuple[int, int], joint_score: float) -> SiteFrames:
+    """Return the validation part with all joints that are learned from."""
+    return site_frames(LabelFile(site.part("validate"), site.labels, joint_score=joint_score), input_hw)
+
+
+def score_of(estimator: PoseEstimator, part: SiteFrames) -> float:
+    """Return the F1 of joints (:attr:`JointCounts.f1`) in a part, percent."""
+    return 100.0 * joint_counts(part.truth, estimate_all(estimator, part.frames)).f1
+
+
+def best_of(
+    site: SiteFolder, config: MapConfig, start: MapSettings
+) -> tuple[Checkpoint, PafDecoderConfig] | None:
+    """Return the best weights of a training, with thresholds for the site; None = the start was better.
+
+    Args:
+        site: its training is over.
+        config: of the network.
+        start: settings of the weights that the training started from.
+    """
+    said = read_json(site.validations)
+    if said["best"] <= said["start"] or not site.best.is_file():
+        return None
+    best = load_checkpoint(site.best)
+    part = validation_frames(site, config.input_hw, said["joint_score"])
+    estimator = _estimator(best, start.decoder)
+    tried = replace(ReadingConfig(), frames=1)
+    chosen, counts = choose_thresholds(estimator, tried, start.decoder, (list(part.frames), list(part.truth)))
+    return best, chosen if 100.0 * counts[chosen].f1 > score_of(estimator, part) else start.decoder
+
+
+class SiteTask(DepthPoseTask):
+    """The losses of a map network; its validation keeps the best weights, and what the start reached.
+
+    Args:
+        recipe: of the adaptation.
+        half: whether bf16 is computed.
+        site: where the best weights go.
+    """
+
+    def __init__(self, recipe: DepthPoseRecipe, half: bool, site: SiteFolder) -> None:
+        super().__init__(recipe, half)
+        assert recipe.init.weights is not None and recipe.data.joint_score is not None
+        self.site = site
+        start = load_checkpoint(recipe.init.weights)
+        self.decoder = MapSettings.from_header(start.name, start.metadata).decoder
+        self.part = _thinned(validation_frames(site, recipe.model.input_hw, recipe.data.joint_score))
+        if not site.validations.is_file():
+            score = score_of(_estimator(start, self.decoder), self.part)
+            said = {"start": score, "best": 0.0, "best_step": 0, "joint_score": recipe.data.joint_score}
+            write_json(site.validations, said | {"curve": []})
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Score the mean weights on the validation part, and keep them if they are the best so far."""
+        plain = without_batch_norms(model)
+        device = next(model.parameters()).device
+        checkpoint = Checkpoint(plain, self.recipe.model, "training", "", "", True, {})
+        score = score_of(_estimator(checkpoint, self.decoder, str(device)), self.part)
+        said = read_json(self.site.validations)
+        said["curve"].append(round(score, 2))
+        if score > said["best"]:
+            save_checkpoint(self.site.best, plain.float().cpu())
+            said |= {"best": score, "best_step": len(said["curve"])}
+        write_json(self.site.validations, said)
+        return {"site_f1": score, "site_f1_of_the_start": float(said["start"])}
+
+
+def _thinned(part: SiteFrames) -> SiteFrames:
+    """Return at most so many frames as are looked at while the training runs."""
+    kept = np.unique(np.linspace(0, len(part) - 1, min(len(part), _MOST_FRAMES)).round().astype(int)).tolist()
+    return SiteFrames(
+        tuple(part.names[i] for i in kept),
+        tuple(part.frames[i] for i in kept),
+        tuple(part.truth[i] for i in kept),
+    )
+
+
+def _estimator(checkpoint: Checkpoint, decoder: PafDecoderConfig, device: str | None = None) -> PoseEstimator:
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return PoseEstimator(checkpoint, EstimatorConfig(device, "torch", decoder=decoder, metric_3d=False))
