@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from orpose_core.models.maps import PoseMaps, StageMaps
 logger = logging.getLogger(__name__)
 
 _FAST_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # "bf16" is how Linux calls it on ARM
+_ISA_CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+_ISAS_WITH_BF16 = ("ALL", "DEFAULT", "BF16", "FP16", "AMX", "AVX10")
 _CPUINFO = Path("/proc/cpuinfo")
 _DEVICES = "'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'"
 
@@ -71,10 +74,17 @@ def choose_device(device: str = "auto", local_rank: int | None = None) -> torch.
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 in hardware: emulated, it is several times slower than float32."""
+    """Whether the device multiplies bf16 in hardware: emulated, it is several times slower than float32.
+
+    ``ONEDNN_MAX_CPU_ISA`` and ``DNNL_MAX_CPU_ISA``, by which PyTorch and OpenVINO can be told to do without
+    newer instructions, count: "AVX2" makes of any x86 processor one without bf16.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and not _FAST_BF16_FLAGS.isdisjoint(processor_flags())
+    if device.type != "cpu" or _FAST_BF16_FLAGS.isdisjoint(processor_flags()):
+        return False
+    caps = [os.environ[name].upper() for name in _ISA_CAPS if os.environ.get(name)]
+    return all(any(word in cap for word in _ISAS_WITH_BF16) for cap in caps)
 
 
 class MapPredictor:

@@ -99,3 +99,16 @@ def test_bf16_is_used_only_where_the_processor_has_it(cpuinfo, fast, tmp_path, m
         (tmp_path / "cpuinfo").write_text(cpuinfo)
     assert bf16_is_fast(torch.device("cpu")) is fast
     assert ("sse2" in processor_flags()) == ("sse2" in (cpuinfo or ""))
+
+
+@pytest.mark.parametrize(
+    ("cap", "fast"), [("", True), ("DEFAULT", True), ("avx512_core_bf16", True), ("AVX512_CORE_AMX", True),
+                      ("AVX2", False), ("avx512_core_vnni", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_a_processor_that_must_do_without_bf16_has_none(name, cap, fast, tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    path.write_text("flags : sse2 avx512_bf16\n")
+    monkeypatch.setattr(inference, "_CPUINFO", path)
+    monkeypatch.setenv(name, cap)
+    assert bf16_is_fast(torch.device("cpu")) is fast
