@@ -27,6 +27,7 @@ from orpose_core.data.recordings.opening import open_recording
 from orpose_core.files import read_depth
 from orpose_core.labelling.labelling import label_recordings
 from orpose_core.labelling.sheet import write_label_sheet
+from orpose_core.rotation import upright
 from orpose_core.simulation import StreamConfig
 from orpose_core.simulation.writers.bags import write_bag
 from orpose_core.teacher.teacher import Teacher
@@ -373,11 +374,9 @@ def test_depth_is_kept_upright_and_in_the_unit_that_it_has(graph: Any, bag: Path
     images = sorted((out / "images").rglob("*.png"))
     assert [path.name.rsplit("_", 1)[1] for path in images] == ["depth.png"] * 2, "no color"
     with open_recording(bag, "depth") as recording:
-        recorded = [frame.frame.depth_m for frame in islice(recording.frames(), 2)]
-    for path, depth_m in zip(images, recorded, strict=True):
-        kept = read_depth(path)
-        wanted = np.rot90(depth_m, -1) / 2
-        np.testing.assert_allclose(kept, wanted, atol=0.001)
+        wanted = [upright(frame.frame, 90).depth_m / 2 for frame in islice(recording.frames(), 2)]
+    for path, depth_m in zip(images, wanted, strict=True):
+        np.testing.assert_allclose(read_depth(path), depth_m, atol=0.001)
 
 
 @pytest.mark.parametrize(
