@@ -121,7 +121,7 @@ def main() -> None:
     simulate = [sys.executable, "-m", "orpose_core.cli", "simulate", "--frames", "30", "--format", "mcap"]
     subprocess.run([*simulate, "--workers", "1", "--out", str(args.out / "bag")], check=True)
     columns, loads = {}, []
-    for working in (False, True):
+    for working in (True, False):
         for number in SIGNALS:
             folder = args.out / f"{'work' if working else 'idle'}_{number.name}"
             specs = specs_of(folder, rig, args.out / "bag", working)
