@@ -70,7 +70,9 @@ def specs_of(folder: Path, rig: Path, bag: Path, working: bool) -> list[NodeSpec
     return [NodeSpec("label_node", "", label), *room, NodeSpec("bag_replay", "", {**replay, **topics})]
 
 
-def measure(specs: list[NodeSpec], folder: Path, frames: Path | None, number: int) -> dict[str, str]:
+def measure(
+    specs: list[NodeSpec], folder: Path, frames: Path | None, working: bool, number: int
+) -> dict[str, str]:
     """Start the nodes, tell one after the other to stop, and return what it took, by node."""
     listener, found = Listener(), {}
     playing = None
@@ -83,9 +85,9 @@ def measure(specs: list[NodeSpec], folder: Path, frames: Path | None, number: in
                 playing = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             # What none of the bridge's formats is installed for has nothing to serve.
             served = [
-                s.name for s in specs if s.module != "bridge_node" and (frames or s.module != "bag_replay")
+                s.name for s in specs if s.module != "bridge_node" and (working or s.module != "bag_replay")
             ]
-            listener.wait(served, frames is not None, nodes)
+            listener.wait(served, working, nodes)
             for spec in specs:
                 found[spec.name] = _stop(nodes, spec.name, number)
                 listener.spin(0.5)
@@ -113,6 +115,7 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="empty folder for logs")
+    parser.add_argument("--nodes", nargs="+", help="only these, such as label_node bag_replay; default: all")
     args = parser.parse_args()
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -125,8 +128,10 @@ def main() -> None:
         for number in SIGNALS:
             folder = args.out / f"{'work' if working else 'idle'}_{number.name}"
             specs = specs_of(folder, rig, args.out / "bag", working)
+            specs = [spec for spec in specs if args.nodes is None or spec.module in args.nodes]
+            cameras = working and any(spec.module == "lowres_gateway" for spec in specs)
             name = f"{'at work' if working else 'idle'}, {number.name}"
-            columns[name] = measure(specs, folder, frames if working else None, number)
+            columns[name] = measure(specs, folder, frames if cameras else None, working, number)
             loads.append(f"{os.getloadavg()[0]:.0f}")
             print(name, columns[name], "load", loads[-1], flush=True)
     print(f"\n| node | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
