@@ -172,6 +172,7 @@ def view_space(
     turn_rad: float = 0.6,
     caption: str = "metric 3D, grid 1 m",
     places_m: NDArray | None = None,
+    centre_m: NDArray | None = None,
 ) -> Picture:
     """Show people in a frame whose z points up from aside, on a floor grid of 1 m.
 
@@ -183,6 +184,7 @@ def view_space(
         turn_rad: how far the view is turned about the vertical.
         caption: words below.
         places_m: float (c, 3), a room's cameras, drawn as squares; the view is of the whole room then.
+        centre_m: float (3,), what is looked at; None = the middle of the room, or of the people.
     """
     height, width = size_hw
     out = np.full((height, width, 3), _BACKGROUND, np.uint8)
@@ -190,11 +192,11 @@ def view_space(
     if not known.any() and places_m is None:
         _write(out, "no metric 3D", (width // 2 - 50, height // 2))
         return out
+    centre, floor, zoom = np.array([0.0, 0.0, 1.1]), 0.0, 0.9
     if places_m is None:
-        centre, floor = np.median(xyz_m[known], axis=0), float(np.quantile(xyz_m[known][:, 2], 0.02))
-    else:
-        centre, floor = np.array([0.0, 0.0, 1.1]), 0.0
-    zoom = 1.3 if places_m is None else 0.9
+        there, zoom = xyz_m[known], 1.3
+        centre, floor = np.median(there, axis=0), float(np.quantile(there[:, 2], 0.02))
+    centre = centre if centre_m is None else centre_m
     cos, sin = np.cos(turn_rad), np.sin(turn_rad)
 
     def placed(points: NDArray) -> NDArray:
@@ -207,10 +209,8 @@ def view_space(
     _draw_grid(out, placed, centre, floor)
     for x, y in [] if places_m is None else placed(places_m).astype(int).tolist():
         cv2.rectangle(out, (x - 4, y - 4), (x + 4, y + 4), _CAMERA, -1)
-    far = [
-        -np.nanmean(-sin * p[:, 0] + cos * p[:, 1]) if k.any() else 0.0
-        for p, k in zip(xyz_m, known, strict=True)
-    ]
+    away = xyz_m @ np.array([-sin, cos, 0.0])
+    far = [-np.nanmean(own) if k.any() else 0.0 for own, k in zip(away, known, strict=True)]
     for m in np.argsort(far):  # the farthest first
         color = track_color(int(track_ids[m]))
         _draw_person(out, placed(xyz_m[m]), known[m], skeleton, color, max(1, width // 260))

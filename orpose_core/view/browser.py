@@ -6,6 +6,7 @@ It is Chromium, steered through the DevTools protocol, with WebGL in software, s
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 import subprocess
@@ -16,7 +17,11 @@ from types import TracebackType
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
+from PIL import Image
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_BRIGHT = 80
 _START_S = 120.0
 _ANSWER_S = 600.0  # a picture of WebGL in software, on a busy machine
 _FLAGS = (
@@ -121,6 +126,15 @@ class Browser:
     def picture(self) -> bytes:
         """Return a picture of the window as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
+    def bright_pixels(self) -> int:
+        """Count px of a bright color in the middle half of the window, between the panels of the page.
+
+        Skeletons and cameras have such colors; floor and background are grey.
+        """
+        picture = np.asarray(Image.open(io.BytesIO(self.picture())).convert("RGB"))
+        quarter = picture.shape[1] // 4
+        return int((np.ptp(picture[:, quarter:-quarter], axis=-1) > _BRIGHT).sum())
 
     def _tab(self) -> str:
         """Return the address of the tab, once Chromium says which port it took."""

@@ -97,20 +97,24 @@ class Page:
     def _opened(self, client: Any) -> None:
         from orpose_core.view.screen import Screen
 
-        if not self._may_look(client):
+        request = self._server.request_of(client)
+        if request is None:
+            return  # it has left before it could be shown anything
+        if not self._may_look(request):
             logger.warning("a page of another site asked for the view and was shown nothing")
             return
         screen = Screen(client, self._history, self._live)
         with self._lock:
             self._screens[client.client_id] = screen
+        if self._server.request_of(client) is None:
+            self._left(client)  # it left meanwhile; nobody will say so again
 
     def _left(self, client: Any) -> None:
         with self._lock:
             self._screens.pop(client.client_id, None)
 
-    def _may_look(self, client: Any) -> bool:
+    def _may_look(self, request: Any) -> bool:
         """Return whether it was our page that connected, asked for by the name that this server has."""
-        request = self._server.request_of(client)
         origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
         if origin is not None and urlsplit(origin).netloc != host:
             return False
@@ -149,8 +153,9 @@ def _server(config: PageConfig) -> Any:
             return None
 
         def request_of(self, client: viser.ClientHandle) -> Any:
-            """Return the request with which a browser connected."""
-            return self._websock_server._live_connections[client.client_id].request
+            """Return the request with which a browser connected, None once it has left."""
+            connection = self._websock_server._live_connections.get(client.client_id)
+            return None if connection is None else connection.request
 
     _check_free(config)
     with redirect_stdout(StringIO()):  # it prints a banner

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from orpose_core.data.coco_results import poses_as_results
 from orpose_core.data.skeleton_messages import from_skeletons
@@ -23,8 +25,9 @@ from orpose_ros.demo.stage import CAMERAS, Stage
 from orpose_ros.graph.node_processes import StageError
 
 WANTED_PEOPLE = 3
-SHEET = 6
-ROOM_HW = (480, 640)
+SHEET = 4
+_HALF = 2
+"""The picture of several moments is this many times smaller than the video."""
 
 Moment = Sequence[SimulatedFrame]
 """What each of :data:`~orpose_ros.demo.stage.CAMERAS` sees at one moment."""
@@ -103,35 +106,59 @@ def answers_of(stage: Stage) -> list[Answer]:
     return answers
 
 
-def picture_of(answer: Answer, rig: Sequence[RoomCamera]) -> Picture:
-    """Draw both cameras, one above the other, and beside them the room with everybody in it."""
+def picture_of(answer: Answer, rig: Sequence[RoomCamera], centre_m: NDArray) -> Picture:
+    """Draw both cameras, one above the other, and beside them the room with everybody in it.
+
+    Args:
+        answer: the moment.
+        rig: where the cameras hang.
+        centre_m: float (3,), the middle of the room's view.
+    """
     images = [overlay(a.small, a.poses, a.image_hw) for a in answer.cameras]
     column = np.concatenate(images, axis=0)
     height = column.shape[0]
-    skeleton = by_name(answer.room.skeleton_model)
-    people = answer.room.skeletons
-    xyz_m = np.array([[(k.position.x, k.position.y, k.position.z) for k in p.keypoints] for p in people])
     room = view_space(
-        xyz_m.reshape(len(people), len(skeleton), 3),
-        skeleton,
-        [p.track_id for p in people],
-        size_hw=(height, round(height * ROOM_HW[1] / ROOM_HW[0])),
+        _joints_m(answer),
+        by_name(answer.room.skeleton_model),
+        [person.track_id for person in answer.room.skeletons],
+        size_hw=(height, height),
         caption="fused, grid 1 m",
         places_m=np.array([camera.room_from_camera[:3, 3] for camera in rig]),
+        centre_m=centre_m,
     )
     return beside(column, room)
+
+
+def _joints_m(answer: Answer) -> NDArray[np.float64]:
+    """Return the joints of the fused people, float64 (m, n, 3), room frame, NaN = unknown."""
+    people = answer.room.skeletons
+    xyz_m = [[(k.position.x, k.position.y, k.position.z) for k in person.keypoints] for person in people]
+    return np.array(xyz_m, np.float64).reshape(len(people), len(by_name(answer.room.skeleton_model)), 3)
+
+
+def _middle_m(answers: Sequence[Answer]) -> NDArray[np.float64]:
+    """Return the point among everybody, float64 (3,), room frame, at the height of a hip."""
+    every = np.concatenate([_joints_m(answer).reshape(-1, 3) for answer in answers])
+    known = every[np.isfinite(every).all(axis=-1)]
+    x, y = np.median(known[:, :2], axis=0) if len(known) else (0.0, 0.0)
+    return np.array([x, y, 1.1])
 
 
 def write_outputs(
     out: Path, answers: Sequence[Answer], rig: Sequence[RoomCamera], rate_hz: float
 ) -> list[Path]:
     """Write the video, the picture and the JSON; return the files."""
-    pictures = [picture_of(answer, rig) for answer in answers]
-    chosen = np.linspace(0, len(answers) - 1, min(SHEET, len(answers))).round().astype(int)
+    centre_m = _middle_m(answers)
+    pictures = [picture_of(answer, rig, centre_m) for answer in answers]
+    first = next((k for k, answer in enumerate(answers) if answer.room.skeletons), 0)
+    chosen = np.unique(np.linspace(first, len(answers) - 1, SHEET).round().astype(int))
     titles = [f"{(answers[k].stamp_ns - answers[0].stamp_ns) / 1e9:.1f} s" for k in chosen]
     names = ("demo.png", "demo.mp4", "results.json", "skeletons_3d.json", "room.json")
     paths = [out / name for name in names]
-    write_picture(paths[0], contact_sheet([pictures[k] for k in chosen], titles, columns=2))
+    height, width = pictures[0].shape[:2]
+    half = width // _HALF, height // _HALF
+    small = [cv2.resize(pictures[k], half, interpolation=cv2.INTER_AREA) for k in chosen]
+    write_picture(paths[0], contact_sheet(small, titles, columns=2))
     write_video(paths[1], pictures, rate_hz)
     # An image's number counts moments and, within each, cameras.
     images = [

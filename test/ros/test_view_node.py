@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,22 @@ def test_the_page_shows_as_many_people_as_the_messages_have(graph: Any, pose_ben
         _wait_for_time(browser, 5.0)
         assert _people(browser) == {camera: counts[camera][last] for camera in counts}
         assert sum(_people(browser).values()) == int(browser.text("#orpose-seen")) > 0
+        browser.until("document.querySelector('canvas') !== null", 240)
+        assert _until_drawn(browser) > 50
         browser.value("document.querySelector('[role=slider]').focus()")
         browser.press("Home")
         _wait_for_time(browser, 0.0)
         assert _people(browser) == {camera: counts[camera][BEGIN] for camera in counts}
     status = {value.key: value.value for value in view.diagnostics.status().values}
     assert status["images without skeletons"] == "0" and status["page"] == view.page.url
+
+
+def _until_drawn(browser: Browser) -> int:
+    """Return how many px of cameras and people are drawn in the room, once there are any."""
+    end = time.monotonic() + 240
+    while not (count := browser.bright_pixels()) and time.monotonic() < end:
+        time.sleep(0.5)
+    return count
 
 
 def _wait_for_time(browser: Browser, seconds: float) -> None:
