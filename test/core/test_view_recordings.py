@@ -106,6 +106,5 @@ def test_the_page_of_a_recording_shows_the_people_of_its_results(results: Path) 
                     f" - {seconds}) < 0.011 && {camera}?.dataset.people === '{count}'", 240,
                 )  # fmt: skip
                 assert browser.value(f"{camera}.querySelectorAll('g.person').length") == count
-            assert browser.bright_pixels() > 50  # people and camera in the room
     finally:
         page.close()
