@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 
 from orpose_core.data.recordings.bag_files import zstd
 from orpose_core.data.recordings.camera_files import read_camera
@@ -337,6 +338,21 @@ def test_only_the_damaged_part_is_reported(bag: Path, tmp_path: Path) -> None:
     found, said = stamps(flat)
     assert len(found) >= 3
     assert said.count("read without its index") == 1 and f"{second.name}: read without" in said
+
+
+def test_images_that_are_counted_and_not_found_are_reported(tmp_path: Path) -> None:
+    (path,) = write_bag(STREAM, 6, tmp_path / "bag", "mcap").glob("*.mcap")
+    with Reader(path) as reader:
+        (channel,) = (c.id for c in reader.connections if c.topic == "/camera_1/color/image_raw")
+    content = path.read_bytes()
+    message = re.compile(
+        rb"\x05..\0{6}" + channel.to_bytes(2, "little"), re.DOTALL
+    )  # a record of one: type, size
+    path.write_bytes(message.sub(lambda m: m[0][:9] + b"\0\0", content, count=1))
+    with open_recording(path, "color") as recording:
+        assert len(list(recording.frames())) == 5
+        (said,) = recording.skipped.sentences()
+    assert "/camera_1/color/image_raw: 5 of 6 images are found" in said
 
 
 def test_an_unrelated_metadata_file_makes_no_bag(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -236,15 +237,17 @@ class BagRecording:
             connections = [c for c in reader.connections if c.topic in topics]
             if not connections:
                 continue
-            messages = reader.messages(connections=connections)
+            messages, found = reader.messages(connections=connections), Counter[int]()
             while True:
                 try:
                     connection, log_ns, raw = next(messages)
                 except StopIteration:
+                    self._report_lost_images(connections, found)
                     break
                 except Exception as error:  # sqlite3, struct, zstd, rosbags: whatever a damaged file causes
                     self.skipped.add(str(self.path), f"the rest cannot be read: {error}")
                     break
+                found[connection.id] += 1
                 try:
                     content = reader.deserialize(decompressed(raw), connection.msgtype)
                 except Exception as error:
@@ -253,6 +256,13 @@ class BagRecording:
                 stamp = content.header.stamp
                 stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
                 yield connection.topic, stamp_ns or log_ns, content
+
+    def _report_lost_images(self, connections: Iterable[Any], found: Mapping[int, int]) -> None:
+        """Report images that the bag counts and that are not found in it."""
+        for connection in connections:
+            count, there = connection.msgcount, found[connection.id]
+            if there < count and connection.msgtype in _IMAGE_TYPES:
+                self.skipped.add(connection.topic, f"{there} of {count} images are found: the bag is damaged")
 
     def _read_first_intrinsics(self, stream: CameraStream) -> None:
         """Give a stream its first camera_info: it may be recorded after the first image."""
