@@ -49,7 +49,7 @@ class Screen:
         self._framed = False
         from trimesh.creation import icosphere  # comes with viser, which need not be installed
 
-        self._sphere = icosphere(subdivisions=2)
+        self._sphere = icosphere(subdivisions=1)
         self._frusta: dict[str, Any] = {}
         self._made_panels()
         self._made_room()
