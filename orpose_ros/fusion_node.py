@@ -189,10 +189,8 @@ class FusionNode(SelfStartingNode):
         size_hw = (int(flat.image_height), int(flat.image_width))
         if min(size_hw) < 1:
             raise ValueError(f"expected the size of the image, got {size_hw[1]}x{size_hw[0]}")
-        if self._transforms is not None:
-            known = self._rig.get(camera.name)
-            if known is None or known.frame_id != flat.header.frame_id:
-                known = self._transforms.camera(camera.name, flat.header.frame_id, camera.info)
+        if self._transforms is not None:  # each time: cameras may be calibrated anew meanwhile
+            known = self._transforms.camera(camera.name, flat.header.frame_id, camera.info)
         else:
             known = self._file[camera.name]
         self._rig[camera.name] = of_image(known, size_hw)

@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from orpose_core.data.skeleton_messages import to_skeletons_2d, to_skeletons_3d
-from orpose_core.fusion.rig_files import write_rig
+from orpose_core.fusion.rig import RoomCamera
+from orpose_core.fusion.rig_files import pose_of, write_rig
 from orpose_core.geometry import transform_points
 from orpose_core.types import Poses
+from orpose_ros import conversions
 from orpose_ros.fusion_node import FusionNode
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Keypoint3D, Skeleton2DArray, Skeleton3DArray, SkeletonInfo
@@ -40,7 +45,7 @@ class Bench:
         self.graph, self.rng = graph, np.random.default_rng(0)
         self.rig = rooms.cameras(2, 6)
         write_rig(folder / "rig.yaml", self.rig)
-        names = [camera.name for camera in self.rig]
+        names = self.names = [camera.name for camera in self.rig]
         settings = {"cameras": names, "calibration": str(folder / "rig.yaml"), **settings}
         self.node = graph.make(FusionNode, **settings)
         self.flat = {n: graph.publisher(Skeleton2DArray, f"{n}/skeletons_2d", RELIABLE) for n in names}
@@ -145,6 +150,55 @@ def test_a_wrong_calibration_is_refused_with_a_sentence(graph: Any, tmp_path: Pa
         graph.executor.remove_node(node)
         graph.nodes.remove(node)
         node.destroy_node()
+
+
+def transforms(rig: list[RoomCamera], frame: str) -> list[TransformStamped]:
+    """Where cameras hang, as a static transform publisher says it."""
+    found = []
+    for camera in rig:
+        (x, y, z), (qx, qy, qz, qw) = pose_of(camera)
+        message = TransformStamped(child_frame_id=f"{camera.name}_optical")
+        message.header.frame_id = frame
+        message.transform.translation = Vector3(x=x, y=y, z=z)
+        message.transform.rotation = Quaternion(x=qx, y=qy, z=qz, w=qw)
+        found.append(message)
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_tf_and_camera_info_place_the_cameras(graph: Any, tmp_path: Path) -> None:
+    tf2_ros = pytest.importorskip("tf2_ros", reason="tf2_ros is not installed here")
+    bench, truth = Bench(graph, tmp_path, calibration="", room_frame="or_3"), rooms.bodies(2, 6)
+    bench.send(S, truth)
+    graph.until(lambda: graph.said("no camera_info has come yet"), "the node says what is missing")
+    for camera in bench.rig:
+        small = camera.intrinsics.resized(SMALL_HW)
+        info = graph.publisher(CameraInfo, f"{camera.name}/lowres/camera_info", qos_profile_sensor_data)
+        graph.connected(info)
+        info.publish(conversions.camera_info_message(small, Header(frame_id=f"{camera.name}_optical")))
+    graph.spin(0.3)
+    bench.send(2 * S, truth)
+    graph.until(lambda: graph.said("no transform from camera_"), "the node says what is missing")
+    assert not bench.moments
+    tf2_ros.StaticTransformBroadcaster(graph.tester).sendTransform(transforms(bench.rig, "or_3"))
+    graph.spin(1.0)
+    for k in range(4):
+        bench.send(10 * S + k * S // 10, truth)
+        moment = bench.moment(10 * S + k * S // 10)
+    assert moment.header.frame_id == "or_3"
+    apart = np.linalg.norm(places(moment)[:, None] - truth[None], axis=-1)
+    assert np.nanmedian(np.nanmedian(apart, axis=-1).min(axis=0)) < 0.12
+    # Another publisher says where cameras that were calibrated anew are: the room's origin is 2 m farther back.
+    shift = np.zeros((4, 4))
+    shift[0, 3] = 2.0
+    moved = [replace(camera, room_from_camera=camera.room_from_camera + shift) for camera in bench.rig]
+    tf2_ros.StaticTransformBroadcaster(graph.tester).sendTransform(transforms(moved, "or_3"))
+    graph.spin(1.0)
+    for k in range(40, 70):
+        bench.send(10 * S + k * S // 10, truth)
+        moment = bench.moment(10 * S + k * S // 10)
+    apart = np.linalg.norm(places(moment)[:, None] - truth[None] - [2.0, 0, 0], axis=-1)
+    assert np.nanmedian(np.nanmedian(apart, axis=-1).min(axis=0)) < 0.12
 
 
 def test_one_camera_is_no_room() -> None:
