@@ -23,8 +23,8 @@ def _run(args: argparse.Namespace) -> int:
 
         print(score_mvor_fusion(args.gt, args.dt, args.root, args.limit, args.json))
         return 0
-    if args.dataset == "room-fusion":
-        return _room_fusion(args)
+    if args.dataset in ("room-fusion", "room-calibration"):
+        return _rooms(args)
     from orpose_core.evaluation.scoring import protocol_of, score_files, score_model
 
     if args.dataset is None:
@@ -75,20 +75,30 @@ def _page(path: str | None) -> Callable[[Any], Path] | None:
     return lambda scored: write_evaluation_page(scored, Path(path))
 
 
-def _room_fusion(args: argparse.Namespace) -> int:
+def _rooms(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from orpose_core.estimators import EstimatorConfig, load_estimator
-    from orpose_core.evaluation.fusion_report import score_rooms
+    from orpose_core.evaluation.fusion_report import score_calibrations, score_rooms
+    from orpose_core.evaluation.room_calibration import CalibrationOptions
     from orpose_core.evaluation.room_fusion import RoomOptions
 
     if not args.model:
-        raise ValueError("expected --model NAME or FILE with --dataset room-fusion")
-    usual = RoomOptions()
-    options = RoomOptions(moments=args.limit or usual.moments)
+        raise ValueError(f"expected --model NAME or FILE with --dataset {args.dataset}")
+    changes = {"moments": args.limit} if args.limit else {}
     estimator = load_estimator(args.model, EstimatorConfig(device=args.device, flip_test=args.flip))
-    with tqdm(total=options.rooms * options.moments, unit=" moments", disable=None) as bar:
-        print(score_rooms(estimator, options, args.json, bar.update))
+
+    def bar(options: RoomOptions | CalibrationOptions) -> tqdm:
+        return tqdm(total=options.rooms * options.moments, unit=" moments", disable=None)
+
+    if args.dataset == "room-fusion":
+        rooms = RoomOptions(**changes)
+        with bar(rooms) as progress:
+            print(score_rooms(estimator, rooms, args.json, progress.update))
+        return 0
+    walks = CalibrationOptions(**changes)
+    with bar(walks) as progress:
+        print(score_calibrations(estimator, walks, args.json, progress.update))
     return 0
 
 
@@ -118,8 +128,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--dataset",
         metavar="NAME",
         help="mvor, mvor+, coco, folder, a benchmark split such as or-val-v1, mvor-fusion (--dt: what was "
-        "detected in its three cameras, fused and scored in the room), or room-fusion (--model in simulated "
-        "rooms of three cameras, fused and scored over time)",
+        "detected in its three cameras, fused and scored in the room), room-fusion (--model in simulated "
+        "rooms of three cameras, fused and scored over time), or room-calibration (such cameras calibrated "
+        "from what --model finds)",
     )
     parser.add_argument("--root", metavar="DIR", help="folder of the data set's images")
     parser.add_argument(
@@ -145,7 +156,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--limit",
         type=int,
         metavar="N",
-        help="score N images, spread over it (splits: whole rooms; room-fusion: moments)",
+        help="score N images, spread over it (splits: whole rooms; room-...: moments)",
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="images at once (default: 8)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")

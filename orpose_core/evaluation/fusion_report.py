@@ -1,7 +1,8 @@
-"""`orpose evaluate --dataset mvor-fusion` and `room-fusion`: scores of fused skeletons as tables."""
+"""`orpose evaluate --dataset mvor-fusion`, `room-fusion` and `room-calibration`: their scores as tables."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,12 @@ from typing import Any
 from orpose_core.estimators import PoseEstimator
 from orpose_core.evaluation.fusion_errors import PARTS
 from orpose_core.evaluation.mvor_fusion import evaluate_mvor_fusion
+from orpose_core.evaluation.room_calibration import (
+    CalibrationOptions,
+    CalibrationScore,
+    score_walk,
+    walk_about,
+)
 from orpose_core.evaluation.room_fusion import FUSED, RoomOptions, camera_moments, evaluate_rooms
 from orpose_core.files import write_json
 
@@ -124,6 +131,41 @@ def room_fusion_report(scores: Mapping[str, Any]) -> str:
                 f"{name:12}{both['own']:8.1f}{FUSED:>9}{both['fused']:8.1f}  ({both['joints']} joints)"
             )
     return "\n".join(lines)
+
+
+def score_calibrations(
+    estimator: PoseEstimator,
+    options: CalibrationOptions,
+    json_path: str | None = None,
+    progress: Callable[[], object] | None = None,
+) -> str:
+    """Calibrate the cameras of simulated rooms from what a network finds, and score it; return the table."""
+    scores: list[CalibrationScore] = []
+    for room in range(options.rooms):
+        scores += score_walk(walk_about(estimator, options, room, progress), room)
+    if json_path:
+        found = [asdict(score) for score in scores]
+        write_json(json_path, {"model": estimator.info.name, "options": asdict(options), "scores": found})
+    minutes = options.moments / options.rate_hz / 60
+    head = (
+        f"{options.rooms} rooms, {minutes:g} minutes at {options.rate_hz:g} Hz, {options.people} people "
+        f"at most walk about; {estimator.info.name}, without a guess"
+    )
+    return f"{head}\n{calibration_table(scores)}"
+
+
+def calibration_table(scores: Sequence[CalibrationScore]) -> str:
+    """Return how far each room's cameras are off: all of them, and the worst."""
+    lines = [
+        f"{'room':>4}{'cameras':>9}{'people':>8}{'floor by':>10}{'distance, cm':>22}{'angle, degrees':>22}"
+    ]
+    for s in scores:
+        distances = " ".join(f"{100 * d:.1f}" for d in s.distance_m)
+        angles = " ".join(f"{math.degrees(a):.2f}" for a in s.angle_rad)
+        lines.append(f"{s.room + 1:4d}{s.cameras:9d}{s.people:8d}{s.floor:>10}{distances:>22}{angles:>22}")
+    worst_cm = max(100 * d for s in scores for d in s.distance_m)
+    worst = max(math.degrees(a) for s in scores for a in s.angle_rad)
+    return "\n".join([*lines, f"farthest {worst_cm:.1f} cm, {worst:.2f} degrees"])
 
 
 def _rows(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]]) -> str:

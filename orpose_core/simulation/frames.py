@@ -162,11 +162,22 @@ def simulate_frame(config: StreamConfig, index: int) -> SimulatedFrame:
     """
     if index < 0:
         raise ValueError(f"simulate_frame: expected an index of 0 or more, got {index}")
+    sequence, moment = divmod(index // config.cameras, config.frames_per_sequence)
+    return frame_of_scene(config, scene_of(config, sequence), index, moment / config.rate_hz)
+
+
+def frame_of_scene(config: StreamConfig, scene: Scene, index: int, time_s: float) -> SimulatedFrame:
+    """Return a frame of a scene whose people may have been moved; its room and cameras are the recording's.
+
+    Args:
+        config: of the recording.
+        scene: of the frame's sequence; other actors may stand where ``scene_of`` has them.
+        index: of the frame; it gives the camera, the noise and the stamp.
+        time_s: for which the actors' poses are taken.
+    """
     camera_number = index % config.cameras
     sequence, moment = divmod(index // config.cameras, config.frames_per_sequence)
-    scene = scene_of(config, sequence)
     camera = scene.cameras[camera_number]
-    time_s = moment / config.rate_hz
     solids, joints = _populate(scene, time_s)
     k = camera.intrinsics.resized(config.size_hw)
     empty = _empty_room(room_key(config), config.size_hw, sequence, camera_number)

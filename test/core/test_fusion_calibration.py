@@ -16,13 +16,17 @@ from scipy.spatial.transform import Rotation
 from orpose_core.cli import main
 from orpose_core.data.image_messages import encode_intrinsics
 from orpose_core.data.skeleton_messages import rosbags_types, to_skeletons_2d, to_skeletons_3d
-from orpose_core.fusion.calibration import Sighting, calibrate
+from orpose_core.fusion.calibration import CalibrationConfig, Sighting, calibrate
 from orpose_core.fusion.calibration.bundle import Observations, _Problem
-from orpose_core.fusion.calibration.floor import floor_of_surfaces, level_on
+from orpose_core.fusion.calibration.floor import floor_of_clouds, floor_of_surfaces, level_on
 from orpose_core.fusion.calibration.report import LAUNCH, PICTURE, RIG, write_calibration
+from orpose_core.fusion.calibration.rig_calibration import _observations
+from orpose_core.fusion.fuse import Sight
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import read_rig
 from orpose_core.geometry import project, transform_points
+from orpose_core.skeleton import COCO17
+from orpose_core.types import Intrinsics, Poses
 
 _SPEC = importlib.util.spec_from_file_location("fusion_rooms", Path(__file__).with_name("fusion_rooms.py"))
 rooms = importlib.util.module_from_spec(_SPEC)
@@ -144,6 +148,38 @@ def test_the_floor_is_found_below_furniture():
     level = transform_points(level_on(plane), points)[: len(floor)]
     assert abs(level[:, 2].mean()) < 0.01 and level[:, 2].std() < 0.015
     assert floor_of_surfaces(points[:50]) is None
+
+
+def test_cameras_whose_depth_is_off_do_not_tilt_the_floor():
+    rng, clouds = np.random.default_rng(1), []
+    for middle, height in (((-2.0, 0.0), 0.03), ((2.0, 0.0), -0.03), ((0.0, 2.0), 0.0)):
+        xy = rng.uniform(-0.8, 0.8, (1000, 2)) + middle
+        clouds.append(np.c_[xy, 0.02 * xy[:, 0] + height + rng.normal(0, 0.003, 1000)])
+    plane = floor_of_clouds(clouds)
+    assert np.allclose(plane, [0.02, 0.0, 0.0], atol=2e-3)
+    assert abs(floor_of_surfaces(np.concatenate(clouds))[0] - 0.02) > 0.005  # one plane through all leans
+    assert np.allclose(floor_of_clouds([*clouds, clouds[0][:10]]), plane)
+    assert floor_of_clouds([]) is None and floor_of_clouds([clouds[0][:10]]) is None
+
+
+def test_rays_that_meet_behind_a_camera_are_left_out():
+    lens = Intrinsics(100.0, 100.0, 50.0, 50.0, 101, 101)
+    moved = np.eye(4)
+    moved[0, 3] = 1.0  # the second camera hangs 1 m to the right of the first, and looks the same way
+    rig = [RoomCamera("camera_1", lens, np.eye(4)), RoomCamera("camera_2", lens, moved)]
+    nose, other = COCO17.index("nose"), COCO17.index("left_wrist")
+
+    def seen(x_nose, x_wrist):
+        xy = np.full((1, len(COCO17), 2), np.nan, np.float32)
+        xy[0, nose], xy[0, other] = (x_nose, 50.0), (x_wrist, 50.0)
+        scores = np.isfinite(xy[..., 0]).astype(np.float32)
+        return Poses(COCO17, xy, scores, np.ones(1, np.float32), np.full((1, 4), np.nan, np.float32))
+
+    # The nose is 2 m ahead of both; the rays of the wrist go apart.
+    views = {"camera_1": seen(75.0, 40.0), "camera_2": seen(25.0, 60.0)}
+    people = [(0, [Sight(0, 0, False), Sight(1, 0, False)], ["camera_1", "camera_2"])]
+    seen_joints, points, _ = _observations(rig, [Sighting(0, views)], people, CalibrationConfig())
+    assert np.allclose(points, [[0.5, 0.0, 2.0]], atol=0.01) and len(seen_joints.camera) == 2
 
 
 def _write_bag(path, rig, sightings):

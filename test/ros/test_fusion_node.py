@@ -188,7 +188,7 @@ def test_tf_and_camera_info_place_the_cameras(graph: Any, tmp_path: Path) -> Non
     assert moment.header.frame_id == "or_3"
     apart = np.linalg.norm(places(moment)[:, None] - truth[None], axis=-1)
     assert np.nanmedian(np.nanmedian(apart, axis=-1).min(axis=0)) < 0.12
-    # Another publisher says where cameras that were calibrated anew are: the room's origin is 2 m farther back.
+    # Another publisher has the cameras calibrated anew: the room's origin is 2 m farther back.
     shift = np.zeros((4, 4))
     shift[0, 3] = 2.0
     moved = [replace(camera, room_from_camera=camera.room_from_camera + shift) for camera in bench.rig]

@@ -58,7 +58,7 @@ class Adjusted:
 
 def adjust(
     room_from_camera: Float64Array, intrinsics: list[Intrinsics], points: Float64Array, seen: Observations,
-    hold_m: float | None = None, evaluations: int = 40,
+    hold_m: float | None = None, evaluations: int = 200,
 ) -> Adjusted:  # fmt: skip
     """Refine poses and joints.
 
@@ -74,7 +74,7 @@ def adjust(
     start = np.concatenate([np.zeros(6 * problem.free), points.ravel()])
     found = least_squares(
         problem.residuals, start, problem.jacobian, method="trf", x_scale="jac", loss="soft_l1", f_scale=1.5,
-        tr_solver="lsmr", tr_options={"maxiter": 100}, max_nfev=evaluations, ftol=1e-5,
+        tr_solver="lsmr", tr_options={"maxiter": 100}, max_nfev=evaluations, ftol=1e-6,
     )  # fmt: skip
     poses, moved = problem.unpacked(found.x)
     in_cam = problem.in_cameras(poses, moved)

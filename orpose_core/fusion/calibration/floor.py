@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +47,30 @@ def floor_of_surfaces(points: Float64Array, seed: int = 0) -> Float64Array | Non
         near = low[np.abs(_above(low, best)) < _THIN_M]
         best = np.linalg.lstsq(np.c_[near[:, :2], np.ones(len(near))], near[:, 2], rcond=None)[0]
     return np.asarray(best, np.float64)
+
+
+def floor_of_clouds(clouds: Sequence[Float64Array]) -> Float64Array | None:
+    """Return the floor that several cameras see, or None where none sees it.
+
+    Depth cameras measure a few per mille too near or too far, each in its own way. One plane through all
+    their points would lean where their floors lie above each other, so each has its own: the floor has their
+    mean slope, and goes through the middle of theirs.
+
+    Args:
+        clouds: float64 (k, 3) of each camera, as :func:`floor_of_surfaces` takes them.
+    """
+    planes, middles = [], []
+    for points in clouds:
+        plane = floor_of_surfaces(points)
+        if plane is not None:
+            planes.append(plane)
+            middles.append(np.median(points[np.abs(_above(points, plane)) < _THIN_M, :2], axis=0))
+    if not planes:
+        return floor_of_surfaces(np.concatenate(clouds)) if clouds else None
+    slopes, places = np.array(planes), np.array(middles)
+    slope = slopes[:, :2].mean(axis=0)
+    heights = (slopes[:, :2] * places).sum(axis=1) + slopes[:, 2]
+    return np.array([*slope, (heights - places @ slope).mean()])
 
 
 def floor_of_ankles(ankles: Float64Array) -> Float64Array | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from orpose_core.fusion.calibration.bundle import Adjusted, Observations, adjust
 from orpose_core.fusion.calibration.first_poses import first_poses
-from orpose_core.fusion.calibration.floor import floor_of_ankles, floor_of_surfaces, level_on
+from orpose_core.fusion.calibration.floor import floor_of_ankles, floor_of_clouds, level_on
 from orpose_core.fusion.calibration.sightings import Sighting
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.fuse import Sight, same_people
@@ -20,6 +20,7 @@ from orpose_core.types import Intrinsics, Poses
 
 Float64Array = NDArray[np.float64]
 _log = logging.getLogger(__name__)
+_NEAR_M = 0.3  # rays that meet nearer than this, or behind a camera, do not start the adjustment
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,10 @@ def _observations(
         for j in np.flatnonzero(there.sum(axis=0) >= 2):
             views = np.flatnonzero(there[:, j])
             cameras = [number[names[sights[v].view]] for v in views]
-            points.append(_meeting([rig[c] for c in cameras], np.array([rows[v][j, :2] for v in views])))
+            point = _meeting([rig[c] for c in cameras], np.array([rows[v][j, :2] for v in views]))
+            if min(_ahead(rig[c], point) for c in cameras) < _NEAR_M:
+                continue
+            points.append(point)
             if skeleton.joints[j].endswith("ankle"):
                 ankles.append(len(points) - 1)
             columns += [[c, len(points) - 1, *rows[v][j]] for c, v in zip(cameras, views, strict=True)]
@@ -220,6 +224,11 @@ def _meeting(cameras: Sequence[RoomCamera], xy: Float64Array) -> Float64Array:
     return np.asarray(np.linalg.solve(normal, right), np.float64)
 
 
+def _ahead(camera: RoomCamera, point: Float64Array) -> float:
+    """Return how far before a camera a point of the room is, along the optical axis, m."""
+    return float((point - camera.room_from_camera[:3, 3]) @ camera.room_from_camera[:3, 2])
+
+
 def _adjusted(
     rig: Sequence[RoomCamera], points: Float64Array, seen: Observations, config: CalibrationConfig
 ) -> Adjusted:
@@ -239,7 +248,7 @@ def _floor(
         for c in rig
         if c.name in surfaces
     ]
-    plane = floor_of_surfaces(np.concatenate(clouds)) if clouds else None
+    plane = floor_of_clouds(clouds)
     if plane is not None:
         return level_on(plane), "depth"
     plane = floor_of_ankles(ankles)
