@@ -50,7 +50,7 @@ class Knows:
 def test_the_true_joints_of_people_who_walk_about_place_the_cameras(monkeypatch) -> None:
     knows = Knows()
     monkeypatch.setattr("orpose_core.evaluation.room_calibration.frame_of_scene", knows.frame)
-    options = CalibrationOptions(rooms=1, moments=16, size_hw=(96, 128))
+    options = CalibrationOptions(rooms=1, moments=20, size_hw=(96, 128))
     walk = walk_about(knows, options, 0)
     stamps = [moment.stamp_ns for moment in walk.sightings]
     assert stamps == sorted(set(stamps)) and len(walk.rig) == 3
