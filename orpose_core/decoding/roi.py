@@ -52,6 +52,8 @@ class RoiDecoderConfig:
             ``"box_times_keypoints"`` multiplies it by the mean keypoint score.
         min_person_score: people below are left out, by the score of their box.
         min_keypoint_score: joints below are absent. 0 keeps all 17, as the paper does.
+        min_mean_keypoint_score: people whose 17 keypoints have a lower mean score are left out: in a thing
+            that looks like somebody no joint stands out. 0 keeps all, as the paper does.
         oks_nms: people as similar as this to a better one are the same person; None relies on the boxes'
             suppression, as the paper does.
     """
@@ -60,6 +62,7 @@ class RoiDecoderConfig:
     person_score: Literal["box", "box_times_keypoints"] = "box"
     min_person_score: float = 0.05
     min_keypoint_score: float = 0.0
+    min_mean_keypoint_score: float = 0.0
     oks_nms: float | None = None
 
     def __post_init__(self) -> None:
@@ -69,7 +72,8 @@ class RoiDecoderConfig:
                 f"RoiDecoderConfig.person_score: expected 'box' or 'box_times_keypoints', "
                 f"got {self.person_score!r}"
             )
-        for name in ("min_person_score", "min_keypoint_score", "oks_nms"):
+        scores = "min_person_score", "min_keypoint_score", "min_mean_keypoint_score"
+        for name in (*scores, "oks_nms"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"RoiDecoderConfig.{name}: expected a number in [0, 1], got {value}")
@@ -215,7 +219,9 @@ def decode_roi(
         config,
     )
     ends = np.cumsum(output.counts)
-    people = [poses.select(np.arange(e - n, e)) for e, n in zip(ends, output.counts, strict=True)]
+    clear = np.clip(found[..., 2], _LEAST_SCORE, 1.0).mean(axis=1) >= config.min_mean_keypoint_score
+    rows = [np.arange(e - n, e) for e, n in zip(ends, output.counts, strict=True)]
+    people = [poses.select(own[clear[own]]) for own in rows]
     return [_ranked(p, config) for p in people]
 
 

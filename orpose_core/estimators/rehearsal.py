@@ -21,12 +21,15 @@ _ANYTHING = {
 }
 
 
+_ANY_BOX = {"min_person_score": 0.0, "min_keypoint_score": 0.0, "min_mean_keypoint_score": 0.0}
+
+
 def without_thresholds(config: EstimatorConfig) -> EstimatorConfig:
     """Return settings that call anything a person; at most a few of them."""
     return replace(
         config,
         decoder_changes=_ANYTHING,
-        roi_changes={**config.roi_changes, "min_person_score": 0.0, "min_keypoint_score": 0.0},
+        roi_changes={**config.roi_changes, **_ANY_BOX},
     )
 
 

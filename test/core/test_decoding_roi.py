@@ -209,6 +209,13 @@ def test_options(model: Student) -> None:
     size = [(96, 128)]
     assert len(decode_roi(model, output, size)[0]) == 2
     assert len(decode_roi(model, output, size, RoiDecoderConfig(oks_nms=0.9))[0]) == 1
+    flat = output._replace(
+        maps=BranchMaps(*(m * torch.tensor([1.0, 0.0])[:, None, None, None] for m in output.maps))
+    )
+    clear = RoiDecoderConfig(min_mean_keypoint_score=0.03)
+    kept = decode_roi(model, flat, size, clear)[0]
+    assert len(decode_roi(model, flat, size)[0]) == 2 and len(kept) == 1, "no joint of the other stands out"
+    np.testing.assert_allclose(kept.boxes_px[0], boxes[0] - 0.5)
     coco = decode_roi(model, output, size, RoiDecoderConfig(skeleton="coco17"))[0]
     np.testing.assert_array_equal(coco.xy_px, decode_roi(model, output, size)[0].converted(COCO17).xy_px)
     absent = decode_roi(model, output, size, RoiDecoderConfig(min_keypoint_score=1.0))[0]

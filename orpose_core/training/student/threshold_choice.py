@@ -7,12 +7,14 @@ use every phantom counts.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 from orpose_core.decoding.oks_nms import suppress_by_oks
 from orpose_core.decoding.roi import RoiDecoderConfig
 from orpose_core.estimators import PoseEstimator, estimate_all
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.simulation import SPLITS, simulate_frame, split_config
+from orpose_core.skeleton import COCO17
 from orpose_core.training.depthpose.threshold_choice import JointCounts, alike_best, joint_counts
 from orpose_core.types import Poses, Resize, RgbdFrame
 
@@ -28,6 +30,7 @@ class StudentReadingConfig:
         frames: of it, in whole rooms.
         low_hw: (height, width) of the images, px.
         min_person_scores: see :class:`RoiDecoderConfig`.
+        min_mean_keypoint_scores: likewise.
         oks_nms: likewise.
     """
 
@@ -35,6 +38,7 @@ class StudentReadingConfig:
     frames: int = 60
     low_hw: tuple[int, int] = (40, 53)
     min_person_scores: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    min_mean_keypoint_scores: tuple[float, ...] = (0.0, 0.01, 0.015, 0.02, 0.025, 0.03)
     oks_nms: tuple[float | None, ...] = (None, 0.7, 0.5, 0.3)
 
 
@@ -66,11 +70,13 @@ def choose_roi_decoder(
     found = estimate_all(estimator, frames)
     estimator.config = before
     counts = {}
-    for score in config.min_person_scores:
-        sure = [poses.select(poses.person_scores >= score) for poses in found]
+    means = [poses.converted(COCO17).scores.mean(axis=1) for poses in found]
+    for score, mean in product(config.min_person_scores, config.min_mean_keypoint_scores):
+        sure = [p.select((p.person_scores >= score) & (m >= mean)) for p, m in zip(found, means, strict=True)]
         for nms in config.oks_nms:
             kept = [p if nms is None else suppress_by_oks(p, nms) for p in sure]
-            counts[RoiDecoderConfig(min_person_score=score, oks_nms=nms)] = joint_counts(truth, kept)
+            tried = RoiDecoderConfig(min_person_score=score, min_mean_keypoint_score=mean, oks_nms=nms)
+            counts[tried] = joint_counts(truth, kept)
     return best_of(counts), counts
 
 
