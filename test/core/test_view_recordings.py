@@ -98,13 +98,25 @@ def test_the_page_of_a_recording_shows_the_people_of_its_results(results: Path) 
         with Browser(page.url) as browser:
             camera = f"document.querySelector('svg.camera[data-camera={CAMERA}]')"
             browser.until(f"{camera} !== null", 240)
-            for (stamp_ns, _), count in zip(history.stamps(CAMERA), people, strict=True):
-                page.show(stamp_ns)
-                seconds = (stamp_ns - history.span_ns()[0]) / 1e9
+            begin_ns, end_ns = history.span_ns()
+
+            def shows(stamp_ns: int, count: int) -> None:
+                seconds = (stamp_ns - begin_ns) / 1e9
                 browser.until(
                     "Math.abs(parseFloat(document.querySelector('#orpose-time').innerText)"
                     f" - {seconds}) < 0.011 && {camera}?.dataset.people === '{count}'", 240,
                 )  # fmt: skip
                 assert browser.value(f"{camera}.querySelectorAll('g.person').length") == count
+
+            for (stamp_ns, _), count in zip(history.stamps(CAMERA), people, strict=True):
+                page.show(stamp_ns)
+                shows(stamp_ns, count)
+            browser.value("document.querySelector('[role=slider]').focus()")
+            browser.press("Home")
+            shows(begin_ns, people[0])
+            browser.press("End")
+            shows(end_ns, people[-1])
+            browser.until("document.querySelector('canvas') !== null", 240)
+            assert browser.bright_pixels() > 50
     finally:
         page.close()
