@@ -34,6 +34,8 @@ class RoomTrackerConfig:
         confirm_hits_several: the same for a person seen by several cameras.
         tentative_gap_s: an unconfirmed person not seen for longer is forgotten.
         max_gap_s: a confirmed person not seen for longer is forgotten; ids are never reused.
+        coast_s: while nobody sees a person, velocities decay with this time constant: what a person does
+            next is not known, and a velocity from a few measurements may be wrong.
         same_person_m: two tracked people whose trunks are nearer than this for a second are one.
     """
 
@@ -45,6 +47,7 @@ class RoomTrackerConfig:
     confirm_hits_several: int = 2
     tentative_gap_s: float = 1.2
     max_gap_s: float = 2.0
+    coast_s: float = 0.3
     same_person_m: float = 0.25
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ class RoomTracker:
         self._now_ns = stamp_ns
         self._tracks = [t for t in self._tracks if (stamp_ns - t.seen_ns) * 1e-9 <= self._patience_s(t)]
         for track in self._tracks:
+            if not track.seen_by.any():
+                track.mean[:, 3:] *= np.exp(-dt_s / self.config.coast_s)
             predict(track.mean, track.covariance, dt_s, self.config.acceleration)
             track.views, track.seen_by = np.zeros_like(track.views), np.zeros(len(views), bool)
         seen = fuse(views, self.fusion, self.skeleton, stamp_ns, self._expected())

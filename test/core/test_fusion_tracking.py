@@ -95,6 +95,19 @@ def test_somebody_hidden_is_carried_on_with_a_growing_sigma_and_then_forgotten()
     assert len(tracker.update([], 3 * S)) == 0
 
 
+def test_somebody_hidden_does_not_fly_away():
+    """What was walking comes to rest within half a step; the sigma says how little is known."""
+    rig, rng = rooms.cameras(3, 4), np.random.default_rng(0)
+    tracker, truth, speed_m_s = RoomTracker(COCO17), rooms.bodies(1, 4), 1.5
+    for k in range(15):
+        stamp_ns, there = k * S // 10, np.add(truth, [speed_m_s * k / 10, 0, 0])
+        people = tracker.update([rooms.seen(c, there, rng, stamp_ns=stamp_ns) for c in rig], stamp_ns)
+    last = np.nanmedian(people.xyz_room_m[0, :, 0])
+    moved = [np.nanmedian(tracker.update([], k * S // 10).xyz_room_m[0, :, 0]) - last for k in range(15, 20)]
+    assert 0.1 < moved[0] < 0.2, "a moment later still at the old speed"
+    assert moved[-1] < 0.5, "at that speed it would be 0.75 m"
+
+
 def test_time_that_goes_back_starts_afresh_and_ids_are_not_given_twice():
     rig, rng = rooms.cameras(2, 4), np.random.default_rng(0)
     room, truth = Room(rig, COCO17), rooms.bodies(2, 4)
