@@ -132,7 +132,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "Write a page (HTML, one file) about the labels of `orpose label`: thresholds, how many people are "
         "learned from and ignored, scores, joints, the worst frames; with labels by hand, how far scores can "
         "be trusted. `orpose adapt` writes its page by itself.",
-        "orpose report label labels",
+        "orpose report label labels_of_monday",
         listed="a page about the labels of `orpose label`",
     )
     label.add_argument("folder", type=Path, metavar="DIR", help="folder that `orpose label` wrote")

@@ -181,6 +181,11 @@ def estimated(path: Path) -> None:
     assert main(["estimate", str(path.with_name("of_estimate")), "--out", str(path), *words]) == 0
 
 
+def labelled(path: Path) -> None:
+    images(path.with_name("to_label"))
+    assert main(["label", str(path.with_name("to_label")), "--out", str(path), "--quiet"]) == 0
+
+
 INPUTS: dict[str, Callable[[Path], None]] = {
     "monday.mcap": recording,
     "frames/": images,
@@ -193,6 +198,7 @@ INPUTS: dict[str, Callable[[Path], None]] = {
     "camchain.yaml": camchain,
     "or_1.audit": audited,
     "results": estimated,
+    "labels_of_monday": labelled,
 }
 """Makes the files and folders that examples name; a longer path begins with one of these."""
 
