@@ -83,13 +83,12 @@ class Exported:
         check_backend(own)
         threads, number_format = threads or torch.get_num_threads(), self.checkpoint.metadata["number_format"]
         if own == "openvino":
-            import openvino
-
+            from orpose_core.engines.openvino_core import openvino_core
             from orpose_core.engines.openvino_engine import OpenVinoEngine
 
             if choose_device(device).type != "cpu":
                 raise ValueError(f"{self.path}: expected device cpu, got {device}")
-            graph = openvino.Core().read_model(self.path)
+            graph = openvino_core().read_model(self.path)
             return OpenVinoEngine(graph, threads, half_precision, number_format)
         from orpose_core.engines.onnxruntime_engine import OnnxRuntimeEngine
 
@@ -173,9 +172,9 @@ def _onnx_metadata(path: Path) -> dict[str, str]:
 
 
 def _openvino_metadata(path: Path) -> dict[str, str]:
-    import openvino
+    from orpose_core.engines.openvino_core import openvino_core
 
-    info = openvino.Core().read_model(path).get_rt_info()
+    info = openvino_core().read_model(path).get_rt_info()
     if _SECTION not in info:
         return {}
     section = getattr(info[_SECTION], "value", info[_SECTION])  # some versions wrap it

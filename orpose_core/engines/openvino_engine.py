@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from orpose_core.engines.graph import as_maps
+from orpose_core.engines.openvino_core import openvino_core
 from orpose_core.models.inference import bf16_is_fast
 from orpose_core.models.maps import PoseMaps
 
@@ -40,7 +41,7 @@ class OpenVinoEngine:
         self.device = torch.device("cpu")
         self.bf16 = half_precision and number_format == "float32" and bf16_is_fast(self.device)
         self._number_format = "bf16" if self.bf16 else number_format
-        core = openvino.Core()
+        core = openvino_core()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,

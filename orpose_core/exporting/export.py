@@ -102,12 +102,11 @@ def _converted(checkpoint: Checkpoint, config: MapConfig, to: str) -> onnx.Model
     graph = onnx_graph(checkpoint.model, config.in_channels, config.input_hw).content
     if to == "openvino":
         check_backend("openvino")
-        import openvino
-
+        from orpose_core.engines.openvino_core import openvino_core
         from orpose_core.engines.openvino_engine import OpenVinoEngine
 
         check_answer(OpenVinoEngine(graph, 1, half_precision=False), checkpoint.model, config)
-        return openvino.Core().read_model(graph)
+        return openvino_core().read_model(graph)
     check_backend("onnxruntime")
     try:
         import onnx

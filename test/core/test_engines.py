@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +179,27 @@ def test_blind_frames_are_nobody(backend: str) -> None:
 
 def test_names_of_networks_are_configs() -> None:
     assert config_named("fastpose_64x48") == FastPoseConfig()
+
+
+_SIGNALLED = """
+import faulthandler, gc, os, signal
+faulthandler.enable()  # it has an alternate signal stack, as the handlers of other libraries
+from orpose_core.engines.graph import onnx_graph
+from orpose_core.engines.openvino_engine import OpenVinoEngine
+from orpose_core.models import FastPoseConfig, build_model
+config = FastPoseConfig(widths=(8, 8, 8, 8))
+graph = onnx_graph(build_model(config), config.in_channels, config.input_hw).content
+engines = [OpenVinoEngine(graph, 1) for _ in range(2)]
+while engines:
+    engines.pop(0)
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda number, frame: print("told to stop"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_signals_are_handled_after_engines_that_overlapped() -> None:
+    """The alternate signal stack that a core of OpenVINO puts back was gone: SIGTERM killed the process."""
+    pytest.importorskip("openvino", reason="the extra orpose[openvino] is not installed")
+    run = subprocess.run([sys.executable, "-c", _SIGNALLED], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "told to stop\n"), run.stderr[-2000:]

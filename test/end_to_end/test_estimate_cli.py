@@ -211,7 +211,8 @@ def test_the_benchmark_names_every_stage(capsys, tmp_path):
 
 def test_the_benchmark_measures_what_there_is(capsys):
     assert shipped_networks() == [
-        "depthpose_64x48", "depthpose_80x60", "fastpose_64x48", "fastpose_80x60", "student_small", "student_small_exact",
+        "depthpose_64x48", "depthpose_80x60", "fastpose_64x48", "fastpose_80x60", "student_small",
+        "student_small_exact",
     ]  # fmt: skip
     cases = cases_of(["fastpose_64x48", "fast.xml"], ["torch", "onnxruntime"], compare=True, threads=2)
     assert {(c.model, c.backend) for c in cases} == {
