@@ -159,8 +159,7 @@ def _matched(part: SiteFrames, found: Sequence[Poses]) -> tuple[list[Poses], Pck
         f.select(~_on_ignored(f.boxes_px, t)) if len(f) else f for f, t in zip(found, part.truth, strict=True)
     ]
     result = pck_of_poses(asked, kept, STRICT.pck)
-    near = np.nan_to_num(result.distance_px, nan=np.inf) <= _NEAR * result.size_px[:, None]
-    return kept, result, near
+    return kept, result, result.within(_NEAR)
 
 
 def with_joints(poses: Poses) -> Poses:

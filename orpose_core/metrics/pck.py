@@ -114,6 +114,10 @@ class PckResult:
     size_px: Float64Array
     counted: np.ndarray
 
+    def within(self, share: float) -> NDArray[np.bool_]:
+        """Return which joints lie within a share of the person's size, bool (g, n); missing ones do not."""
+        return np.asarray(self.distance_px <= share * self.size_px[:, None])  # NaN is not
+
     def summary(self, threshold: int = 0) -> dict[str, float]:
         """Return the row of the papers' table at one threshold: the parts and ``Average``, percent."""
         row = {part: float(values[threshold]) for part, values in self.parts_pct.items()}

@@ -86,8 +86,7 @@ def frame_counts(
         rooms: number of the room that each frame shows; None = each has one of its own.
     """
     result = pck_of_poses(gt, dt, config)
-    distance = np.where(np.isnan(result.distance_px), np.inf, result.distance_px)
-    correct = (distance <= result.thresholds[0] * result.size_px[:, None]) & result.counted
+    correct = result.within(result.thresholds[0]) & result.counted
     image = People.of(gt, MVOR10).image[result.persons]
     counts = np.zeros((2, len(gt), len(MVOR10)), np.int64)
     np.add.at(counts[0], image, correct)

@@ -46,8 +46,7 @@ class JudgedLabels:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Which joints are correct, bool (g, 10): within 0.2 of the person's size."""
-        distance = np.nan_to_num(self.result.distance_px, nan=np.inf)
-        return np.asarray(distance <= _NEAR * self.result.size_px[:, None])
+        return self.result.within(_NEAR)
 
     def wrong_joints(self) -> dict[int, int]:
         """Return of each image of the run how many joints are wrong or missing."""

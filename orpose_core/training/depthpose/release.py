@@ -100,7 +100,7 @@ def score_split(estimator: PoseEstimator, shown: SplitFrames) -> SplitScores:
     """
     found = estimate_all(estimator, shown.frames)
     strict = pck_of_poses(shown.truth, found, PckConfig.strict())
-    near = np.nan_to_num(strict.distance_px, nan=np.inf) <= 0.2 * strict.size_px[:, None]
+    near = strict.within(0.2)
     seen = _seen(shown.truth)[strict.persons] & strict.counted
     errors = joint_errors(shown.truth, found, estimator.info.skeleton)
     return SplitScores(

@@ -112,7 +112,7 @@ def joint_counts(truth: Sequence[Poses], found: Sequence[Poses]) -> JointCounts:
     asked = [as_mvor_annotates(poses) for poses in truth]
     kept = [_without_hidden(f, t, a) for f, t, a in zip(found, truth, asked, strict=True)]
     result = pck_of_poses(asked, kept, PckConfig.strict())
-    near = np.nan_to_num(result.distance_px, nan=np.inf) <= 0.2 * result.size_px[:, None]
+    near = result.within(0.2)
     given = np.concatenate([(p.converted(MVOR10).scores > 0).sum(axis=1) for p in kept])
     return JointCounts(
         int((near & result.counted).sum()),
