@@ -36,11 +36,7 @@ env:
 	@scripts/setup_environment.sh
 
 test: env
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGUMENTS) test; \
-	code=$$?; [ $$code -eq 1 ] || exit $$code; \
-	echo "orpose: once more, in one process, what failed"; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 --last-failed --last-failed-no-failures none test; \
-	code=$$?; [ $$code -eq 5 ] || exit $$code # 5: nothing, since a test whose worker had died passed in the next one
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGUMENTS) test
 
 fuzz: env
 	@OMP_NUM_THREADS=1 ORPOSE_FUZZ_CASES=2000 $(BIN)/python -m pytest -o timeout=36000 -k any_ \
