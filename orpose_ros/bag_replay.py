@@ -15,7 +15,6 @@ With ``--paced-by`` nothing is sent before that node has room for it; see
 from __future__ import annotations
 
 import argparse
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -25,25 +24,23 @@ from typing import Any
 
 import rclpy
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import SetBool
 
 from orpose_core.data.recordings.bag_messages import BagMessages, BagTopic
-from orpose_ros import conversions, stopping
+from orpose_ros import conversions
 from orpose_ros.messages import installed_message_class
 from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.declaring import parameter
 from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.running.input_watch import overridable_qos
+from orpose_ros.running.lifecycle import run_node
 from orpose_ros.running.memory import make_room_for_full_size_images
-from orpose_ros.running.rclpy_internals import end_rclpy
 from orpose_ros.streams.replay_pace import ReplayPace
 
 CLOCK_PERIOD_S = 0.025
@@ -101,9 +98,10 @@ class BagReplay(Node):
         )
         self._thread = threading.Thread(target=self._play, name="bag_replay", daemon=True)
 
-    def start(self) -> None:
-        """Begin to play."""
+    def start(self) -> bool:
+        """Begin to play, which cannot fail; return True."""
         self._thread.start()
+        return True
 
     def clean_up(self) -> None:
         """Stop playing and close the bag."""
@@ -270,34 +268,13 @@ def main(args: list[str] | None = None) -> None:
     """Play a bag and end."""
     given = _command_line(remove_ros_args(args)[1:])
     make_room_for_full_size_images()
-    status = stopping.work(partial(_live, args, given))
-    if args is None:
-        stopping.leave(status)
-    sys.exit(status)
-
-
-def _live(args: list[str] | None, given: list[Parameter], told: threading.Event) -> int:
-    """Play until the end, or until told to stop; return the exit status."""
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = None
-    try:
-        node = BagReplay(parameter_overrides=given)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        node.start()
-        while not (node.finished.is_set() or told.is_set()) and rclpy.ok():
-            executor.spin_once(timeout_sec=0.1)
-    except ValueError as error:
-        rclpy.logging.get_logger("bag_replay").fatal(str(error))
-        return 1
-    except ExternalShutdownException:
-        pass
-    finally:
-        if node is not None:
-            node.clean_up()
-            node.destroy_node()
-        end_rclpy()
-    return 0
+    run_node(
+        partial(BagReplay, parameter_overrides=given),
+        args,
+        start=BagReplay.start,
+        is_finished=lambda replay: replay.finished.is_set(),
+        stop=BagReplay.clean_up,
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.types import FloatArray, Poses, covered_shares
+from orpose_core.types import FloatArray, Poses, box_ious, covered_shares
 
 
 @dataclass(frozen=True)
@@ -88,20 +88,6 @@ def furniture(
     numbers = np.asarray(image_of, np.int64)
     always = np.zeros(len(boxes_px), bool)
     for i, box in enumerate(boxes_px):
-        same = _iou(box, boxes_px) >= config.same_place_iou
+        same = box_ious(box[None], boxes_px)[0] >= config.same_place_iou
         always[i] = len(np.unique(numbers[same])) > config.furniture_share * images
     return always
-
-
-def _iou(box: FloatArray, others: FloatArray) -> FloatArray:
-    overlap = _overlap(box, others)
-    return overlap / np.maximum(_area(box[None]) + _area(others) - overlap, 1e-6)
-
-
-def _overlap(box: FloatArray, others: FloatArray) -> FloatArray:
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return np.clip(sides, 0, None).prod(axis=1)
-
-
-def _area(boxes: FloatArray) -> FloatArray:
-    return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)

@@ -88,7 +88,7 @@ def _rooms(args: argparse.Namespace) -> int:
     changes = {"moments": args.limit} if args.limit else {}
     estimator = load_estimator(args.model, EstimatorConfig(device=args.device, flip_test=args.flip))
 
-    def bar(options: RoomOptions | CalibrationOptions) -> tqdm:
+    def bar(options: RoomOptions) -> tqdm:
         return tqdm(total=options.rooms * options.moments, unit=" moments", disable=None)
 
     if args.dataset == "room-fusion":

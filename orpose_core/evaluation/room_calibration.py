@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from orpose_core.estimators import PoseEstimator
+from orpose_core.evaluation.room_fusion import RoomOptions
 from orpose_core.fusion.calibration import Calibration, Sighting, calibrate
 from orpose_core.fusion.calibration.sightings import points_of
 from orpose_core.fusion.rig import RoomCamera
@@ -34,31 +35,18 @@ _TRIES = 500
 
 
 @dataclass(frozen=True)
-class CalibrationOptions:
-    """Which rooms are simulated.
+class CalibrationOptions(RoomOptions):
+    """Which rooms are simulated, and how many people walk about in them.
 
     Attributes:
-        rooms: how many.
-        moments: of each.
-        rate_hz: of the moments.
-        people: who walk about, at most.
-        seed: of the first room; no benchmark split has these rooms.
-        size_hw: size of the depth images before they are shrunk for the network.
+        people: the largest number of people in a room.
     """
 
     rooms: int = 2
     moments: int = 150
     rate_hz: float = 0.5
-    people: int = 2
     seed: int = 951
-    size_hw: tuple[int, int] = (192, 256)
-
-    def __post_init__(self) -> None:
-        for name in ("rooms", "moments", "rate_hz", "people"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"CalibrationOptions.{name}: expected more than 0, got {getattr(self, name)}"
-                )
+    people: int = 2
 
 
 @dataclass(frozen=True)

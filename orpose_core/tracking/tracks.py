@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from orpose_core.tracking.config import TrackerConfig
 from orpose_core.tracking.smoothing import OneEuro
-from orpose_core.types import FloatArray, Poses
+from orpose_core.types import FloatArray, Poses, box_ious
 
 
 @dataclass
@@ -74,7 +74,7 @@ def similarity_of(
     spread = np.hypot(
         2 * np.asarray(poses.skeleton.sigmas)[None] + config.slack, config.motion_per_s * dt_s[:, None]
     )
-    parts = [_closeness(xy, poses.xy_px, spread * sizes[:, None]), _iou(moved, poses.boxes_px)]
+    parts = [_closeness(xy, poses.xy_px, spread * sizes[:, None]), box_ious(moved, poses.boxes_px)]
     if poses.xyz_cam_m is not None:
         unknown = np.full((len(poses.skeleton), 3), np.nan, np.float32)
         xyz = np.stack(
@@ -109,12 +109,3 @@ def _closeness(predicted: FloatArray, seen: FloatArray, spread: NDArray) -> NDAr
     value = np.where(shared, np.exp(-np.where(shared, squared, 0) / (2 * spread[:, None] ** 2)), 0)
     count = shared.sum(axis=-1)
     return np.where(count > 0, value.sum(axis=-1) / np.maximum(count, 1), np.nan)
-
-
-def _iou(a: FloatArray, b: FloatArray) -> NDArray[np.float64]:
-    """Return (t, m), the intersection over union of xyxy boxes; NaN where a box is unknown or empty."""
-    a, b = a[:, None].astype(np.float64), b[None].astype(np.float64)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    common = sides.clip(min=0).prod(axis=-1)
-    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - common
-    return np.where(union > 0, common / np.where(union > 0, union, 1), np.nan)

@@ -3,7 +3,15 @@
 from orpose_core.types.arrays import Float64Array, FloatArray, Picture
 from orpose_core.types.images import Intrinsics, Resize, RgbdFrame
 from orpose_core.types.labels import PseudoLabels
-from orpose_core.types.poses import Poses, Source3D, Visibility, boxes_of_xywh, covered_shares, xywh_of_boxes
+from orpose_core.types.poses import (
+    Poses,
+    Source3D,
+    Visibility,
+    box_ious,
+    boxes_of_xywh,
+    covered_shares,
+    xywh_of_boxes,
+)
 
 __all__ = [
     "Float64Array",
@@ -16,6 +24,7 @@ __all__ = [
     "RgbdFrame",
     "Source3D",
     "Visibility",
+    "box_ious",
     "boxes_of_xywh",
     "covered_shares",
     "xywh_of_boxes",

@@ -247,6 +247,23 @@ def covered_shares(boxes_px: NDArray, by_px: NDArray) -> NDArray:
     return inside / np.clip(boxes_px[:, 2:] - boxes_px[:, :2], 1e-6, None).prod(axis=-1)[:, None]
 
 
+def box_ious(boxes_px: NDArray, others_px: NDArray) -> NDArray[np.float64]:
+    """Return float64 (m, k): the intersection over union of each box with each of the others.
+
+    Args:
+        boxes_px: float (m, 4), x1 y1 x2 y2, NaN = unknown.
+        others_px: float (k, 4), likewise.
+
+    Returns:
+        NaN where one of the boxes is unknown, or both are empty.
+    """
+    a, b = boxes_px[:, None].astype(np.float64), others_px[None].astype(np.float64)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    common = sides.clip(min=0).prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - common
+    return np.where(union > 0, common / np.where(union > 0, union, 1), np.nan)
+
+
 def xywh_of_boxes(boxes_px: NDArray) -> NDArray:
     """Return COCO's boxes, x, y, width, height, of :attr:`Poses.boxes_px`, float (m, 4)."""
     corner = boxes_px[:, :2] + boxes_px.dtype.type(0.5)

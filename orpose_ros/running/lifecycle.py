@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from orpose_ros import stopping
@@ -24,6 +25,8 @@ from orpose_ros.running.rclpy_internals import destroy_state_machine, end_rclpy
 
 _LOOK_S = 0.1
 """The executor looks this often whether it shall stop."""
+
+_Node = TypeVar("_Node", bound=Node)
 
 
 @dataclass(frozen=True)
@@ -137,31 +140,64 @@ class SelfStartingNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
 
+def _start_unless_managed(node: SelfStartingNode) -> bool:
+    """Start a node unless a lifecycle manager is to do so; return False if it refused to start."""
+    return not node.start_parameters.autostart or node.start()
+
+
 def run(make_node: Callable[[], SelfStartingNode], args: list[str] | None = None) -> None:
-    """Run one node until the process is told to stop, then end it; with status 1 where it cannot start.
+    """Run a lifecycle node until the process is told to stop; see :func:`run_node`."""
+    run_node(
+        make_node,
+        args,
+        start=_start_unless_managed,
+        is_finished=lambda node: False,
+        stop=SelfStartingNode.stop,
+    )
+
+
+def run_node(
+    make_node: Callable[[], _Node],
+    args: list[str] | None,
+    *,
+    start: Callable[[_Node], bool],
+    is_finished: Callable[[_Node], bool],
+    stop: Callable[[_Node], object],
+) -> None:
+    """Run one node until it has finished or the process is told to stop; exit with 1 if it cannot start.
 
     Args:
-        make_node: the node's class.
-        args: command line, with ``--ros-args``. Where None, the process's own: then the process is the
-            node's, and it ends without Python's teardown. Otherwise SystemExit ends it.
+        make_node: returns the node. A ValueError is logged and ends the process with status 1.
+        args: command line, with ``--ros-args``. None = that of the process, which then ends without Python's
+            teardown. Otherwise SystemExit ends it.
+        start: starts the node and returns whether it works.
+        is_finished: returns whether the node has nothing left to do.
+        stop: stops the node, before it is destroyed.
     """
-    status = stopping.work(partial(_live, make_node, args))
+    status = stopping.work(partial(_live, make_node, args, start, is_finished, stop))
     if args is None:
         stopping.leave(status)
     sys.exit(status)
 
 
-def _live(make_node: Callable[[], SelfStartingNode], args: list[str] | None, told: threading.Event) -> int:
-    """Make a node, start it and spin until told to stop; return the exit status."""
+def _live(
+    make_node: Callable[[], _Node],
+    args: list[str] | None,
+    start: Callable[[_Node], bool],
+    is_finished: Callable[[_Node], bool],
+    stop: Callable[[_Node], object],
+    told: threading.Event,
+) -> int:
+    """Make a node, start it and spin until it has finished or ``told`` is set; return the exit status."""
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:
         node = make_node()
-        if node.start_parameters.autostart and not node.start():
+        if not start(node):
             return 0 if told.is_set() else 1
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while rclpy.ok() and not told.is_set():
+        while rclpy.ok() and not (told.is_set() or is_finished(node)):
             executor.spin_once(timeout_sec=_LOOK_S)
     except ValueError as error:
         rclpy.logging.get_logger("orpose_ros").fatal(str(error))
@@ -170,7 +206,7 @@ def _live(make_node: Callable[[], SelfStartingNode], args: list[str] | None, tol
         pass
     finally:
         if node is not None:
-            node.stop()
+            stop(node)
             node.destroy_node()
         end_rclpy()
     return 0
