@@ -1,1 +1,1 @@
-"""Training: the engine, and one module per thing that is trained."""
+"""Training: the engine, and one package per kind of network."""

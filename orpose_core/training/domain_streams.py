@@ -10,7 +10,7 @@ from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 
 
 def check_domains(domains: Sequence[str], shares: Sequence[float]) -> None:
-    """Refuse, as a ValueError, no domain at all, or shares that are not one for each."""
+    """Raise ValueError if there is no domain, or if the number of shares differs from that of domains."""
     if shares and len(shares) != len(domains):
         raise ValueError(f"data.domain_shares: expected one for each of {domains}, got {shares}")
     if not domains:
@@ -18,18 +18,18 @@ def check_domains(domains: Sequence[str], shares: Sequence[float]) -> None:
 
 
 class DomainStreams:
-    """One stream per domain; every sample number has a frame in each.
+    """One stream per domain. Every stream has a frame for every sample number.
 
     Args:
-        domains: names.
-        shares: how often each is drawn; empty = equally.
+        domains: names of the domains.
+        shares: relative frequency with which each domain is drawn; empty = all equally often.
         size_hw: (height, width) of the frames, px.
         modality: "depth" or "color".
-        seed: of the simulation.
-        crowd: this many people more in a room than usual; in all domains, or one number for each.
+        seed: seed of the simulation.
+        crowd: number of additional people in a room, for all domains or one for each.
 
     Attributes:
-        streams: one per domain, in their order.
+        streams: one per domain, in the order of ``domains``.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class DomainStreams:
         ]
 
     def draw(self, rng: np.random.Generator) -> int:
-        """Return the number of a domain, as often as its share says."""
+        """Return the number of a domain, drawn with the probability of its share."""
         return int(rng.choice(len(self.streams), p=self._shares))
 
     def frame(self, index: int, rng: np.random.Generator) -> SimulatedFrame:
-        """Return frame ``index`` of the domain that ``rng`` decides."""
+        """Return frame ``index`` of a domain that is drawn with ``rng``."""
         return simulate_frame(self.streams[self.draw(rng)], index)

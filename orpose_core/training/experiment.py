@@ -1,4 +1,4 @@
-"""Several trainings and what follows from them as one command that can be killed and started again."""
+"""Experiments: several training runs and the commands that use them, as one command that can be resumed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Step:
     """One command of an experiment.
 
     Attributes:
-        name: unique; the run folder of a training, inside the experiment's folder.
-        train: what `orpose train` trains; "" = the step is another command.
-        words: of a training: its recipe and the values that override it; else the words after `orpose`.
-        makes: file inside the experiment's folder whose existence says that the step is done; "" = the step
-            is repeated every time.
+        name: unique name. A training run is in the folder of this name, inside the experiment's folder.
+        train: the kind of network to train, as for `orpose train`; "" = the step is another command.
+        words: for a training run, its recipe and the values that override it; otherwise the words after
+            `orpose`.
+        makes: file inside the experiment's folder that exists once the step is done; "" = the step is
+            repeated every time.
     """
 
     name: str
@@ -42,12 +43,13 @@ def read_experiment(path: Path) -> tuple[Step, ...]:
     ``steps`` is a list. A training has ``name``, ``train`` (depthpose, ...), ``config`` (a recipe) and
     optionally ``set`` (values that override it); any other command has ``name``, ``run`` (the words after
     `orpose`) and optionally ``makes``. The file's own ``set`` applies to all trainings. ``{out}`` in any
-    word stands for the experiment's folder. With ``seeds``, a list of further values to set, each training is
-    repeated for each of its entries in a folder of its own (``NAME_1``, ``NAME_2``, ...): what it reads from
-    another training is that of the same entry, and a command that reads ``{out}/NAME`` gets all of them.
+    word is replaced by the experiment's folder. ``seeds`` is a list of further values to set: each training
+    is repeated for each entry, in a folder of its own (``NAME_1``, ``NAME_2``, ...). A training that reads
+    from another training reads from the run of the same entry. A command that reads ``{out}/NAME`` gets all
+    runs.
 
     Raises:
-        ValueError: naming the file, the step and what was expected there.
+        ValueError: the file is not valid. The message names the file, the step and what was expected.
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("steps"), list) or not content["steps"]:
@@ -84,7 +86,7 @@ def _step(where: str, values: Any, common: Mapping[str, Any]) -> Step:
 
 
 def _checked_seeds(path: Path, seeds: Any) -> list[Mapping[str, Any]]:
-    """Return the entries of ``seeds``; ValueError if they are no list of values to set."""
+    """Return the entries of ``seeds``; raise ValueError if they are not a list of values to set."""
     if not (isinstance(seeds, list) and seeds and all(isinstance(entry, dict) and entry for entry in seeds)):
         raise ValueError(f"{path}: expected seeds as a list of values to set, got {seeds!r}")
     return seeds
@@ -112,7 +114,7 @@ def _repeated(steps: Sequence[Step], seeds: Sequence[Mapping[str, Any]]) -> tupl
 
 
 def words_of(step: Step, out: Path) -> list[str]:
-    """Return the words after `orpose` that carry out a step now: a training that was begun is resumed."""
+    """Return the words after `orpose` that run a step now. A training that was started before is resumed."""
     if not step.train:
         return [word.replace("{out}", str(out)) for word in step.words]
     folder = out / step.name
@@ -123,10 +125,10 @@ def words_of(step: Step, out: Path) -> list[str]:
 
 
 def _waits_for(step: Step, earlier: Step) -> bool:
-    """Whether a step can begin only when an earlier one is done.
+    """Return whether a step can start only after an earlier one has finished.
 
-    Trainings stand side by side, unless one reads from the folder of the other; any other command reads
-    whatever the ones before it made.
+    Training runs are independent unless one reads from the folder of the other. Any other command may read
+    the files of all steps before it.
     """
     if not step.train or not earlier.train:
         return True
@@ -144,21 +146,21 @@ def _carry_out(words: Sequence[str], log: Path | None) -> int:
 
 
 def run_experiment(path: Path, out: Path, only: Sequence[str] = (), jobs: int = 1) -> None:
-    """Carry out an experiment's steps in their order, each in a process of its own; leave out what is done.
+    """Run the steps of an experiment in order, each in a process of its own, and skip those that are done.
 
-    Killed and started again, it goes on where it was: finished steps are known by the file that they make, a
-    training by its checkpoint.
+    An experiment that was killed resumes where it stopped: a finished step is recognized by the file that it
+    makes, and a training is resumed from its checkpoint.
 
     Args:
         path: the experiment file, see :func:`read_experiment`.
         out: folder of all runs.
-        only: names of steps; empty = all.
-        jobs: how many trainings may run at once, where none reads what the other makes. More than 1 writes
-            what each step prints to ``out/NAME.log``.
+        only: names of the steps to run; empty = all.
+        jobs: largest number of independent training runs at the same time. With more than 1, the output of
+            each step goes to ``out/NAME.log``.
 
     Raises:
-        ValueError: the file is not as expected, a name of ``only`` is no step, or a step failed (named);
-            steps that were running are finished first, none is begun any more.
+        ValueError: the file is not valid, a name in ``only`` is not that of a step, or a step failed. After a
+            failure, running steps finish and no other step starts.
     """
     steps = read_experiment(path)
     unknown = set(only) - {step.name for step in steps}

@@ -1,13 +1,13 @@
-"""Simulated frames rendered once and kept on disk, for all trainings that ask for the same ones.
+"""A cache on disk of simulated frames, shared by all training runs that use the same frames.
 
-A recording of the synthetic room is a function of its configuration, so a cache needs no index and never goes
-stale by itself: shard ``k`` holds frames ``128 k`` to ``128 k + 127``. ::
+A recording of the synthetic room is a function of its configuration, so a cache needs no index and does not
+go stale: shard ``k`` holds frames ``128 k`` to ``128 k + 127``. ::
 
     FOLDER/or_256x192_crowd2_seed1_5f0c2a91/stream.json          what was rendered
                                            /00000.safetensors    128 frames
 
-Each file is written under a temporary name and renamed, so a killed run leaves whole shards, and the next one
-renders what is missing. Several trainings may share a folder: one renders, the others wait for it.
+Each file is written under a temporary name and renamed, so a killed run leaves only complete shards, and the
+next run renders the missing ones. Several training runs may share a folder: one renders, the others wait.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FORMAT = 1
 _PEOPLE_BYTES = 4096  # labels of a well-filled frame
 
 Progress = Callable[[int], None]
-"""Called with the number of frames that are there."""
+"""Called with the number of frames that have been rendered."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class CacheConfig:
     """Whether and where simulated frames are kept.
 
     Attributes:
-        folder: of all caches; None = every frame is rendered when it is asked for, and forgotten.
-        frames: how many of each domain are kept; then they come again, changed otherwise. A frame of 256x192
-            takes 0.1 MB.
-        seed: of the simulation; None = ``data.seed``. With a number of its own here, trainings that differ
-            in ``data.seed`` share their frames.
-        workers: how many processes render at once, before the training begins.
+        folder: folder of all caches; None = frames are rendered when they are needed, and not kept.
+        frames: number of frames of each domain in the cache. Longer runs repeat them with other
+            augmentations. A frame of 256x192 takes 0.1 MB.
+        seed: seed of the simulation; None = ``data.seed``. With a seed here, training runs with different
+            ``data.seed`` share their frames.
+        workers: number of processes that render before the training starts.
     """
 
     folder: Path | None = None
@@ -69,13 +69,13 @@ class CacheConfig:
 
 @dataclass(frozen=True)
 class CachedFrame:
-    """What a cache keeps of a simulated frame.
+    """The part of a simulated frame that is in the cache.
 
     Attributes:
         depth_m: float32 (H, W), metres, NaN = no return.
-        poses: BODY24 of everybody of whom something is seen, px of the image, with visibility, boxes of what
-            is seen, and ``xyz_cam_m``.
-        intrinsics: of the camera.
+        poses: BODY24 skeletons of all people who are at least partly visible, px of the image, with
+            visibility, boxes of the visible parts, and ``xyz_cam_m``.
+        intrinsics: intrinsics of the camera.
     """
 
     depth_m: FloatArray
@@ -87,12 +87,12 @@ class FrameCache:
     """The first frames of one synthetic recording.
 
     Args:
-        folder: of all caches; this one's is a folder in it, named after the recording.
-        stream: the recording, of depth.
-        frames: how many.
+        folder: folder of all caches. This cache is in a subfolder named after the recording.
+        stream: the recording; its modality must be depth.
+        frames: number of frames.
 
     Raises:
-        ValueError: a recording of color.
+        ValueError: the modality is not depth.
     """
 
     def __init__(self, folder: Path, stream: StreamConfig, frames: int) -> None:
@@ -105,14 +105,14 @@ class FrameCache:
         return self.frames
 
     def fill(self, progress: Progress | None = None, workers: int = 1) -> None:
-        """Render what is missing; whoever fills the same cache meanwhile is waited for.
+        """Render the missing frames; wait while another process fills the same cache.
 
         Args:
-            progress: is told how many frames are there.
-            workers: how many processes render at once; the frames do not depend on it.
+            progress: called with the number of frames rendered so far.
+            workers: number of processes that render; the frames do not depend on it.
 
         Raises:
-            ValueError: the folder holds frames of another version of the simulator, or the disk has no room.
+            ValueError: the folder holds frames of another version of the simulator, or the disk is full.
         """
         shards = range(-(-self.frames // FRAMES_PER_SHARD))
         with self._claimed():
@@ -123,21 +123,21 @@ class FrameCache:
                     progress((len(shards) - len(missing) + count) * FRAMES_PER_SHARD)
 
     def _rendered(self, missing: Sequence[int], workers: int) -> Iterator[None]:
-        """Render the shards ``missing``, and yield as often as one is there."""
+        """Render the shards ``missing``; yield after each."""
         jobs = [(self.stream, k * FRAMES_PER_SHARD, FRAMES_PER_SHARD, self._shard(k)) for k in missing]
         if min(workers, len(jobs)) <= 1:
             for job in jobs:
                 _render(*job)
                 yield
             return
-        # A process that is started afresh inherits no threads of PyTorch, which would hang after a fork.
+        # Not fork: a child would inherit the locks of PyTorch's threads and hang.
         with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
             for done in as_completed([pool.submit(_render, *job) for job in jobs]):
                 done.result()
                 yield
 
     def __getitem__(self, index: int) -> CachedFrame:
-        """Read a frame; ValueError if it is beyond the cache, was not rendered, or its file is damaged."""
+        """Read a frame; raise ValueError if it is not in the cache, or its file is damaged."""
         if not 0 <= index < self.frames:
             raise ValueError(f"{self.path}: expected a frame of 0 to {self.frames - 1}, got {index}")
         shard, row = divmod(index, FRAMES_PER_SHARD)
@@ -165,7 +165,7 @@ class FrameCache:
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:
-        """Keep others from filling this cache, and make sure that it holds what it is named after."""
+        """Lock this cache for filling, and check that it holds the recording that its name stands for."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -178,7 +178,7 @@ class FrameCache:
             yield
 
     def _check_first_frame(self) -> None:
-        """Render the first frame again: the simulator may have changed since."""
+        """Compare the first frame with a new rendering of it: the simulator may have changed since."""
         if not self._shard(0).is_file():
             return
         there, now = self[0], simulate_frame(self.stream, 0)
@@ -203,7 +203,7 @@ class FrameCache:
 
 @lru_cache(maxsize=512)
 def _opened(path: Path) -> Any:
-    """Return a shard, mapped into memory; opening it costs more than reading a frame."""
+    """Return a shard, memory-mapped and kept open: opening it costs more than reading a frame."""
     return safe_open(str(path), framework="np")
 
 
@@ -211,27 +211,30 @@ _PER_PERSON = ("xy_px", "xyz_cam_m", "visibility", "boxes_px")
 
 
 def _render(stream: StreamConfig, first: int, count: int, path: Path) -> None:
-    """Render ``count`` frames of a recording from ``first`` on, and write them as one shard."""
+    """Render ``count`` frames of a recording, starting at ``first``, and write them as one shard."""
     frames = [simulate_frame(stream, first + i) for i in range(count)]
     write_bytes(path, to_safetensors_bytes(_arrays(frames), {"format": str(_FORMAT)}))
 
 
 def _manifest(stream: StreamConfig) -> dict[str, Any]:
-    """Return what makes a recording what it is: settings at their defaults say nothing, new ones included."""
+    """Return the settings that identify a recording: those that differ from their defaults.
+
+    A setting that is added later does not change the identity of earlier recordings.
+    """
     settings = {f.name: getattr(stream, f.name) for f in fields(stream)}
     named = {f.name: settings[f.name] for f in fields(stream) if settings[f.name] != f.default}
     return {"format": _FORMAT, "frames_per_shard": FRAMES_PER_SHARD, "stream": named}
 
 
 def _name(stream: StreamConfig) -> str:
-    """Return a folder's name that people can read and that no other recording has."""
+    """Return a readable folder name that is unique to a recording."""
     height, width = stream.size_hw
     digest = hashlib.sha256(json.dumps(_manifest(stream), sort_keys=True).encode()).hexdigest()[:8]
     return f"{stream.domain}_{width}x{height}_crowd{stream.crowd}_seed{stream.seed}_{digest}"
 
 
 def _arrays(frames: list[SimulatedFrame]) -> dict[str, NDArray]:
-    """Return what a shard holds: images and cameras by frame, people of all frames one after another."""
+    """Return the arrays of a shard: images and cameras by frame, the people of all frames concatenated."""
     cameras = [f.frame.intrinsics for f in frames]
     arrays: dict[str, list[NDArray]] = {
         "depth_mm": [millimetres(f.frame.depth_m)[None] for f in frames if f.frame.depth_m is not None],
@@ -245,7 +248,7 @@ def _arrays(frames: list[SimulatedFrame]) -> dict[str, NDArray]:
 def _poses(
     xy_px: FloatArray, xyz_cam_m: FloatArray, visibility: NDArray[np.uint8], boxes_px: FloatArray
 ) -> Poses:
-    """Return the people of one frame, as the simulator gave them."""
+    """Return the people of one frame, as they came from the simulator."""
     return Poses(
         BODY24,
         xy_px,

@@ -1,7 +1,7 @@
-"""Clutter drawn behind and in front of people whose pixels are known.
+"""Clutter drawn behind and in front of people.
 
-A detector that meets people in every image learns to box whatever is large. Shaded shapes of all sizes and
-colors teach it better; since each pixel's person is known, what they hide of people is known too.
+A detector that sees people in every image learns to detect any large object. Shaded shapes of all sizes and
+colors prevent this. The person of each pixel is known, so the visible part of each person remains known.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class ClutterConfig:
-    """How much is drawn.
+    """Settings of the clutter.
 
     Attributes:
-        probability: that an image gets any.
-        most: shapes, at most.
-        largest: their largest side, as a share of the image's longer one.
-        in_front: share of them that hide people; the others are behind everybody.
-        most_hidden: a shape that would hide more of all people's pixels than this share goes behind them.
+        probability: probability that an image gets clutter.
+        most: largest number of shapes.
+        largest: largest side of a shape, as a share of the longer side of the image.
+        in_front: share of the shapes that are in front of people; the others are behind all people.
+        most_hidden: a shape that would hide a larger share of all people's pixels is drawn behind them.
     """
 
     probability: float = 0.0
@@ -43,13 +43,13 @@ class ClutterConfig:
 def cluttered(
     rgb: NDArray[np.uint8], people: NDArray[np.int16], rng: np.random.Generator, config: ClutterConfig
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """Return an image with things in it, and what is still seen of its people.
+    """Return an image with clutter, and its map of people.
 
     Args:
         rgb: uint8 (H, W, 3).
         people: int16 (H, W), number of the person that each pixel shows, -1 = nobody.
-        rng: decides everything.
-        config: how much.
+        rng: random generator.
+        config: settings of the clutter.
     """
     if rng.random() >= config.probability:
         return rgb, people
@@ -94,7 +94,7 @@ def _shape(size_hw: tuple[int, int], rng: np.random.Generator, largest: float) -
 
 
 def _surface(where: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the colors float32 (k, 3) of a shape's pixels: one color, shaded from a side, some striped."""
+    """Return the colors of a shape's pixels, float32 (k, 3): one color, shaded from a side, some striped."""
     rows, columns = np.nonzero(where)
     color = rng.uniform(10, 245, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(10, 245))
     angle, extent = rng.uniform(0, 2 * math.pi), max(where.shape)

@@ -1,4 +1,4 @@
-"""Random changes of color images: of their geometry as one affine map, and of their colors and sharpness."""
+"""Augmentation of color images: an affine map, and changes of colors and sharpness."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class ColorAugmentConfig:
-    """How much color images are changed.
+    """Settings of the augmentation of color images.
 
     Attributes:
         flip: probability of a mirrored image.
         rotate_deg: largest rotation; half of the images stay upright.
-        zoom: range of a scale about the middle, log-uniform.
+        zoom: range of the scale about the center, log-uniform.
         shift: largest shift, as a share of the side.
         squash: half of the images lose up to this share of their height, as people seen from above do.
-        gain: brightness is multiplied or divided by at most ``1 + gain``, each color by the square root.
-        contrast: likewise, about the image's mean.
-        saturation: colors are pulled towards gray by at most this share, or pushed away from it.
+        gain: brightness is multiplied or divided by at most ``1 + gain``, each color by its square root.
+        contrast: likewise, about the mean of the image.
+        saturation: colors are moved toward gray or away from it by at most this share.
         gamma: exponent of at most ``1 + gamma`` or its inverse.
-        noise: largest deviation of the noise of a pixel, of 255.
-        blur: probability that the image loses detail: it is shrunk by up to 3 and brought back.
-        erase: probability that one to three rectangles are filled with one color, as things that hide.
+        noise: largest standard deviation of the noise of a pixel, of 255.
+        blur: probability that the image is shrunk by a factor of up to 3 and enlarged again.
+        erase: probability that one to three rectangles are filled with a color each.
     """
 
     flip: float = 0.5
@@ -89,7 +89,7 @@ def apply_affine(xy: NDArray, matrix: NDArray[np.float64]) -> NDArray[np.float64
 def random_colors(
     image: NDArray[np.uint8], rng: np.random.Generator, config: ColorAugmentConfig
 ) -> NDArray[np.uint8]:
-    """Return an image uint8 (H, W, 3) with other light, colors, noise and sharpness."""
+    """Return an image uint8 (H, W, 3) with changed lighting, colors, noise and sharpness."""
     height, width = image.shape[:2]
     x: NDArray[np.float32] = image.astype(np.float32)
     if rng.random() < config.blur:

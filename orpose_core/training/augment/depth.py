@@ -1,4 +1,4 @@
-"""Random changes of a depth frame and its poses together, each a function of the random generator given."""
+"""Augmentation of a depth frame together with its poses, determined by a random generator."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from orpose_core.types import FloatArray, Poses
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How much training frames are changed.
+    """Settings of the augmentation of depth frames.
 
     Attributes:
         flip: probability of a mirrored frame.
-        zoom: range of a scale about the image's centre, log-uniform. Depth does not change, so this is
-            another focal length; below 1 a border without depth appears.
+        zoom: range of the scale about the image's centre, log-uniform. Depth does not change, so this is
+            like another focal length. Below 1, a border without depth appears.
         shift: largest shift, as a share of the image's width and height.
         depth_gain: depth is multiplied by 1 +- at most this (cameras differ in height and calibration).
-        border: probability that a random border of the frame has no depth, as registration leaves it.
+        border: probability that a random border of the frame has no depth, as after registration.
         border_share: its largest width on each side, as a share of the image's size.
         drop: probability that random rectangles of the frame lose their depth.
     """
@@ -45,7 +45,7 @@ class AugmentConfig:
 
 
 def _in_the_image(poses: Poses) -> Poses:
-    """Return people without what is known of them in space: depth is changed, too."""
+    """Return people without 3D values, which the change of depth makes invalid."""
     return replace(poses, xyz_root_m=None, xyz_cam_m=None, sigma_m=None, source_3d=None)
 
 
@@ -60,9 +60,9 @@ def mirrored(depth_m: FloatArray, poses: Poses) -> tuple[FloatArray, Poses]:
 
 
 def zoomed(depth_m: FloatArray, poses: Poses, scale: float, shift_px: FloatArray) -> tuple[FloatArray, Poses]:
-    """Scale an image about its centre and shift it; what comes from outside has no return.
+    """Scale an image about its centre and shift it; pixels from outside the image have no return.
 
-    A joint that leaves the image becomes absent, a box is clipped to the image.
+    A joint that leaves the image becomes absent; boxes are clipped to the image.
 
     Args:
         depth_m: float32 (H, W), metres, NaN = no return.
@@ -104,13 +104,13 @@ def _with_dropped_rectangles(depth_m: FloatArray, rng: np.random.Generator) -> F
 def augmented(
     depth_m: FloatArray, poses: Poses, rng: np.random.Generator, config: AugmentConfig
 ) -> tuple[FloatArray, Poses]:
-    """Change a frame and its poses at random.
+    """Augment a frame and its poses.
 
     Args:
         depth_m: float32 (H, W), metres, NaN = no return.
-        poses: in px of it.
-        rng: decides everything.
-        config: how much.
+        poses: people in px of the frame.
+        rng: random generator.
+        config: settings of the augmentation.
     """
     # All numbers are drawn whatever is used, so that one setting does not change what another one does.
     chance = rng.uniform(size=3)

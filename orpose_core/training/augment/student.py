@@ -1,4 +1,4 @@
-"""Random changes of a color image and of both label sets together, and how it loses its resolution."""
+"""Augmentation of a color image together with both label sets, and reduction of its resolution."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from orpose_core.image_ops import enlarge, low_resolution_color
 from orpose_core.types import Picture, PseudoLabels
 
 _GREY = (116.0, 116.0, 116.0)
-"""What comes from outside of the image: about its mean, so that it makes no edge."""
+"""Value of pixels from outside the image: about the mean, so that no strong edge appears."""
 
 
 @dataclass(frozen=True)
 class ScaleConfig:
-    """How many times smaller the images are on which the student learns (ORPose Sect. 3.3).
+    """The factors by which the training images of the student are shrunk (ORPose Sect. 3.3).
 
-    One of ``ranges`` is drawn by ``shares``, then the factor, a real number, uniformly from it, both ends
-    included. (The released code draws whole numbers and leaves the upper ends out, so that it never trains
+    One of ``ranges`` is drawn with the probabilities ``shares``, then a real factor uniformly from it, with
+    both ends included. (The released code draws integers and excludes the upper ends, so it never trains
     on the 12x of its own table.) The defaults are ORPose_all; ORPose_fixed_12x is ``[[12, 12]]``.
 
     Attributes:
-        ranges: (lowest, highest) factor, 1 = as it is.
-        shares: how often each is drawn; empty = equally.
+        ranges: (lowest, highest) factors; 1 = not shrunk.
+        shares: relative frequency of each range; empty = all equally often.
     """
 
     ranges: tuple[tuple[float, float], ...] = ((1.0, 1.0), (2.0, 8.0), (8.0, 12.0))
@@ -48,11 +48,11 @@ class ScaleConfig:
 
 @dataclass(frozen=True)
 class StudentAugmentConfig:
-    """How much training images are changed. The defaults are the paper's: mirrored or not.
+    """Settings of the augmentation. The defaults are those of the paper: mirroring only.
 
     Attributes:
         flip: probability of a mirrored image.
-        zoom: range of a scale about the image's centre, log-uniform; joints in space stay as they are.
+        zoom: range of the scale about the image's centre, log-uniform; 3D joints do not change.
         shift: largest shift, as a share of the image's width and height.
         light: brightness and contrast change by at most this share.
         color: each channel's gain changes by at most this share.
@@ -77,13 +77,13 @@ class StudentAugmentConfig:
 def augmented(
     rgb: Picture, labels: PseudoLabels, rng: np.random.Generator, config: StudentAugmentConfig
 ) -> tuple[Picture, PseudoLabels]:
-    """Change an image and its labels at random.
+    """Augment an image and its labels.
 
     Args:
         rgb: uint8 (H, W, 3).
-        labels: in px of it.
-        rng: decides everything.
-        config: how much.
+        labels: labels in px of the image.
+        rng: random generator.
+        config: settings of the augmentation.
     """
     # All numbers are drawn whatever is used, so that one setting does not change what another one does.
     flip = rng.uniform() < config.flip
@@ -113,14 +113,14 @@ def augmented(
 def seen_by_student(
     rgb: Picture, scale: float, original_hw: tuple[int, int], full_hw: tuple[int, int]
 ) -> Picture:
-    """Return an image as the student sees it: shrunk bilinearly, then bilinearly to the network's size.
+    """Return the input of the student: an image shrunk bilinearly, then enlarged to the network's size.
 
     Args:
-        rgb: uint8 (H, W, 3), of any size that shows all of the original image.
-        scale: how many times smaller than the original, 1 = not at all.
-        original_hw: (height, width) of 1x. An image of half that size is already 2x: no smaller scale can be
-            had of it.
-        full_hw: (height, width) that enters the network.
+        rgb: uint8 (H, W, 3), the whole original image at any size.
+        scale: factor relative to the original; 1 = not shrunk.
+        original_hw: (height, width) of 1x. An image of half that size is already 2x, so a smaller factor
+            is not possible for it.
+        full_hw: (height, width) of the network's input.
     """
     small_hw = int(original_hw[0] / scale), int(original_hw[1] / scale)
     if small_hw[0] < rgb.shape[0] and small_hw[1] < rgb.shape[1]:

@@ -64,8 +64,8 @@ def add_batch_norms(model: nn.Module) -> nn.Module:
 def without_batch_norms(model: nn.Module) -> nn.Module:
     """Return a copy of the network in evaluation mode with every norm folded into its convolution.
 
-    It gives the same answers as ``model.eval()`` up to rounding, and has the layers it had before
-    :func:`add_batch_norms`. A network without norms is copied unchanged.
+    The copy gives the same output as ``model.eval()`` up to rounding, and has the layers that the network had
+    before :func:`add_batch_norms`. A network without norms is copied unchanged.
     """
     plain = copy.deepcopy(model).eval()
     for block in list(plain.modules()):
@@ -76,38 +76,38 @@ def without_batch_norms(model: nn.Module) -> nn.Module:
 
 
 class _Moments:
-    """Mean and variance per channel of what a convolution gives, gathered over batches."""
+    """Mean and variance per channel of a convolution's output, accumulated over batches."""
 
     def __init__(self, channels: int) -> None:
         self.count = 0
         self.total, self.squares = torch.zeros(2, channels, dtype=torch.float64)
 
     def add(self, output: Tensor) -> None:
-        """Take (B, C, h, w) in."""
+        """Add an output, float (B, C, h, w), to the statistics."""
         per_channel = output.double().transpose(0, 1).flatten(1).cpu()
         self.total += per_channel.sum(1)
         self.squares += per_channel.square().sum(1)
         self.count += per_channel.shape[1]
 
     def pass_on(self, norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        """As the hook of a norm: take in what entered, and give it on as if there were no norm."""
+        """Forward hook of a norm: add its input to the statistics, and return the input unchanged."""
         self.add(inputs[0])
         return inputs[0]
 
 
 @torch.no_grad()
 def keep_answers(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set fresh norms so that a network that was trained without them still gives the same answers.
+    """Initialize new norms, in place, so that a network that was trained without them keeps its output.
 
-    Each norm takes the mean and variance of its convolution over the batches as its statistics, and scales
-    and shifts by them again, which changes nothing until training goes on.
+    The statistics of each norm are the mean and variance of its convolution's output over the batches. Its
+    scale and shift undo the normalization, so that nothing changes until training continues.
 
     Args:
-        model: from :func:`add_batch_norms`, its norms untouched, in place.
-        batches: float (B, C, h, w) of what it will be trained on.
+        model: a network from :func:`add_batch_norms` whose norms have not been trained.
+        batches: training images, float (B, C, h, w) each.
 
     Raises:
-        ValueError: no batch at all.
+        ValueError: there is no batch.
     """
     norms = [layer.norm for layer in model.modules() if isinstance(layer, NormedConvolution)]
     moments = [_Moments(norm.num_features) for norm in norms]

@@ -1,4 +1,4 @@
-"""Weights to start from: a trained network of the same kind, a super-resolution network, a pose part."""
+"""Initial weights: from a trained network of the same kind, a super-resolution network, or a pose network."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class InitConfig:
-    """Weights to start from; each a name in ``weights/`` or a file.
+    """Initial weights; each is a name in ``weights/`` or a file.
 
     Attributes:
-        weights: of the same architecture and widths, whatever its input size: fine-tuning.
-        super_resolution: of a super-resolution network trained on its own; SR+RTPose keeps it frozen.
-            DepthPose takes its block and, where L_HR trains it, its C16.
-        pose: file of the published RTPose COCO weights: they go into the pose part. Where a layer has more
-            input channels, its weights are repeated and perturbed (Sect. 3).
+        weights: a network of the same architecture and widths, for any input size, to fine-tune.
+        super_resolution: a super-resolution network that was trained separately. SR+RTPose keeps it frozen.
+            DepthPose uses its block and, if L_HR is trained, its C16.
+        pose: file of the published RTPose COCO weights, for the pose part. The weights of layers that have
+            more input channels are repeated and perturbed (Sect. 3).
     """
 
     weights: str | None = None
@@ -32,10 +32,10 @@ class InitConfig:
 
 
 def initialise(model: nn.Module, config: InitConfig, seed: int) -> None:
-    """Write the weights that ``config`` names into a freshly built network, in place.
+    """Load the weights that ``config`` names into a new network, in place.
 
     Raises:
-        ValueError: if a file holds another kind of network, or one whose layers do not fit.
+        ValueError: a file contains another kind of network, or one whose layers do not fit.
     """
     if config.super_resolution is not None:
         _load_super_resolution(model, config.super_resolution)
@@ -65,7 +65,7 @@ def _load_super_resolution(model: nn.Module, name: str) -> None:
 
 
 def _copy(model: nn.Module, state: dict[str, Tensor], name: str, optional: tuple[str, ...] = ()) -> None:
-    """Load a state dict of the same layers; ValueError names the layers that do not fit."""
+    """Load a state dict with the same layers; a ValueError names layers that do not fit."""
     own = model.state_dict()
     taken = {k: v for k, v in state.items() if k in own or not k.startswith(optional or ("\0",))}
     missing = [k for k in own if k not in taken and not k.startswith(optional or ("\0",))]

@@ -1,4 +1,4 @@
-"""Labels of a folder of depth images: by hand, or detections on color as pseudo ground truth (Sect. 2.2)."""
+"""Labels of a folder of depth images: manual, or detections in color as pseudo ground truth (Sect. 2.2)."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ PEOPLE_GROUPS = 4
 
 
 class LabelFile:
-    """A COCO-style label file, checked as it is read.
+    """A COCO-style label file, validated while it is read.
 
-    ``images`` have ``id`` and ``depth_file_name`` (else ``file_name``) of a 16-bit PNG in millimetres.
-    ``annotations`` have ``image_id``, ``bbox`` x y width height, and ``keypoints``: x, y and a third value
-    that is the joint's score where the annotation has a ``score``, else COCO's visibility (0 = absent).
-    Joints are those that the category of people names, else COCO's 17.
+    ``images`` have ``id`` and ``depth_file_name`` (or ``file_name``) of a 16-bit PNG in millimetres.
+    ``annotations`` have ``image_id``, ``bbox`` x y width height, and ``keypoints``: x, y and a third value.
+    The third value is the score of the joint if the annotation has a ``score``, otherwise COCO's visibility
+    (0 = absent). The joints are those named by the category of people, or COCO's 17.
 
     A person below ``person_score``, or with fewer than ``min_joints`` joints above ``joint_score``, or
-    without keypoints, is kept as a box to ignore, and so is a crowd. Each threshold that is None is the one
-    under which the file was labelled (``info.thresholds``), or DepthPose's (Sect. 3). With a ``joint_score``
-    below that, the joints of a teacher's labels are read from ``keypoints_soft``, which has those of all
-    scores.
+    without keypoints, becomes a box to ignore, and so does a crowd. A threshold of None stands for the one
+    with which the file was labelled (``info.thresholds``), or for that of DepthPose (Sect. 3). With a lower
+    ``joint_score`` than that, the joints of a teacher's labels are read from ``keypoints_soft``, which
+    contains joints of all scores.
 
     Attributes:
-        person_score, joint_score, min_joints: the thresholds that hold.
-        names: of the depth images, relative to ``folder``.
+        person_score, joint_score, min_joints: the thresholds in use.
+        names: names of the depth images, relative to ``folder``.
 
     Raises:
-        ValueError: naming the file and the entry, if something is missing or of another shape.
+        ValueError: a value is missing or has a wrong shape. The message names the file and the entry.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LabelFile:
         return len(self.names)
 
     def _person(self, person: CocoPerson) -> tuple[FloatArray, FloatArray, bool]:
-        """Return keypoints (n, 3) with scores in [0, 1], the box, and whether the person is trained on."""
+        """Return keypoints (n, 3) with scores in [0, 1], the box, and whether to train on the person."""
         empty = (0.0,) * (3 * len(self.skeleton))
         given = person.keypoints or empty
         if self._soft and person.entry.get("keypoints_soft") and any(given):
@@ -81,27 +81,27 @@ class LabelFile:
         return keypoints, box, enough and sure and not person.crowd
 
     def masked(self) -> tuple[int, int]:
-        """Return how many people are masked, and how many there are; regions to ignore are no people."""
+        """Return the number of masked people and of all people; regions to ignore do not count."""
         there = [good for people in self.people for keypoints, _, good in people if good or keypoints.any()]
         return sum(not good for good in there), len(there)
 
     def people_in(self, image: int) -> int:
-        """Return how many people of an image are trained on."""
+        """Return the number of people in an image who are used for training."""
         return sum(good for _, _, good in self.people[image])
 
     def with_people(self) -> list[int]:
-        """Return the images that have somebody to train on."""
+        """Return the images with at least one person to train on."""
         return [i for i in range(len(self)) if self.people_in(i)]
 
     def by_people(self) -> list[list[int]]:
-        """Return the images with one, two, three, and four or more people, empty groups left out."""
+        """Return the images with one, two, three, and four or more people, without empty groups."""
         groups: list[list[int]] = [[] for _ in range(PEOPLE_GROUPS)]
         for i in self.with_people():
             groups[min(self.people_in(i), PEOPLE_GROUPS) - 1].append(i)
         return [group for group in groups if group]
 
     def frame(self, image: int) -> LabelledFrame:
-        """Read one image; ValueError names the file if it is not a 16-bit depth image."""
+        """Read one image; a ValueError names a file that is not a 16-bit depth image."""
         depth_m = read_depth(self.folder / self.names[image])
         kept = [(keypoints, box) for keypoints, box, good in self.people[image] if good]
         ignored = [box for _, box, good in self.people[image] if not good]
@@ -122,7 +122,7 @@ class LabelFile:
 
 
 def _thresholds(info: Any, path: Path) -> dict[str, float]:
-    """Return the thresholds under which a file was labelled, those of the paper where it does not say."""
+    """Return the thresholds with which a file was labelled; those of the paper if the file has none."""
     told = info.get("thresholds", {}) if isinstance(info, dict) else {}
     if not isinstance(told, dict):
         raise ValueError(f"{path}: expected a mapping as info.thresholds, got {told!r}")

@@ -1,4 +1,4 @@
-"""The losses of DepthPose, Sect. 2.1, and what we add to them: weights for arms, visibility."""
+"""The losses of DepthPose (Sect. 2.1), and our additions: weights for arms, a loss of visibility."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from orpose_core.skeleton import OPENPOSE18, Skeleton
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the loss's parts. The defaults are the paper's: all equal, no foreground weight.
+    """Weights of the terms of the loss. The defaults are those of the paper: all equal, no foreground weight.
 
     Attributes:
-        pose_weight: of L_P, the sum over all stages of the mean squared errors of PAFs and keypoint maps.
-        hr_weight: of L_HR, the mean squared error of the super-resolved image. 0 trains without it.
-        foreground: how much more a map's error counts where its target is 1 than where it is 0: people cover
-            few cells, and from random initial weights "nobody anywhere" is an early plateau.
-        arms: how much more the maps of elbows and wrists, and of the limbs that end in them, count than the
-            others.
-        visibility_weight: of the cross entropy of the visibility maps, where the network gives them.
+        pose_weight: weight of L_P, the sum over all stages of the mean squared errors of PAFs and keypoint
+            maps.
+        hr_weight: weight of L_HR, the mean squared error of the super-resolved image; 0 = train without it.
+        foreground: additional weight of the error in cells whose target is 1. People cover few cells, and
+            from random initial weights the loss stays on a plateau of empty maps.
+        arms: additional weight of the maps of elbows and wrists, and of the limbs that end in them.
+        visibility_weight: weight of the cross entropy of the visibility maps, if the network predicts them.
     """
 
     pose_weight: float = 1.0
@@ -40,14 +40,14 @@ class LossConfig:
 def masked_squared_error(
     maps: Tensor, target: Tensor, presence: Tensor, mask: Tensor, config: LossConfig, arms: Sequence[int] = ()
 ) -> Tensor:
-    """Return the mean squared error over all cells; those with mask 0 count as right.
+    """Return the mean squared error over all cells; cells with mask 0 count as correct.
 
     Args:
         maps: float (B, C, h, w), of any precision; the error is computed in float32.
         target: float32 (B, C, h, w).
-        presence: float32 (B, C, h, w) in [0, 1], how much of the map's object is there.
-        mask: float32 (B, 1, h, w), or (B, C, h, w) of each map; 1 where the labels can be trusted.
-        config: its ``foreground`` and ``arms`` apply.
+        presence: float32 (B, C, h, w) in [0, 1], to what degree the cell shows the joint or limb of the map.
+        mask: float32 (B, 1, h, w), or (B, C, h, w) for each map; 1 = the labels are reliable.
+        config: the weights ``foreground`` and ``arms``.
         arms: channels that belong to elbows and wrists.
     """
     error = (maps.float() - target).square() * mask
@@ -85,7 +85,7 @@ def limb_presence(paf_maps: Tensor, channels: Tensor) -> Tensor:
 
 
 def joint_presence(keypoint_maps: Tensor) -> Tensor:
-    """Return the joint maps as they are and the background, which is last, as 1 - background."""
+    """Return the joint maps unchanged, and the background map, which is the last, as 1 - background."""
     presence = keypoint_maps.clone()
     presence[:, -1] = 1.0 - presence[:, -1]
     return presence
@@ -113,14 +113,14 @@ def pose_losses(
 
 
 def visibility_loss(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the cross entropy of "the camera sees this joint", where joints are.
+    """Return the cross entropy of the visibility of joints, at the places of the joints.
 
-    A cell counts as much as the joint's Gaussian is high there, and not at all where people have no labels; a
-    batch without anybody costs 0.
+    The weight of a cell is the value of the joint's Gaussian, and 0 in masked regions. The loss of a batch
+    without people is 0.
 
     Args:
         logits: float (B, n, h, w), log-odds.
-        batch: with ``visibility_maps``, ``keypoint_maps``, ``mask`` and, if some labels do not say it,
+        batch: with ``visibility_maps``, ``keypoint_maps``, ``mask`` and, if some labels lack the visibility,
             ``knows_visibility`` of :class:`orpose_core.training.depthpose.samples.SampleMaker`.
     """
     known = batch.get("knows_visibility", batch["mask"])
@@ -136,12 +136,12 @@ def hr_loss(sr_image: Tensor, high_resolution: Tensor) -> Tensor:
 
     Args:
         sr_image: float (B, 1, H, W), 8 times the size of the network's input.
-        high_resolution: float32 (B, 1, H, W) in [0, 1], the true image of the same size. Compared at a
-            smaller size the loss would not see the pattern within a cell, so nothing would train the last
-            pixel shuffle.
+        high_resolution: float32 (B, 1, H, W) in [0, 1], the true image of the same size. At a smaller size
+            the loss would not depend on the pattern within a cell, and the last pixel shuffle would not be
+            trained.
 
     Raises:
-        ValueError: images of different sizes.
+        ValueError: the images have different sizes.
     """
     if sr_image.shape != high_resolution.shape:
         raise ValueError(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from orpose_core.checkpoints.history import earlier_trainings, inherited_licence
+from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.models import MapConfig, ModelConfig, NetworkConfig, build_model, network_of
 from orpose_core.models.builder import map_config_of
 from orpose_core.models.inference import bf16_is_fast
@@ -20,7 +21,7 @@ from orpose_core.training.depthpose.batch_norm import add_batch_norms, keep_answ
 from orpose_core.training.depthpose.initialisation import InitConfig, initialise
 from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses, visibility_loss
 from orpose_core.training.depthpose.samples import DataConfig, trains_sr_image
-from orpose_core.training.depthpose.sigma_calibration import chosen_decoder, measured_settings
+from orpose_core.training.depthpose.sigma_calibration import measured_settings
 from orpose_core.training.depthpose.streams import samples
 from orpose_core.training.depthpose.threshold_choice import ReadingConfig
 from orpose_core.training.depthpose.validation import (
@@ -44,8 +45,8 @@ class DepthPoseRecipe:
     """A training run of DepthPose or a baseline.
 
     Attributes:
-        row: of Table 1, "" = none; runs with the same row can be told apart by their folders.
-        model: the network, one that answers with maps; its channels follow its skeleton.
+        row: row of Table 1; "" = none. Several runs may have the same row.
+        model: the network, which must predict maps. Its number of channels follows from its skeleton.
         data: the training data.
         loss: the weights of L_P and L_HR.
         optim: the optimiser.
@@ -99,7 +100,7 @@ class DepthPoseRecipe:
 
     @property
     def network_config(self) -> MapConfig:
-        """Config of the network that is built: without an SR image where L_HR does not train it."""
+        """Config of the network that is built: without an SR image if L_HR does not train it."""
         untrained = network_of(self.model).sr_image == "trained" and not self.loss.hr_weight
         if untrained and isinstance(self.model, ModelConfig):
             return replace(self.model, sr_image=False)
@@ -110,7 +111,7 @@ class DepthPoseRecipe:
         """Return this class with the config of a network as its ``model``, for the command line.
 
         Raises:
-            ValueError: no network of this name, or one that does not answer with maps.
+            ValueError: there is no network of this name, or it does not predict maps.
         """
         config = map_config_of(architecture)
         model = field(default_factory=lambda: config(architecture=architecture))
@@ -131,7 +132,7 @@ class DepthPoseTask:
         self.benchmark: Benchmark | None = None
 
     def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return L_P, L_HR and the loss on visibility, weighted."""
+        """Return L_P, L_HR and the loss of visibility, weighted."""
         config = self.recipe.loss
         maps = model(batch["image"])
         parts = {}
@@ -163,33 +164,42 @@ def _build(recipe: DepthPoseRecipe) -> nn.Module:
 def _trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
     half = recipe.engine.half_precision and bf16_is_fast(mine.device)
     task, data = DepthPoseTask(recipe, half), samples(recipe.data, recipe.network_config)
-    fresh = not run.checkpoint.exists()  # a run that goes on finds its norms in the checkpoint
+    fresh = not run.checkpoint.exists()  # a resumed run finds its norms in the checkpoint
     if fresh and recipe.batch_norm and recipe.init.weights is not None:
         keep_answers(model, (torch.from_numpy(data[i]["image"])[None] for i in range(_IMAGES_FOR_NORMS)))
     return Trainer(model, task, data, recipe.optim, recipe.engine, run, mine)
 
 
-def _score(recipe: DepthPoseRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+def _reading(recipe: DepthPoseRecipe, model: nn.Module) -> MapSettings | None:
+    if not recipe.reading.frames or network_of(recipe.model).answer != "maps":
+        return None
+    plain = without_batch_norms(model)
+    return measured_settings(plain, recipe.model, recipe.reading, recipe.validation.decoder)
+
+
+def _score(
+    recipe: DepthPoseRecipe, model: nn.Module, reading: MapSettings | None, half: bool
+) -> dict[str, Any]:
     model = without_batch_norms(model)
     frames = recipe.validation.final_frames
     if not frames or network_of(recipe.model).answer == "image":
         return {}
     config = recipe.validation
-    if recipe.reading.frames:  # the scores are those of the file, thresholds included
-        chosen = chosen_decoder(model, recipe.model, recipe.reading, config.decoder)
-        config = replace(config, decoder=chosen)
+    if reading is not None:  # the scores are those of the file, thresholds included
+        config = replace(config, decoder=reading.decoder)
     benchmark = benchmark_of(config, recipe.model, frames)
     scores = validate_per_frame(model, recipe.model, benchmark, config, half)
     return {"frames": len(benchmark.truth), **scores}
 
 
-def _write(model: nn.Module, recipe: DepthPoseRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    plain = without_batch_norms(model)
-    measured: dict[str, str] = {}
-    if recipe.reading.frames and network_of(recipe.model).answer == "maps":
-        settings = measured_settings(plain, recipe.model, recipe.reading, recipe.validation.decoder)
-        measured = settings.header()
-    write_weights(plain, path, facts, measured)
+def _write(
+    model: nn.Module,
+    reading: MapSettings | None,
+    recipe: DepthPoseRecipe,
+    facts: Mapping[str, Any],
+    path: Path,
+) -> None:
+    write_weights(without_batch_norms(model), path, facts, {} if reading is None else reading.header())
 
 
 def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
@@ -207,12 +217,12 @@ def _facts(recipe: DepthPoseRecipe) -> dict[str, Any]:
 
 
 def _licence(init: InitConfig) -> str:
-    """Return the licence of the weights that a run starts from; published ones do not say theirs."""
+    """Return the licence of the initial weights; published files do not contain theirs."""
     own = inherited_licence(init.weights, init.super_resolution)
     return own if init.pose is None else f"unknown, that of {Path(init.pose).name}"
 
 
-DEPTHPOSE = TrainedKind("depthpose", _build, _trainer, _score, _write, _facts)
+DEPTHPOSE = TrainedKind("depthpose", _build, _trainer, _score, _write, _facts, _reading)
 """DepthPose and the baselines of its Table 1, as `orpose train depthpose` trains them."""
 
 

@@ -1,4 +1,4 @@
-"""Scores of finished depth networks for the report of a release: by visibility, by facing, in space."""
+"""Scores of finished depth networks for the report of a release: by visibility, by orientation, in 3D."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class SplitFrames:
     """Frames of a benchmark split, rendered once for all networks.
 
     Attributes:
-        name: of the split.
-        frames: n of them, 640x480.
-        truth: n of them, with poses for those to whom MVOR's annotators give one.
-        everybody: n of them, all people of whom something is seen.
+        name: name of the split.
+        frames: n frames of 640x480.
+        truth: n ground truths, with poses of the people to whom MVOR's annotators would give one.
+        everybody: n ground truths, with all people who are at least partly visible.
         rooms: int64 (n,), the room that each frame shows.
     """
 
@@ -43,24 +43,24 @@ class SplitFrames:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """What a network reaches on a split. Percentages are PCK@0.2 by the strict protocol unless stated.
+    """Scores of a network on a split. Percentages are PCK@0.2 by the strict protocol unless stated.
 
     Attributes:
         network: its name.
         split: name of the split.
         frames: number of frames.
         people: number of people with a pose.
-        found: share of them that a detection was matched to.
-        false_per_frame: detections per frame on nobody at all.
-        parts: by part, and ``Average``.
+        found: share of these people who were matched with a detection.
+        false_per_frame: number of detections per frame that do not lie on a person.
+        parts: scores by body part, and ``Average``.
         mvor: average by MVOR's protocol.
-        visible: share of correct joints among those that the camera sees.
-        hidden: likewise, of those that it does not see.
+        visible: share of correct joints among the visible ones.
+        hidden: share of correct joints among the hidden ones.
         exchanged: share of people seen from the front or the back whose shoulders are exchanged.
-        error_m: median error of joints in space, metres.
-        coverage: of the standard deviations, see
+        error_m: median 3D error of joints, m.
+        coverage: coverage of the standard deviations, see
             :func:`orpose_core.training.depthpose.sigma_calibration.coverage`.
-        counts: per frame, for intervals.
+        counts: counts per frame, for confidence intervals.
     """
 
     network: str
@@ -80,7 +80,7 @@ class SplitScores:
 
 
 def render_split(name: str, frames: int) -> SplitFrames:
-    """Render rooms of a split that have ``frames`` frames together; ValueError if there is no such split."""
+    """Render rooms of a split with ``frames`` frames in total; raise ValueError if there is no such split."""
     if name not in SPLITS:
         raise ValueError(f"expected one of the splits {', '.join(sorted(SPLITS))}, got {name!r}")
     split, stream = SPLITS[name], split_config(name, modality="depth")
@@ -95,7 +95,7 @@ def score_split(estimator: PoseEstimator, shown: SplitFrames) -> SplitScores:
     """Score a network with the settings of its weights file.
 
     Args:
-        estimator: with 3D.
+        estimator: the network, with 3D enabled.
         shown: the frames.
     """
     found = estimate_all(estimator, shown.frames)
@@ -126,7 +126,7 @@ def _share(flags: NDArray) -> float:
 
 
 def _seen(truth: Sequence[Poses]) -> NDArray[np.bool_]:
-    """Return bool (people, 10): whether the camera sees a joint."""
+    """Return bool (people, 10): whether a joint is visible to the camera."""
     flags = [poses.converted(MVOR10).visibility for poses in truth]
     return np.concatenate([f == Visibility.VISIBLE for f in flags if f is not None])
 

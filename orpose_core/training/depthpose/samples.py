@@ -1,4 +1,4 @@
-"""Converts a depth frame with poses to a training sample: input, targets and mask."""
+"""Conversion of a depth frame with poses to a training sample: input, targets and mask."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ class DataConfig:
     """The training data. The defaults aim at robustness; the recipes of the paper override them.
 
     Attributes:
-        source: ``"simulation"`` streams frames of the synthetic room without files; ``"folder"`` reads one.
-        domains: of the simulation, one drawn for each frame.
-        domain_shares: how often each is drawn; empty = equally.
+        source: ``"simulation"`` streams frames of the synthetic room without files; ``"folder"`` reads a
+            folder of depth images.
+        domains: domains of the simulation; one is drawn for each frame.
+        domain_shares: relative frequency of each domain; empty = all equally often.
         render_hw: size of the frames before they are shrunk; for L_HR at least 8 times the input, the size of
             the super-resolved image.
-        crowd: of the simulation: number of additional people per room, so that each image has more to learn
-            from.
-        domain_crowds: the same for each domain; empty = ``crowd`` in all of them.
+        crowd: number of additional people per simulated room, so that each image shows more people.
+        domain_crowds: ``crowd`` for each domain; empty = the same in all of them.
         crop_hw: (height, width) in px of the network's input, of a window that is cropped from each sample,
             usually around a person; None = whole images. Most of an image shows nobody but costs as much.
         shrink_methods: methods of shrinking frames, one drawn for each frame, so that the network does not
             depend on the method of the gateway.
-        seed: of the simulation and of all random changes.
-        augment: the random changes.
+        seed: seed of the simulation and of the augmentation.
+        augment: settings of the augmentation.
         min_visible_joints: people with fewer visible joints of the network's are masked: they do not
             contribute to the loss.
-        folder: for ``"folder"``: where ``file_name`` of the label file starts; 16-bit depth PNGs,
-            millimetres.
-        labels: for ``"folder"``: a COCO-style label file, by hand or from a detector on color (Sect. 2.2).
-        person_score: for ``"folder"``: people below it are masked; None = as the label file says
-            (``info.thresholds``), 0.7 where it does not (DepthPose Sect. 3).
-        joint_score: for ``"folder"``: joints at or below it are absent; None = as the label file says, or
-            0.35.
-        min_joints: for ``"folder"``: people with fewer joints are masked; None = as the label file says, or
-            4.
-        absent_joints: what a joint that a label lacks says of the cells of its person: that it is in none of
-            them (``"background"``), or nothing (``"unknown"``); None = nothing for ``"folder"``, because
-            teachers and annotators leave out what they are unsure of, and background for
-            ``"simulation"``, whose labels are complete. A joint that a change of the image moved out of it
-            is treated alike.
-        replay: for ``"folder"``: this share of the samples are synthetic frames of ``domains`` instead, so
-            that a network that has learned from such frames does not forget them.
-        balanced: for ``"folder"``: images with one, two, three and four or more people equally often.
+        folder: for ``"folder"``: the folder to which ``file_name`` in the label file is relative, with 16-bit
+            depth PNGs in millimetres.
+        labels: for ``"folder"``: a COCO-style label file, manual or from a detector on color (Sect. 2.2).
+        person_score: for ``"folder"``: people with a lower score are masked; None = the threshold in the
+            label file (``info.thresholds``), or 0.7 (DepthPose Sect. 3).
+        joint_score: for ``"folder"``: joints at or below this score are absent; None = the threshold in the
+            label file, or 0.35.
+        min_joints: for ``"folder"``: people with fewer joints are masked; None = the threshold in the label
+            file, or 4.
+        absent_joints: meaning of a joint that is missing in a label, for the cells of its person: it is in
+            none of them (``"background"``), or its place is unknown (``"unknown"``). None = unknown for
+            ``"folder"``, because teachers and annotators leave out uncertain joints, and background for
+            ``"simulation"``, whose labels are complete. The same applies to joints that the augmentation
+            moved out of the image.
+        replay: for ``"folder"``: share of the samples that are synthetic frames of ``domains`` instead, so
+            that a network that was trained on such frames does not forget them.
+        balanced: for ``"folder"``: use images with one, two, three and four or more people equally often.
         target: settings of the target maps.
-        cache: of the simulation: whether frames are rendered once and kept.
+        cache: whether simulated frames are rendered once and kept.
     """
 
     source: Literal["simulation", "folder"] = "simulation"
@@ -111,7 +111,7 @@ class DataConfig:
 
     @property
     def absent_is_unknown(self) -> bool:
-        """Whether a joint that a label lacks says nothing of where it is."""
+        """Whether the place of a joint that is missing in a label counts as unknown."""
         return (self.absent_joints or ("unknown" if self.source == "folder" else "background")) == "unknown"
 
 
@@ -121,8 +121,8 @@ class LabelledFrame:
 
     Attributes:
         depth_m: float32 (H, W), metres, NaN = no return.
-        poses: people to be found, in px of it.
-        ignored_px: float32 (k, 4), boxes x1 y1 x2 y2 of people without a label that can be trusted.
+        poses: the people to be found, px of the frame.
+        ignored_px: float32 (k, 4), boxes x1 y1 x2 y2 of people without a reliable label, px.
     """
 
     depth_m: FloatArray
@@ -131,15 +131,15 @@ class LabelledFrame:
 
 
 class SampleMaker:
-    """Turns frames into samples for one network.
+    """Converts frames to training samples for one network.
 
     A sample has ``image`` float32 (1, h, w) in [0, 1], ``paf_maps`` (2 l, h', w') of l limbs,
-    ``keypoint_maps`` (n + 1, h', w') of n joints and ``mask`` (1, h', w'), 0 where people have no labels; for
-    a network whose super-resolved image is trained ``high_resolution`` float32 (1, H, W) in [0, 1], and for
-    one that gives visibility ``visibility_maps`` (n, h', w') of :class:`orpose_core.data.targets.Targets`,
-    and ``knows_visibility`` (1, h', w'), 0 where the labels do not say it.
-    Where absent joints are unknown, ``known_keypoints`` and ``known_pafs`` are
-    :class:`orpose_core.data.targets.Known` and take the place of the mask.
+    ``keypoint_maps`` (n + 1, h', w') of n joints and ``mask`` (1, h', w'), 0 where people have no labels.
+    For a network whose super-resolved image is trained, it also has ``high_resolution`` float32 (1, H, W) in
+    [0, 1]. For a network that predicts visibility, it has ``visibility_maps`` (n, h', w') of
+    :class:`orpose_core.data.targets.Targets` and ``knows_visibility`` (1, h', w'), 0 where the labels do not
+    contain it. If absent joints are unknown, ``known_keypoints`` and ``known_pafs`` of
+    :class:`orpose_core.data.targets.Known` replace the mask.
     """
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
@@ -147,7 +147,7 @@ class SampleMaker:
         self.skeleton = by_name(model.skeleton)
 
     def __call__(self, frame: LabelledFrame, rng: np.random.Generator) -> Sample:
-        """Return the sample of a frame, changed at random by ``rng``."""
+        """Return the sample of a frame, augmented with random numbers from ``rng``."""
         everyone, ignored = with_ignored(frame)
         depth_m, everyone = augmented(frame.depth_m, everyone, rng, self.data.augment)
         poses, boxes = everyone.select(~ignored), everyone.boxes_px[ignored]
@@ -180,7 +180,7 @@ _AROUND_SOMEBODY = 0.85
 
 
 def grid_of(sample: Sample) -> tuple[int, int]:
-    """Return the finest (rows, columns) into which every array of a sample can be divided alike."""
+    """Return the finest grid (rows, columns) into which all arrays of a sample can be divided."""
     heights, widths = zip(*(value.shape[-2:] for value in sample.values()), strict=True)
     return math.gcd(*heights), math.gcd(*widths)
 
@@ -188,13 +188,13 @@ def grid_of(sample: Sample) -> tuple[int, int]:
 def crop_corner(
     centres: np.ndarray, grid: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Draw the upper left corner, (row, column), of a window: usually around a person, otherwise anywhere.
+    """Draw the upper left corner (row, column) of a window: usually around a person, otherwise anywhere.
 
     Args:
-        centres: float (m, 2), of the people, as shares (y, x) of the image's size.
+        centres: float (m, 2), centres of the people, as shares (y, x) of the size of the image.
         grid: (rows, columns) of the image.
-        crop: of the window, no more.
-        rng: decides.
+        crop: (rows, columns) of the window, at most those of the image.
+        rng: random generator.
     """
     room = np.subtract(grid, crop)
     anywhere = rng.integers(0, room + 1)
@@ -217,10 +217,10 @@ def cropped(
         sample: see :class:`SampleMaker`.
         crop_hw: (height, width) of the window, px of ``image``.
         centres: see :func:`crop_corner`.
-        rng: decides where.
+        rng: random generator.
 
     Raises:
-        ValueError: a window that is larger than the image, or that ends within a cell of a map.
+        ValueError: the window is larger than the image, or ends within a cell of a map.
     """
     size_hw, grid = sample["image"].shape[-2:], grid_of(sample)
     cells = [crop * n / size for crop, n, size in zip(crop_hw, grid, size_hw, strict=True)]
@@ -240,12 +240,12 @@ def cropped(
 
 
 def network_input(depth_m: FloatArray, model: MapConfig, method: str) -> FloatArray:
-    """Return what the network sees of a frame, float32 (1, h, w) in [0, 1], 0 = no return.
+    """Return the input of the network for a frame, float32 (1, h, w) in [0, 1], 0 = no return.
 
     Args:
         depth_m: float32 (H, W), metres, NaN = no return.
-        model: its input size and depth range apply.
-        method: how the frame is shrunk; a frame of the input's size is not changed.
+        model: config of the network, for its input size and depth range.
+        method: method of shrinking. A frame of the input's size is not changed.
     """
     if depth_m.shape != model.input_hw:
         depth_m = low_resolution_depth(depth_m, model.input_hw, cast(DepthMethod, method))
@@ -253,7 +253,7 @@ def network_input(depth_m: FloatArray, model: MapConfig, method: str) -> FloatAr
 
 
 def trains_sr_image(model: MapConfig) -> bool:
-    """Return whether a network makes a super-resolved image that L_HR trains."""
+    """Return whether a network has a super-resolved image that is trained by L_HR."""
     return network_of(model).sr_image == "trained" and (not isinstance(model, ModelConfig) or model.sr_image)
 
 
@@ -263,14 +263,14 @@ def true_sr_image(depth_m: FloatArray, model: MapConfig) -> FloatArray:
     Args:
         depth_m: float32 (H, W), metres, NaN = no return. A frame that is larger than the super-resolved image
             is averaged down to it.
-        model: 8 times its input size and its depth range apply.
+        model: config of the network, for its input size (h, w) and depth range.
 
     Returns:
         float32 (1, 8 h, 8 w) in [0, 1], 0 = no return.
 
     Raises:
-        ValueError: a frame that is smaller than the super-resolved image. What is compared at a smaller size
-            leaves the last pixel shuffle untrained.
+        ValueError: the frame is smaller than the super-resolved image. A comparison at a smaller size would
+            leave the last pixel shuffle untrained.
     """
     if any(n < wanted for n, wanted in zip(depth_m.shape, model.sr_hw, strict=True)):
         raise ValueError(
@@ -284,9 +284,9 @@ def true_sr_image(depth_m: FloatArray, model: MapConfig) -> FloatArray:
 
 
 def with_ignored(frame: LabelledFrame) -> tuple[Poses, np.ndarray]:
-    """Return everyone, those to ignore as people without joints, and which ones those are, bool (m,).
+    """Return all people and bool (m,), which of them are to be ignored; these have no joints.
 
-    So they are moved along with the others.
+    The boxes of ignored people are thus augmented together with the others.
     """
     poses, boxes = frame.poses, frame.ignored_px
     m, k, n = len(poses), len(boxes), len(poses.skeleton)
@@ -304,7 +304,7 @@ def with_ignored(frame: LabelledFrame) -> tuple[Poses, np.ndarray]:
 
 
 def trusted(poses: Poses, min_visible: int, skeleton: Skeleton = OPENPOSE18) -> np.ndarray:
-    """Return bool (m,): whether enough of a person's joints is seen for the person to be asked for."""
+    """Return bool (m,): whether enough joints of a person are visible to train on the person."""
     visibility = poses.converted(skeleton).visibility
     if visibility is None:
         return np.ones(len(poses), bool)

@@ -1,9 +1,9 @@
-"""What makes a network's standard deviations true, measured on synthetic frames.
+"""Calibration of a network's standard deviations on synthetic frames.
 
-A joint's error over its ``sigma`` should be distributed as the length of a normal vector: within 1.51 of them
-in 68 % of cases in the image (two axes), within 1.87 in space (three axes), 95 % within 2.45 and 2.80. Errors
-are not normal: most joints are near, some are those of another limb or of the other side. So the two shares
-cannot both be met; the factors here lie between those that meet one of them.
+The error of a joint divided by its ``sigma`` should be distributed like the length of a normal vector: in
+68 % of cases at most 1.51 in the image (two axes) and 1.87 in space (three axes), in 95 % at most 2.45 and
+2.80. Errors are not normal: most are small, but some joints are confused with another limb or the other side.
+Therefore the two shares cannot both be met, and the factors here lie between those that meet one of them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Errors(NamedTuple):
 
     Attributes:
         joint: int64 (k,).
-        visible: bool (k,), what the network says; True where it says nothing.
+        visible: bool (k,), visibility as predicted by the network; True if it predicts none.
         score: float64 (k,).
         px: float64 (k,), error in px.
         sigma_px: float64 (k,).
@@ -67,12 +67,12 @@ class Errors(NamedTuple):
 
 
 def joint_errors(truth: Sequence[Poses], found: Sequence[Poses], skeleton: Skeleton) -> Errors:
-    """Compare people matched one to one, joint by joint.
+    """Return the errors of the joints of people who are matched one to one.
 
     Args:
-        truth: with visibility; those that MVOR's annotators would leave out are left out.
-        found: with ``sigma_px`` and ``sigma_m``.
-        skeleton: of ``found``.
+        truth: ground truth with visibility. People whom MVOR's annotators would leave out are left out.
+        found: detections with ``sigma_px`` and ``sigma_m``.
+        skeleton: skeleton of ``found``.
     """
     asked = [as_mvor_annotates(poses).converted(skeleton) for poses in truth]
     matched = match_by_extent(People.of(asked, skeleton), People.of(found, skeleton), PckConfig.strict())
@@ -99,13 +99,13 @@ def joint_errors(truth: Sequence[Poses], found: Sequence[Poses], skeleton: Skele
 def fitted(
     errors: Errors, ratios: Float64Array, radii: tuple[float, float], skeleton: Skeleton
 ) -> SigmaModel:
-    """Return the sigmas, or factors of sigmas, under which the errors fill the radii as they should.
+    """Return the sigmas, or factors of sigmas, for which the expected shares of errors lie within the radii.
 
     Args:
-        errors: their joints, visibility and scores.
-        ratios: float64 (k,), errors over what the result is a factor of, NaN = unknown.
-        radii: within which 68 % and 95 % should lie.
-        skeleton: of the joints.
+        errors: joints, visibility and scores of the errors.
+        ratios: float64 (k,), errors divided by the quantity that the result multiplies, NaN = unknown.
+        radii: radii within which 68 % and 95 % should lie.
+        skeleton: skeleton of the joints.
     """
     known = ~np.isnan(ratios)
     centres = np.asarray(_SCORES)
@@ -138,7 +138,7 @@ def coverage(errors: Errors) -> dict[str, float]:
     """Return the shares of joints within the radii of 68 % and 95 %, in the image and in space.
 
     Args:
-        errors: of calibrated sigmas, to see whether they are true.
+        errors: errors of detections with calibrated sigmas.
     """
     shares = {}
     for name, ratios, radii in (
@@ -159,8 +159,8 @@ def calibrated(estimator: PoseEstimator, config: ReadingConfig, map_hw: tuple[in
     """Measure the factors on some synthetic frames, and their coverage on others.
 
     Args:
-        estimator: with the network and its thresholds, without a calibration.
-        config: which frames.
+        estimator: the network with its thresholds, without a calibration.
+        config: the frames.
         map_hw: (height, width) of the network's maps.
     """
     skeleton = estimator.info.skeleton
@@ -186,42 +186,28 @@ def calibrated(estimator: PoseEstimator, config: ReadingConfig, map_hw: tuple[in
     )
 
 
-def chosen_decoder(
-    model: nn.Module, network: MapConfig, config: ReadingConfig, decoder: PafDecoderConfig
-) -> PafDecoderConfig:
-    """Return the thresholds that :func:`choose_thresholds` finds; see :func:`measured_settings`."""
-    chosen, counts = choose_thresholds(_estimator(model, network), config, decoder)
-    logger.info("%s: F1 %.3f, of %d tried", chosen, counts[chosen].f1, len(counts))
-    return chosen
-
-
 def measured_settings(
     model: nn.Module, network: MapConfig, config: ReadingConfig, decoder: PafDecoderConfig
 ) -> MapSettings:
-    """Return how a network's maps are read best, for its weights file.
+    """Return the settings with which the maps of a network are decoded best, for its weights file.
 
     Args:
-        model: in evaluation mode; it stays on its device.
-        network: what it was built from.
-        config: on which frames, and what is tried.
-        decoder: what is not tried.
+        model: the network in evaluation mode; it stays on its device.
+        network: config of the network.
+        config: the frames, and the thresholds to try.
+        decoder: all other settings of the decoder.
     """
-    chosen = chosen_decoder(model, network, config, decoder)
-    estimator = _estimator(model, network)
+    device = str(next(model.parameters()).device)
+    checkpoint = Checkpoint(model, network, "trained", "", "", True, {})
+    estimator = PoseEstimator(checkpoint, EstimatorConfig(device, "torch"))
+    chosen, counts = choose_thresholds(estimator, config, decoder)
+    logger.info("%s: F1 %.3f, of %d tried", chosen, counts[chosen].f1, len(counts))
     estimator.config = replace(estimator.config, decoder=chosen)
     return MapSettings(chosen, calibrated(estimator, config, network.map_hw))
 
 
-def _estimator(model: nn.Module, network: MapConfig) -> PoseEstimator:
-    """Return a network ready to estimate, on its device."""
-    device = str(next(model.parameters()).device)
-    return PoseEstimator(
-        Checkpoint(model, network, "trained", "", "", True, {}), EstimatorConfig(device, "torch")
-    )
-
-
 def _factor(ratios: NDArray, radii: tuple[float, float], otherwise: float) -> float:
-    """Return the factor between those that would put each of the errors' two quantiles on its radius."""
+    """Return a weighted mean of the factors that would put the two quantiles of the errors on their radii."""
     if len(ratios) < _FEWEST:
         return otherwise
     quantiles = np.quantile(ratios, _SHARES)

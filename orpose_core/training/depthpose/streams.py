@@ -1,4 +1,4 @@
-"""Training data by sample number: the synthetic room without files, or a folder; the samples are alike."""
+"""Training data by sample number, from the synthetic room or from a folder."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _KEPT_BYTES = 400_000_000
 
 
 class SimulatedSamples(Dataset[Sample]):
-    """Sample ``i`` shows its own synthetic room; the stream is endless.
+    """An endless stream of synthetic samples; each shows another room.
 
-    With a cache only its first frames are rooms of their own. Then all come again in another order, changed
-    otherwise; up to there the samples are those without a cache, bit by bit, if the cache has the seed of the
-    data.
+    With a cache, only the first samples show different rooms. After them, all frames are repeated in another
+    order with other augmentation. The first samples are bit for bit the same as without a cache, if the cache
+    has the seed of the data.
 
     Args:
-        data: domains, sizes, seed and random changes.
-        model: the network that is trained.
+        data: domains, sizes, seed and augmentation.
+        model: config of the network to train.
     """
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
@@ -60,7 +60,7 @@ class SimulatedSamples(Dataset[Sample]):
         return caches
 
     def frame(self, index: int, rng: np.random.Generator) -> LabelledFrame:
-        """Return frame ``index`` as it was simulated; ``rng`` decides its domain."""
+        """Return frame ``index`` without augmentation, of a domain that is drawn with ``rng``."""
         domain = self.streams.draw(rng)
         if self.caches:
             epoch, turn = divmod(index, self.data.cache.frames)
@@ -71,7 +71,7 @@ class SimulatedSamples(Dataset[Sample]):
         return self._labelled(simulated.frame.depth_m, simulated.poses)
 
     def places(self, domain: int, epoch: int) -> Sequence[int]:
-        """Return the order in which a domain's cached frames come: their own, then another one each time."""
+        """Return the order of a domain's cached frames: first their own, then a new permutation each time."""
         count = self.data.cache.frames
         return _order(self.data.seed, domain, epoch, count) if epoch else range(count)
 
@@ -86,14 +86,14 @@ class SimulatedSamples(Dataset[Sample]):
 
 
 class FolderSamples(Dataset[Sample]):
-    """Sample ``i`` shows a recorded image with a file's labels; all images, then again, changed otherwise.
+    """An endless stream of recorded images with labels. The images are repeated with other augmentation.
 
     Args:
-        data: folder, label file and what of it is believed.
-        model: the network that is trained.
+        data: folder, label file and thresholds.
+        model: config of the network to train.
 
     Raises:
-        ValueError: if the label file is not what was expected, or no image has anybody to train on.
+        ValueError: the label file is not valid, or no image shows a person to train on.
     """
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
@@ -121,7 +121,7 @@ class FolderSamples(Dataset[Sample]):
             )  # fmt: skip
 
     def image_of(self, index: int) -> int:
-        """Return which image sample ``index`` shows: each group's images in turn, reshuffled each time."""
+        """Return the image of sample ``index``. Groups take turns; their images are reshuffled each time."""
         turn, group = divmod(index, len(self.groups))
         images = self.groups[group]
         epoch, place = divmod(turn, len(images))
@@ -132,7 +132,7 @@ class FolderSamples(Dataset[Sample]):
         return self.make(self._frame(self.image_of(index)), rng)
 
     def _frame(self, image: int) -> LabelledFrame:
-        """Return an image at the size at which it is changed; as many as fit are read once."""
+        """Return an image at the size at which it is augmented; images are kept while memory allows."""
         if image in self._kept:
             return self._kept[image]
         frame = _resized(self.labels.frame(image), self.data.render_hw)
@@ -142,11 +142,11 @@ class FolderSamples(Dataset[Sample]):
 
 
 class ReplayedSamples(Dataset[Sample]):
-    """Sample ``i`` shows a recorded image, or, as often as ``data.replay`` says, a synthetic one.
+    """A stream of recorded images mixed with synthetic ones, whose share is ``data.replay``.
 
     Args:
-        data: of both; synthetic frames are those that it describes as a simulation.
-        model: the network that is trained.
+        data: settings of both kinds.
+        model: config of the network to train.
     """
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
@@ -157,7 +157,7 @@ class ReplayedSamples(Dataset[Sample]):
         self.synthetic = SimulatedSamples(synthetic, model)
 
     def is_replayed(self, index: int) -> bool:
-        """Return whether a sample is a synthetic one."""
+        """Return whether a sample is synthetic."""
         chance = np.random.default_rng([self.data.seed, index, _REPLAY_KEY]).uniform()
         return bool(chance < self.data.replay)
 
@@ -171,7 +171,7 @@ def _order(seed: int, group: int, epoch: int, count: int) -> list[int]:
 
 
 def _resized(frame: LabelledFrame, size_hw: tuple[int, int]) -> LabelledFrame:
-    """Bring a recorded frame to the size at which frames are changed, without mixing depths."""
+    """Resize a recorded frame to the size at which frames are augmented, without mixing depths."""
     height, width = frame.depth_m.shape
     if (height, width) == size_hw:
         return frame

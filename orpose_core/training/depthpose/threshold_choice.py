@@ -1,7 +1,7 @@
-"""How the maps of a trained network are read best: the thresholds of the decoder, for its weights file.
+"""Choice of the decoder's thresholds for a trained network, for its weights file.
 
-They are chosen where they cannot flatter a score: on synthetic frames of seeds that belong to no training and
-no benchmark.
+They are chosen on synthetic frames whose seeds belong to no training run and no benchmark, so that the choice
+does not bias a score.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _ALIKE = 0.01  # a smaller difference of F1 is chance on some hundred frames
 
 @dataclass(frozen=True)
 class ReadingConfig:
-    """What is tried, and on what.
+    """The thresholds to try, and the frames to try them on.
 
     Attributes:
-        domains: of the synthetic room.
-        frames: of each domain; every one is a room of its own. 0 = nothing is chosen or measured.
+        domains: domains of the synthetic room.
+        frames: number of frames of each domain, each of another room; 0 = nothing is chosen or measured.
         size_hw: (height, width) of the frames before they are shrunk, px.
-        keypoint_thresholds: see :class:`PafDecoderConfig`.
+        keypoint_thresholds: values to try, see :class:`PafDecoderConfig`.
         paf_thresholds: likewise.
         min_mean_scores: likewise.
         min_person_scores: likewise.
@@ -60,13 +60,13 @@ class ReadingConfig:
 
 @dataclass(frozen=True)
 class JointCounts:
-    """What was found in some images.
+    """Counts of joints in a set of images.
 
     Attributes:
-        correct: joints within 0.2 of the person's size, of people matched one to one.
-        true: joints that there are.
-        on_people: joints that the decoder gave to people who are there, right or wrong.
-        given: joints that the decoder gave, those of phantoms, too.
+        correct: joints of people matched one to one, with an error of at most 0.2 times the person's size.
+        true: joints of the ground truth.
+        on_people: detected joints of matched people, correct or not.
+        given: all detected joints, including those of false detections.
     """
 
     correct: int
@@ -76,10 +76,11 @@ class JointCounts:
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of the share of joints found and the share given to people who are there.
+        """The harmonic mean of the share of joints found and the share of detected joints on real people.
 
-        In [0, 1]; of empty images that were left empty 1. A joint in a wrong place costs no more than one
-        that is missing: its score and sigma tell that it is uncertain. A phantom costs all its joints.
+        In [0, 1]; 1 for images without people and without detections. A joint in a wrong place costs no more
+        than a missing one, because its score and sigma show that it is uncertain. A false detection costs all
+        its joints.
         """
         if not self.true and not self.given:
             return 1.0
@@ -90,7 +91,7 @@ class JointCounts:
 
 
 def synthetic_frames(config: ReadingConfig, seed: int) -> tuple[list[RgbdFrame], list[Poses]]:
-    """Return the frames of every domain, and everybody of whom something is seen in each."""
+    """Return the frames of every domain, and all people who are at least partly visible in each."""
     frames, truth = [], []
     for domain in config.domains:
         stream = StreamConfig(domain, config.size_hw, "depth", seed)
@@ -105,9 +106,9 @@ def joint_counts(truth: Sequence[Poses], found: Sequence[Poses]) -> JointCounts:
     """Count MVOR's ten joints in images.
 
     Args:
-        truth: everybody of whom something is seen, with visibility and boxes. Who is too hidden for MVOR's
-            annotators need not be found, and may be.
-        found: what the decoder gave.
+        truth: all people who are at least partly visible, with visibility and boxes. A person who is too
+            hidden for MVOR's annotators counts neither as missed nor as a false detection.
+        found: detections of the decoder.
     """
     asked = [as_mvor_annotates(poses) for poses in truth]
     kept = [_without_hidden(f, t, a) for f, t, a in zip(found, truth, asked, strict=True)]
@@ -130,17 +131,17 @@ def choose_thresholds(
 ) -> tuple[PafDecoderConfig, dict[PafDecoderConfig, JointCounts]]:
     """Return the thresholds with the highest :attr:`JointCounts.f1`, and the counts of all tried.
 
-    Of those that are alike, within a hundredth, the ones that find most.
+    Of thresholds whose F1 differs by at most a hundredth, those that find most joints are chosen.
 
-    PCK would not do: it knows no phantoms, and the lowest thresholds would always win. Of frames with nobody
-    it knows nothing at all.
+    PCK is not suitable, because it ignores false detections and frames without people, so that the lowest
+    thresholds would always win.
 
     Args:
-        estimator: with the network; its settings change meanwhile.
-        config: what is tried.
-        decoder: everything that is not tried; None = the defaults.
-        labelled: frames and everybody in each, with visibility, to choose on; None = synthetic ones. Who has
-            no joints need not be found, and may be.
+        estimator: the network; its settings are changed temporarily.
+        config: the thresholds to try.
+        decoder: all other settings of the decoder; None = the defaults.
+        labelled: frames, and all people in each with visibility, to choose on; None = synthetic frames. A
+            person without joints counts neither as missed nor as a false detection.
     """
     decoder = decoder or PafDecoderConfig()
     frames, truth = synthetic_frames(config, THRESHOLD_SEED) if labelled is None else labelled
@@ -180,14 +181,14 @@ def alike_best(counts: Mapping[Tried, JointCounts]) -> list[Tried]:
 
 
 def _mean_scores(poses: Poses) -> np.ndarray:
-    """Return float (m,), what ``PafDecoderConfig.min_mean_score`` bounds."""
+    """Return the scores that ``PafDecoderConfig.min_mean_score`` limits, float (m,)."""
     skeleton = poses.skeleton
     sums = poses.person_scores * (len(skeleton) + len(skeleton.edges))
     return sums / np.maximum((poses.scores > 0).sum(axis=1), 1)
 
 
 def _without_hidden(found: Poses, everybody: Poses, asked: Poses) -> Poses:
-    """Drop detections that lie mostly on somebody who need not be found, and on nobody who must be."""
+    """Remove detections that lie mostly on a person who need not be found, and not on one who must be."""
     if not len(found) or not len(everybody):
         return found
     must = np.asarray(~np.isnan(asked.xy_px).all(axis=(1, 2)))

@@ -1,4 +1,4 @@
-"""Scores of a network on a fixed part of a simulated benchmark, while it trains and at the end."""
+"""Scores of a network on a fixed part of a simulated benchmark, during training and at the end."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from orpose_core.types import Poses, Resize, RgbdFrame
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """What is scored, and how.
+    """Settings of the validation.
 
     Attributes:
         split: name of the simulated benchmark.
-        frames: how many of its frames, in whole rooms, are used during training; 0 = no validation.
-        final_frames: how many at the end of the run.
-        shrink_method: how the 640x480 depth images become low-resolution (the paper: bicubic).
-        color_method: the same for color.
-        flip_test: whether the mirrored image is averaged in.
-        decoder: the decoder's settings.
+        frames: number of its frames, in whole rooms, that are used during training; 0 = no validation.
+        final_frames: number of frames at the end of the run.
+        shrink_method: method of shrinking the 640x480 depth images (the paper: bicubic).
+        color_method: method of shrinking color images.
+        flip_test: whether to average with the mirrored image.
+        decoder: settings of the decoder.
     """
 
     split: str = "or-val-v1"
@@ -57,13 +57,14 @@ class ValidationConfig:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Frames of a split as one network sees them, and their true people.
+    """Frames of a split at the resolution of a network, and their ground truth.
 
     Attributes:
-        frames: n of them, depth at the network's input size.
-        truth: n of them, in px of the 640x480 image, with poses for those to whom MVOR's annotators give one.
-        source_hw: size of that image.
-        indices: of the frames in the split.
+        frames: n frames of depth at the network's input size.
+        truth: n ground truths in px of the 640x480 image, with poses of the people to whom MVOR's annotators
+            would give one.
+        source_hw: (height, width) of the 640x480 image.
+        indices: indices of the frames in the split.
         rooms: int64 (n,), the room that each frame shows.
     """
 
@@ -75,7 +76,7 @@ class Benchmark:
 
 
 def benchmark_of(config: ValidationConfig, model: NetworkConfig, frames: int) -> Benchmark:
-    """Simulate rooms of the split that have ``frames`` frames together; always the same ones."""
+    """Simulate rooms of the split with ``frames`` frames in total; always the same ones."""
     split, stream = SPLITS[config.split], split_config(config.split, modality=model.modality)
     indices = split.subset(frames)
     methods = cast(DepthMethod, config.shrink_method), config.color_method
@@ -95,11 +96,11 @@ def detect(
     """Return the people found in each frame, in px of an image of ``benchmark.source_hw``.
 
     Args:
-        model: in evaluation mode; it stays on its device.
-        model_config: of it.
+        model: the network in evaluation mode; it stays on its device.
+        model_config: config of the network.
         benchmark: the frames.
         config: flip test and decoder.
-        half: bf16 where the device computes in it.
+        half: whether to compute in bf16 on devices that support it.
     """
     device = next(model.parameters()).device
     settings = EstimatorConfig(
@@ -113,7 +114,7 @@ def detect(
 
 
 def scores_of(truth: Sequence[Poses], found: Sequence[Poses]) -> dict[str, float]:
-    """Return PCK@0.2 per part, in percent, of the benchmark's protocol and of the strict one, and counts."""
+    """Return PCK@0.2 per part, percent, by the benchmark's and by the strict protocol, and the counts."""
     scores: dict[str, float] = {}
     for name, protocol in (("pck", BENCHMARK), ("strict_pck", STRICT)):
         row = evaluate_poses(truth, found, ["pck"], protocol)["pck"]
@@ -133,14 +134,14 @@ def validate(
 def validate_per_frame(
     model: nn.Module, model_config: NetworkConfig, benchmark: Benchmark, config: ValidationConfig, half: bool
 ) -> dict[str, Any]:
-    """Return the same, and under ``per_frame`` what PCK counted in each frame, and which room it shows."""
+    """Return the same, and under ``per_frame`` the counts of PCK and the room of each frame."""
     found = detect(model, model_config, benchmark, config, half)
     counts = frame_counts(benchmark.truth, found, BENCHMARK.pck, benchmark.rooms)
     return {**scores_of(benchmark.truth, found), "per_frame": counts.values()}
 
 
 def milliseconds(model: nn.Module, config: NetworkConfig, half: bool, repeats: int = 10) -> float:
-    """Return the median time of one image's forward pass, warmed up, with PyTorch's present threads."""
+    """Return the median time of one image's forward pass after a warm-up, with PyTorch's current threads."""
     image = torch.rand(1, config.in_channels, *config.input_hw).contiguous(memory_format=torch.channels_last)
     device = next(model.parameters()).device
     times = []

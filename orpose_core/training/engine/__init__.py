@@ -1,1 +1,1 @@
-"""The training loop and what every training shares: settings, optimiser, resume, distribution."""
+"""The training loop and its parts: settings, optimiser, resuming, distribution over processes."""

@@ -1,4 +1,4 @@
-"""One process or several: what ``torchrun`` sets up, behind four functions."""
+"""Training in one process, or in the several processes that ``torchrun`` starts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Processes:
     """This process among those that train together.
 
     Attributes:
-        rank: its number; 0 writes the files.
-        world: how many there are.
-        device: where this one computes.
+        rank: number of this process; rank 0 writes the files.
+        world: number of processes.
+        device: device of this process.
     """
 
     rank: int
@@ -30,11 +30,11 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and shows progress."""
+        """Return whether this process writes files and shows progress."""
         return self.rank == 0
 
     def agree(self, value: float) -> float:
-        """Return rank 0's ``value`` in every process, so that clocks that differ cannot part them."""
+        """Return the ``value`` of rank 0 in every process, so that all take the same decision."""
         if self.world == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -42,7 +42,7 @@ class Processes:
         return float(shared)
 
     def wait_for_all(self) -> None:
-        """Return when every process has come here; ConnectionError if one broke off."""
+        """Return when every process has called this; raise ConnectionError if one has ended."""
         if self.world > 1:
             try:
                 distributed.barrier()
@@ -54,11 +54,11 @@ class Processes:
 
 @contextmanager
 def processes(device: str, patience: timedelta | None = None) -> Iterator[Processes]:
-    """Join the group that ``torchrun`` started (gloo on CPUs, nccl on GPUs), or be a group of one.
+    """Join the process group that ``torchrun`` started, or make a group of one.
 
     Args:
-        device: where this process computes, and over what the processes talk.
-        patience: how long they wait for each other; None = PyTorch's half an hour (CPU), ten minutes (GPU).
+        device: device of this process. The backend is gloo on CPUs and nccl on GPUs.
+        patience: timeout for the other processes; None = PyTorch's 30 minutes (CPU) or 10 minutes (GPU).
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 or not distributed.is_available():

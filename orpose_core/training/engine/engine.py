@@ -1,8 +1,8 @@
-"""The training loop, for whatever is trained. What to minimise and how to validate is the task's affair.
+"""The training loop for all kinds of networks. The task defines the losses and the validation.
 
 A run is a function of its config alone: sample ``i`` of a data set is always the same, step ``s`` takes the
-samples that :class:`StepBatches` gives it, and everything else that changes is in the checkpoint. So a run
-that was killed and resumed ends with the same bits as one that was not.
+samples that :class:`StepBatches` gives it, and the checkpoint holds all other state. A run that was killed
+and resumed therefore ends with the same bits as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ logger = logging.getLogger(__name__)
 
 
 class Task(Protocol):
-    """What is trained."""
+    """The losses and the validation of a training run."""
 
     def losses(self, model: nn.Module, batch: Any) -> Mapping[str, Tensor]:
-        """Return the parts of the loss, by name; their sum is minimised."""
+        """Return the terms of the loss by name; their sum is minimised."""
         ...
 
     def validate(self, model: nn.Module) -> Mapping[str, float]:
-        """Return scores of the model, which is in evaluation mode and without autocast."""
+        """Return scores by name. The model is in evaluation mode, without autocast."""
         ...
 
 
 class StepBatches(Sampler[list[int]]):
-    """The sample indices of each step: consecutive, each process its share, starting anywhere."""
+    """The sample indices of each step from any first step on: consecutive, split among the processes."""
 
     def __init__(self, start: int, steps: int, batch: int, processes: Processes) -> None:
         self.start, self.steps, self.batch, self.processes = start, steps, batch, processes
@@ -58,13 +58,13 @@ class StepBatches(Sampler[list[int]]):
 
 
 class NonFiniteLoss(ValueError):
-    """The loss became NaN or infinite; the message says which part, when, and where to resume from."""
+    """The loss became NaN or infinite. The message names the term, the step and the newest checkpoint."""
 
 
 def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
-    """Move every tensor of a batch to the device, images to channels_last.
+    """Move every tensor of a batch to the device, and convert images to channels_last.
 
-    Mappings, lists, tuples and named tuples in it are rebuilt as what they were.
+    Mappings, lists, tuples and named tuples are rebuilt with their own types.
     """
     if isinstance(batch, Tensor):
         images = channels_last and batch.ndim == 4
@@ -81,7 +81,7 @@ def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
 def data_loader(
     dataset: Dataset, config: EngineConfig, start: int, processes: Processes, collate: Callable[[list], Any]
 ) -> DataLoader:
-    """Return the loader of all steps from ``start`` on, prepared ahead in worker processes."""
+    """Return a loader of all steps from ``start`` on, which prepares batches ahead in worker processes."""
     parallel: dict[str, Any] = {}
     if config.workers:
         # spawn: a forked child of a process that has run OpenMP or CUDA hangs in them
@@ -104,11 +104,11 @@ class Trainer:
         model: the network; its trainable parameters are optimised in place.
         task: the losses and the validation.
         dataset: random access to samples by any index >= 0; the same index always gives the same sample.
-        optim: the optimiser and schedule.
-        engine: how the run is carried out.
-        folder: where its files go.
+        optim: settings of the optimiser and the schedule.
+        engine: settings of the engine.
+        folder: folder of the run's files.
         processes: this process among those that train together.
-        collate: makes a batch of a list of samples.
+        collate: makes a batch from a list of samples.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Trainer:
         self.half = engine.half_precision and bf16_is_fast(processes.device)
 
     def resume(self) -> None:
-        """Take everything from the run's checkpoint."""
+        """Restore all state from the run's checkpoint."""
         self.state, saved = self.folder.load()
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -147,7 +147,7 @@ class Trainer:
             torch.cuda.set_rng_state(saved["random_cuda"])
 
     def save(self) -> None:
-        """Write the state to resume from (process 0 alone)."""
+        """Write the checkpoint (process 0 only)."""
         if not self.processes.leads:
             return
         cuda = self.processes.device.type == "cuda"
@@ -164,7 +164,7 @@ class Trainer:
         )
 
     def progress(self) -> float:
-        """Share of the run that is over, in [0, 1]."""
+        """The completed share of the run, in [0, 1]."""
         done = self.state.step / self.engine.steps
         if self.engine.progress == "time":
             spent = self.processes.agree(self.state.spent_s)
@@ -172,12 +172,12 @@ class Trainer:
         return min(done, 1.0)
 
     def out_of_time(self) -> bool:
-        """Whether the wall-clock budget is spent."""
+        """Return whether the limit of wall-clock time has been reached."""
         budget_s = 60.0 * self.engine.max_minutes
         return budget_s > 0 and self.processes.agree(self.state.spent_s) >= budget_s
 
     def step(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Take one optimiser step; return the parts of the loss, detached, and their ``total``."""
+        """Take one optimiser step; return the terms of the loss, detached, and their ``total``."""
         batch = place(batch, self.processes.device, self.engine.channels_last)
         rate = learning_rate(self.optim, self.state.step, self.progress())
         for group in self.optimizer.param_groups:
@@ -205,7 +205,7 @@ class Trainer:
         )
 
     def validate(self) -> None:
-        """Score the mean weights and keep the scores (process 0 alone; the others wait)."""
+        """Score the mean weights and store the scores (process 0 only; the others wait)."""
         if self.processes.leads:
             self.mean.model.eval()
             with torch.inference_mode():
@@ -218,7 +218,7 @@ class Trainer:
         self.processes.wait_for_all()
 
     def run(self, after_step: Callable[[RunState], object] | None = None) -> RunState:
-        """Train to the last step or the end of the time budget; return where the run stands.
+        """Train to the last step or to the time limit; return the state of the run.
 
         Args:
             after_step: called with the state after each optimiser step.

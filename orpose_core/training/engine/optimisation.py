@@ -12,7 +12,7 @@ from orpose_core.training.engine.settings import OptimConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Build the optimiser of the parameters that train; weight decay leaves biases and norms alone."""
+    """Build the optimiser of the trainable parameters, without weight decay for biases and norms."""
     training = [p for p in model.parameters() if p.requires_grad]
     if not training:
         raise ValueError("the model has no parameter that trains")
@@ -31,8 +31,8 @@ def learning_rate(config: OptimConfig, step: int, progress: float) -> float:
 
     Args:
         config: the schedule.
-        step: how many steps were taken before.
-        progress: share of the run that is over, in [0, 1]; what a cosine follows.
+        step: number of steps taken before.
+        progress: completed share of the run, in [0, 1], which the cosine schedule follows.
     """
     factor = 1.0
     if config.schedule == "step":
@@ -48,8 +48,8 @@ def learning_rate(config: OptimConfig, step: int, progress: float) -> float:
 class MeanWeights:
     """An exponential moving average of a model's weights and statistics (EMA); counters are copied.
 
-    The decay starts low and rises to ``decay``, ``min(decay, (1 + n) / (10 + n))`` after n updates, so that
-    the random initial weights are soon forgotten. With decay 0 the mean is the model itself.
+    The decay after n updates is ``min(decay, (1 + n) / (10 + n))``, so that the random initial weights soon
+    lose their influence. With decay 0 the mean is the model itself.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -59,7 +59,7 @@ class MeanWeights:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the model's present weights into the mean."""
+        """Update the mean with the current weights of the model."""
         if not self.decay:
             return
         weight = 1.0 - min(self.decay, (1 + self.updates) / (10 + self.updates))

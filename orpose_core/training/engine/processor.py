@@ -1,4 +1,4 @@
-"""What makes training on a processor quick, beyond PyTorch's own settings."""
+"""Settings of the process that make training on a CPU faster."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LARGEST_INT = 2**31 - 1
 
 
 def prepare_processor() -> bool:
-    """Make this process keep the memory that it frees, and its children compute in one thread each.
+    """Make this process keep the memory that it frees, and its child processes use one thread each.
 
-    Every step allocates and frees the same large tensors. glibc gives them back to the system each time, and
-    getting them again costs a page fault for every 4 KiB, which is dearest in a virtual machine. Does nothing
-    without glibc.
+    Every step allocates and frees the same large tensors. By default glibc returns them to the system each
+    time, and allocating them again costs a page fault for every 4 KiB, which is slowest in virtual machines.
+    Without glibc this does nothing.
 
     Returns:
-        Whether the allocator took the settings.
+        Whether the allocator accepted the settings.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; PyTorch does not use it
     if platform.libc_ver()[0] != "glibc":

@@ -1,4 +1,4 @@
-"""From a recipe to a finished run, for whatever is trained: start or go on, train, score, write, export."""
+"""From a recipe to a finished run, for all kinds of networks: start or resume, train, score, export."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainedKind:
-    """What differs between the things that are trained.
+    """A kind of network that can be trained: the functions in which the kinds differ.
 
     Attributes:
-        name: of it, as on the command line.
-        build: recipe to network, with its first weights.
-        trainer: recipe, network, run folder and process to a trainer that is ready to run.
-        score: recipe, network in evaluation mode and whether to compute in bf16, to the final scores; what
-            it gives under ``per_frame`` goes to the results alone, not into the weights.
-        write: network, recipe, facts and path: writes the weights, half precision.
-        facts: recipe to what the card says of its data.
+        name: name on the command line.
+        build: (recipe) -> network with its initial weights.
+        trainer: (recipe, network, run folder, process) -> trainer that is ready to run.
+        score: (recipe, network in evaluation mode, reading, whether to compute in bf16) -> final scores. The
+            entry ``per_frame`` is written to the results, but not into the weights file.
+        write: (network, reading, recipe, facts, path): writes the weights in half precision.
+        facts: (recipe) -> the facts about the data that the model card lists.
+        reading: (recipe, network in evaluation mode) -> settings with which the network's output is decoded
+            best, measured once for ``score`` and ``write``; None = nothing is measured.
     """
 
     name: str
     build: Callable[[Any], nn.Module]
     trainer: Callable[[Any, nn.Module, RunFolder, Processes], Trainer]
-    score: Callable[[Any, nn.Module, bool], dict[str, Any]]
-    write: Callable[[nn.Module, Any, Mapping[str, Any], Path], None]
+    score: Callable[[Any, nn.Module, Any, bool], dict[str, Any]]
+    write: Callable[[nn.Module, Any, Any, Mapping[str, Any], Path], None]
     facts: Callable[[Any], dict[str, Any]]
+    reading: Callable[[Any, nn.Module], Any] = lambda recipe, model: None
 
 
 def recipe_values(recipe: Any) -> dict[str, Any]:
@@ -50,9 +53,9 @@ def recipe_values(recipe: Any) -> dict[str, Any]:
 
 
 def header_of(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return what weights that were trained here say of themselves: the run's facts and the licence.
+    """Return the header of a weights file: the facts of the run and the licence.
 
-    ``facts`` may name the ``licence`` of the weights that the training started from.
+    ``facts`` may contain the ``licence`` of the weights that the training started from.
     """
     return {"training": json.dumps(facts), "licence": str(facts.get("licence", OWN_LICENCE))}
 
@@ -60,20 +63,20 @@ def header_of(facts: Mapping[str, Any]) -> dict[str, str]:
 def write_weights(
     model: nn.Module, path: Path, facts: Mapping[str, Any], header: Mapping[str, str] | None = None
 ) -> None:
-    """Write a network in half precision; the run's facts, and ``header``, are in the file's header."""
+    """Write a network in half precision, with the facts of the run and ``header`` in the file's header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, model, {**header_of(facts), **(header or {})}, half=True)
 
 
 def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = False) -> RunFolder:
-    """Run a recipe in a folder, from the start or from where a killed run left it.
+    """Train a recipe in a folder, from the start or from the checkpoint of an interrupted run.
 
-    The folder gets ``config.yaml``, ``last.ckpt``, and at the end ``weights.safetensors`` (half precision,
-    the mean weights) and ``results.json``.
+    Writes ``config.yaml`` and ``last.ckpt``, and at the end ``weights.safetensors`` (the mean weights in half
+    precision) and ``results.json``.
 
     Raises:
-        ValueError: if the folder already holds a run and ``resume`` is False, or the other way round, or
-            another process is training in it.
+        ValueError: the folder holds a run and ``resume`` is False, or holds none and it is True, or another
+            process is training in the folder.
     """
     run = RunFolder(folder)
     if run.checkpoint.exists() and not resume:
@@ -99,19 +102,20 @@ def train_recipe(kind: TrainedKind, recipe: Any, folder: Path, resume: bool = Fa
 
 
 def _finish(kind: TrainedKind, trainer: Trainer, recipe: Any, run: RunFolder) -> None:
-    """Write what came out: weights, final scores, facts."""
+    """Write the weights, the final scores and the facts of a run."""
     model = trainer.mean.model.eval()
     with torch.inference_mode():
-        scores = kind.score(recipe, model, trainer.half)
+        reading = kind.reading(recipe, model)
+        scores = kind.score(recipe, model, reading, trainer.half)
     per_frame = {"per_frame": scores.pop("per_frame")} if "per_frame" in scores else {}
     facts = facts_of_run(kind, recipe, trainer.state) | {"scores": scores}
-    kind.write(model, recipe, facts, run.weights)
+    kind.write(model, reading, recipe, facts, run.weights)
     validations = {"validations": trainer.state.validations, **per_frame}
     run.write_results({**facts, **validations, "recipe": recipe_values(recipe)})
 
 
 def facts_of_run(kind: TrainedKind, recipe: Any, state: RunState) -> dict[str, Any]:
-    """Return what a model card says of a run: steps, images, minutes, data."""
+    """Return the facts of a run for its model card: steps, images, minutes, data."""
     return {
         "kind": kind.name,
         "steps": state.step,
@@ -128,7 +132,7 @@ def facts_of_run(kind: TrainedKind, recipe: Any, state: RunState) -> dict[str, A
 
 
 def export_recipe(kind: TrainedKind, folder: Path, recipe: Any, path: Path) -> dict[str, Any]:
-    """Write the mean weights of a run's newest checkpoint, also while it goes on; return the run's facts."""
+    """Write the mean weights of a run's newest checkpoint, even during the run; return the run's facts."""
     run = RunFolder(folder)
     state, saved = run.load()
     model = kind.build(recipe)
@@ -140,5 +144,5 @@ def export_recipe(kind: TrainedKind, folder: Path, recipe: Any, path: Path) -> d
         if results["steps"] == state.step:
             scores = results["scores"]
             facts["threads"] = results.get("threads", facts["threads"])
-    kind.write(model.eval(), recipe, facts | {"scores": scores}, path)
+    kind.write(model.eval(), kind.reading(recipe, model), recipe, facts | {"scores": scores}, path)
     return facts

@@ -1,4 +1,4 @@
-"""The folder of one training run: its config, the state to resume from, its results."""
+"""The folder of one training run: its config, checkpoint and results."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _UNSEALED_FORMAT = 1
 
 @dataclass
 class RunState:
-    """Where a run stands, apart from tensors.
+    """The state of a run apart from its tensors.
 
     Attributes:
-        step: optimiser steps taken; with the seed it is also the sampler's position.
-        images: training images seen, of all processes.
-        seconds: wall-clock time spent on training steps, resumed parts included.
-        waited_s: the part of it spent waiting for data.
-        other_s: wall-clock time spent on validations and checkpoints.
+        step: optimiser steps taken. Together with the seed it gives the position of the sampler.
+        images: training images seen by all processes.
+        seconds: wall-clock time of the training steps, s, including the parts before a resume.
+        waited_s: part of ``seconds`` spent waiting for data, s.
+        other_s: wall-clock time of validations and checkpoints, s.
         validations: scores, each with its ``step`` and ``images``.
-        processes: how many took the newest step together; 0 = none was taken.
-        device: name of the GPU that took the newest step; "" = a processor.
-        earlier: the trainings of the weights that the run began with, as those said then; None = unknown. The
-            file may be another one when the run ends.
+        processes: number of processes that took the newest step; 0 = no step was taken.
+        device: name of the GPU that took the newest step; "" = a CPU.
+        earlier: the earlier training runs of the initial weights, read at the start of the run because the
+            file may have changed at its end; None = unknown.
     """
 
     step: int = 0
@@ -56,8 +56,8 @@ class RunState:
 class RunFolder:
     """The files of one run.
 
-    ``config.yaml`` is what was asked, ``last.ckpt`` the state to resume from, ``weights.safetensors`` and
-    ``results.json`` what came out, ``tensorboard/`` the curves.
+    ``config.yaml`` is the config, ``last.ckpt`` the checkpoint, ``weights.safetensors`` and ``results.json``
+    are the result, and ``tensorboard/`` holds the curves.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -65,7 +65,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The state to resume from."""
+        """The checkpoint to resume from."""
         return self.path / "last.ckpt"
 
     @property
@@ -80,7 +80,7 @@ class RunFolder:
 
     @property
     def results(self) -> Path:
-        """What came out: scores and the run's facts, as JSON."""
+        """The scores and the facts of the run, as JSON."""
         return self.path / "results.json"
 
     @property
@@ -90,10 +90,10 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training in this folder, until this one leaves or ends, however it ends.
+        """Lock the folder against training by other processes until the context or this process ends.
 
         Raises:
-            ValueError: another process trains in it.
+            ValueError: another process is training in the folder.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as file:
@@ -111,11 +111,11 @@ class RunFolder:
             file.unlink(missing_ok=True)
 
     def save(self, state: RunState, tensors: dict[str, Any]) -> None:
-        """Write the state to resume from, under a temporary name first."""
+        """Write the checkpoint, first under a temporary name."""
         save_state(self.checkpoint, {"format": FORMAT, "state": vars(state), **tensors})
 
     def load(self) -> tuple[RunState, dict[str, Any]]:
-        """Read the state to resume from; ValueError if the file is missing, damaged or of another kind."""
+        """Read the checkpoint; raise ValueError if the file is missing, damaged or of another kind."""
         if not self.checkpoint.is_file():
             raise ValueError(f"{self.checkpoint}: no checkpoint to resume from")
         try:
@@ -133,5 +133,5 @@ class RunFolder:
         write_text(self.results, json.dumps(results, indent=2, allow_nan=False) + "\n", durable=True)
 
     def write_config(self, config: dict[str, Any]) -> None:
-        """Write ``config.yaml``; it is a config file that the same command reads again."""
+        """Write ``config.yaml``, which the same command accepts as ``--config``."""
         write_text(self.config, yaml.safe_dump(config, sort_keys=False), durable=True)

@@ -13,14 +13,14 @@ class OptimConfig:
     Attributes:
         name: ``"sgd"`` with momentum, or ``"adamw"``.
         lr: the initial learning rate.
-        momentum: of SGD.
-        betas: of AdamW.
+        momentum: momentum of SGD.
+        betas: betas of AdamW.
         weight_decay: applied to weights of convolutions and linear layers, never to biases and norms.
         schedule: ``"step"`` multiplies by ``step_factor`` at each of ``step_at``; ``"cosine"`` falls to
             ``final_lr_share`` of ``lr`` at the end of the run; ``"constant"`` does neither.
-        step_at: for ``"step"``: after how many optimiser steps.
-        step_factor: for ``"step"``.
-        final_lr_share: for ``"cosine"``.
+        step_at: for ``"step"``: the optimiser steps after which the learning rate changes.
+        step_factor: for ``"step"``: factor of the learning rate.
+        final_lr_share: for ``"cosine"``: final learning rate as a share of ``lr``.
         warmup_steps: the learning rate rises linearly over this many steps.
         clip_norm: the gradient is scaled down to at most this L2 norm; 0 = never.
         ema_decay: decay of the exponential moving average of the weights that is validated and exported;
@@ -56,21 +56,21 @@ class EngineConfig:
     Attributes:
         steps: optimiser steps of the whole run.
         batch: images per step and process; the effective batch is this times the number of processes.
-        seed: of the initial weights, of the order of the data and of its augmentation.
+        seed: seed of the initial weights, of the order of the data and of its augmentation.
         device: ``"auto"`` uses a GPU if there is one.
         half_precision: bf16 autocast if the machine supports it.
         channels_last: memory layout of images and weights.
-        threads: PyTorch's threads; 0 = PyTorch's default.
-        workers: processes that prepare data; 0 = prepare it in the training process.
-        prefetch: batches that each worker prepares ahead.
+        threads: number of PyTorch's threads; 0 = PyTorch's default.
+        workers: number of processes that prepare data; 0 = prepare it in the training process.
+        prefetch: number of batches that each worker prepares ahead.
         max_minutes: limit of the wall time, including resumed parts; 0 = none. When it is reached, the run
             ends as after ``steps``: checkpoint, validation and weights are written.
         progress: the measure of progress in the schedule: ``"steps"`` (exactly repeatable), or ``"time"``:
             the larger of the completed shares of ``steps`` and ``max_minutes``, so that a cosine schedule
             ends with the time limit on a machine of any speed.
-        checkpoint_minutes: how often the state to resume from is written.
-        validate_steps: how often the validation runs; 0 = only at the end.
-        log_steps: how often the losses are logged.
+        checkpoint_minutes: interval of the checkpoints, minutes.
+        validate_steps: interval of the validations, optimiser steps; 0 = only at the end.
+        log_steps: interval at which the losses are logged, optimiser steps.
     """
 
     steps: int = 32_000

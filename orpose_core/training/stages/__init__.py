@@ -1,1 +1,1 @@
-"""Training of the teacher's own stages: detector, keypoint network, lifter."""
+"""Training of the teacher's stages: detector, keypoint network, lifter."""

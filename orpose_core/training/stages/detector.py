@@ -37,20 +37,20 @@ View = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class DetectorDataConfig:
-    """What the detector is trained on.
+    """Training data of the detector.
 
     Attributes:
-        domain: of the synthetic room. The teacher's setting is ``"everyday"``: it never sees the rooms
-            that it will label.
-        render_hw: size of the images, rendered and trained on.
-        crowd: this many people more than usual in each image.
-        seed: of the simulation and of all random changes.
-        views: changed images that each rendered one gives; rendering costs as much as learning does.
-        min_area_px: people of whom fewer pixels are seen in the changed image are no people.
-        largest_person: images in which a person's box is a larger share of them are shrunk until it is not; a
-            wall of cloth teaches that whatever is large is a person.
-        clutter: things drawn behind and before the people.
-        augment: the random changes.
+        domain: domain of the synthetic room. The teacher is trained on ``"everyday"``, so that it never sees
+            the rooms that it will label.
+        render_hw: (height, width) of the rendered images, px.
+        crowd: number of additional people in each image.
+        seed: seed of the simulation and the augmentation.
+        views: number of augmented images from each rendered image; rendering costs as much as training.
+        min_area_px: people with fewer visible pixels in the augmented image are left out.
+        largest_person: images in which the box of a person has a larger share are shrunk. From images filled
+            by a person, a detector learns to detect any large object.
+        clutter: clutter behind and in front of people.
+        augment: settings of the augmentation.
     """
 
     domain: str = "everyday"
@@ -73,21 +73,21 @@ class DetectorDataConfig:
         self.stream()
 
     def stream(self) -> StreamConfig:
-        """Return the synthetic recording that is trained on."""
+        """Return the synthetic recording to train on."""
         return StreamConfig(self.domain, self.render_hw, "color", self.seed, crowd=self.crowd)
 
 
 @dataclass(frozen=True)
 class DetectorRecipe:
-    """A whole training of the person detector.
+    """A training run of the person detector.
 
     Attributes:
         network: one of ``models.small_detectors.SMALL_DETECTORS``.
-        init: file of an earlier training to start from; None = random weights.
-        data: what it is trained on.
+        init: weights file of an earlier training to start from; None = random weights.
+        data: the training data.
         optim: the optimiser.
-        engine: how the run is carried out; ``batch`` counts rendered images, each seen ``data.views`` times.
-        validation: what is scored.
+        engine: settings of the engine; ``batch`` counts rendered images, each used ``data.views`` times.
+        validation: settings of the validation.
     """
 
     network: str = "fcos_small"
@@ -103,11 +103,11 @@ class DetectorRecipe:
 
 
 def seen_boxes_of(people: NDArray[np.int16], min_area_px: int) -> NDArray[np.float32]:
-    """Return the boxes of what is seen of each person, float32 (k, 4), continuous px.
+    """Return the boxes of the visible part of each person, float32 (k, 4), continuous px.
 
     Args:
         people: int16 (H, W), number of the person that each pixel shows, -1 = nobody.
-        min_area_px: people of fewer pixels are left out.
+        min_area_px: people with fewer pixels are left out.
     """
     boxes = []
     for number in range(int(people.max(initial=-1)) + 1):
@@ -118,7 +118,7 @@ def seen_boxes_of(people: NDArray[np.int16], min_area_px: int) -> NDArray[np.flo
 
 
 class DetectorSamples(Dataset[list[View]]):
-    """Sample ``i``: a rendered image, changed at random ``views`` times, with its people's boxes."""
+    """Samples by number: ``views`` augmentations of a rendered image, with the boxes of its people."""
 
     def __init__(self, data: DetectorDataConfig) -> None:
         self.data, self.stream = data, data.stream()
@@ -158,7 +158,7 @@ def _moved_people(people: NDArray[np.int16], matrix: NDArray[np.float64]) -> NDA
 
 
 def _shrunk(matrix: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """Return a map after which the image is a quarter smaller about its middle."""
+    """Return a map that shrinks the image by a quarter about its center."""
     middle = (np.array(size_hw[::-1]) - 1) / 2
     smaller = 0.75 * matrix
     smaller[:, 2] += 0.25 * middle
@@ -183,7 +183,7 @@ class DetectorTask:
         self.scores = SplitScores(recipe.validation, detector_scores)
 
     def losses(self, model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Return the parts of torchvision's loss."""
+        """Return the terms of torchvision's loss."""
         images = batch["images"].float() / 255.0
         return dict(model(list(images), batch["targets"]))
 
@@ -195,7 +195,7 @@ class DetectorTask:
 def detector_scores(
     model: nn.Module, images: Sequence[NDArray[np.uint8]], truth: Sequence[Poses]
 ) -> dict[str, float]:
-    """Return box AP of a detector that looks once at each image."""
+    """Return box AP of a detector, without test-time augmentation."""
     device = str(next(model.parameters()).device)
     look = DetectorConfig(min_score=0.05, flip=False)
     detector = TorchvisionDetector(model, "in_training", "", False, look, device)
@@ -205,7 +205,7 @@ def detector_scores(
 
 
 def boxes_as_poses(people: PersonBoxes) -> Poses:
-    """Return people of whom only the boxes are known."""
+    """Return people with boxes only."""
     m, n = len(people), len(COCO17)
     return Poses(
         COCO17,
@@ -228,11 +228,13 @@ def _trainer(recipe: DetectorRecipe, model: nn.Module, run: RunFolder, mine: Pro
     return Trainer(model, DetectorTask(recipe), data, recipe.optim, recipe.engine, run, mine, collate_views)
 
 
-def _score(recipe: DetectorRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+def _score(recipe: DetectorRecipe, model: nn.Module, reading: None, half: bool) -> dict[str, Any]:
     return SplitScores(recipe.validation, detector_scores).at_the_end(model)
 
 
-def _write(model: nn.Module, recipe: DetectorRecipe, facts: Mapping[str, Any], path: Path) -> None:
+def _write(
+    model: nn.Module, reading: None, recipe: DetectorRecipe, facts: Mapping[str, Any], path: Path
+) -> None:
     save_small_detector(path, model, recipe.network, header_of(facts), half=True)
 
 
@@ -247,4 +249,4 @@ def _facts(recipe: DetectorRecipe) -> dict[str, Any]:
 
 
 DETECTOR = TrainedKind("detector", _build, _trainer, _score, _write, _facts)
-"""What `orpose train detector` trains."""
+"""The detector, as `orpose train detector` trains it."""

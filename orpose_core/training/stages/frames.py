@@ -16,12 +16,12 @@ from orpose_core.types import Poses
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of a split that nobody labelled, and the truth to judge with.
+    """Frames of a split with their ground truth.
 
     Attributes:
-        images: uint8 (H, W, 3) each.
-        truth: BODY24, everybody of whom something is seen.
-        roles: of them.
+        images: RGB images, uint8 (H, W, 3) each.
+        truth: BODY24 skeletons of all people who are at least partly visible.
+        roles: roles of these people.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -42,13 +42,13 @@ def frames_of(split: str, count: int, size_hw: tuple[int, int] = (480, 640)) -> 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """On what a stage of the teacher is scored while it trains and at its end.
+    """Settings of the validation of a stage of the teacher.
 
     Attributes:
-        split: name of the simulated benchmark; not the one that is judged in the end.
-        frames: how many of its frames, in whole rooms, during training; 0 = none.
-        final_frames: how many at the end.
-        size_hw: size at which they are rendered.
+        split: name of the simulated benchmark; not the one of the final evaluation.
+        frames: number of its frames, in whole rooms, that are used during training; 0 = none.
+        final_frames: number of frames at the end of the run.
+        size_hw: (height, width) of the rendered frames, px.
     """
 
     split: str = "general-val-v1"
@@ -67,8 +67,8 @@ class SplitScores:
     """Scores of a stage on the frames of a split; those of the validations are rendered once.
 
     Args:
-        config: which frames.
-        score: network, images and their true people (BODY24) to scores.
+        config: the frames.
+        score: (network, images, ground truth in BODY24) -> scores.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SplitScores:
         self._frames: Frames | None = None
 
     def while_training(self, model: nn.Module) -> dict[str, float]:
-        """Return the scores on the fixed frames of the validations; none = no scores."""
+        """Return the scores on the fixed frames of the validation; no scores without frames."""
         if not self._config.frames:
             return {}
         if self._frames is None:
@@ -88,7 +88,7 @@ class SplitScores:
         return self._score(model, self._frames.images, self._frames.truth)
 
     def at_the_end(self, model: nn.Module) -> dict[str, Any]:
-        """Return the scores on the final frames, and how many those are; none = no scores."""
+        """Return the scores on the final frames and the number of frames; no scores without frames."""
         count = self._config.final_frames
         if not count:
             return {}

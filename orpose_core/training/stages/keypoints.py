@@ -51,19 +51,19 @@ _PADDING = TopDownConfig().padding
 
 @dataclass(frozen=True)
 class KeypointDataConfig:
-    """What the keypoint network is trained on.
+    """Training data of the keypoint network.
 
     Attributes:
-        domain: of the synthetic room. The teacher's setting is ``"everyday"``: it never sees the rooms
-            that it will label.
-        render_hw: size of the images that crops are cut out of.
-        crowd: this many people more than usual in each image.
-        seed: of the simulation and of all random changes.
-        crops: of each rendered image; its people in turn, each time changed otherwise.
-        min_visible_joints: people of whose 17 joints fewer are seen are not asked for.
-        box_jitter: each side of a box moves by at most this share of the box, as a detector's do.
-        sigma_cells: of the Gaussian of a joint, cells of the maps.
-        augment: the random changes of a crop; its zoom and shift are about the padded box.
+        domain: domain of the synthetic room. The teacher is trained on ``"everyday"``, so that it never sees
+            the rooms that it will label.
+        render_hw: (height, width) of the rendered images, px.
+        crowd: number of additional people in each image.
+        seed: seed of the simulation and the augmentation.
+        crops: number of crops from each rendered image. Its people take turns, with different augmentations.
+        min_visible_joints: people with fewer visible joints, of 17, are left out.
+        box_jitter: each side of a box moves by at most this share of the box, to imitate a detector.
+        sigma_cells: standard deviation of the Gaussian of a joint, cells of the maps.
+        augment: settings of the augmentation of a crop; zoom and shift are relative to the padded box.
     """
 
     domain: str = "everyday"
@@ -88,22 +88,22 @@ class KeypointDataConfig:
         self.stream()
 
     def stream(self) -> StreamConfig:
-        """Return the synthetic recording that is trained on."""
+        """Return the synthetic recording to train on."""
         return StreamConfig(self.domain, self.render_hw, "color", self.seed, crowd=self.crowd)
 
 
 @dataclass(frozen=True)
 class KeypointModelConfig:
-    """Which network; see :class:`SimpleBaselinesConfig` and :class:`HRNetConfig`.
+    """The network; see :class:`SimpleBaselinesConfig` and :class:`HRNetConfig`.
 
     Attributes:
-        architecture: of the two.
-        input_hw: size of the crops.
-        layers: of Simple Baselines' ResNet.
-        deconvolution_channels: of Simple Baselines.
-        width: of HRNet.
-        modules: of HRNet.
-        blocks: of HRNet.
+        architecture: one of the two architectures.
+        input_hw: (height, width) of the crops, px.
+        layers: layers of the ResNet of Simple Baselines.
+        deconvolution_channels: channels of the deconvolutions of Simple Baselines.
+        width: width of HRNet.
+        modules: modules of HRNet.
+        blocks: blocks of HRNet.
     """
 
     architecture: Literal["simple_baselines", "hrnet"] = "simple_baselines"
@@ -125,17 +125,17 @@ class KeypointModelConfig:
 
 @dataclass(frozen=True)
 class KeypointsRecipe:
-    """A whole training of the keypoint network.
+    """A training run of the keypoint network.
 
     Attributes:
         model: the network.
-        init: file of an earlier training to start from, on crops of any size; None = random weights.
-        data: what it is trained on.
-        foreground: cells count ``1 + foreground * (height of the Gaussian there)`` times; 0 in the releases.
-            It helps from random weights.
+        init: weights file of an earlier training on crops of any size; None = random weights.
+        data: the training data.
+        foreground: the weight of a cell is ``1 + foreground * (value of the Gaussian)``; 0 in the releases.
+            It helps when training starts from random weights.
         optim: the optimiser.
-        engine: how the run is carried out; ``batch`` counts rendered images of ``data.crops`` crops each.
-        validation: what is scored; with the true boxes, which separates it from the detector.
+        engine: settings of the engine; ``batch`` counts rendered images with ``data.crops`` crops each.
+        validation: settings of the validation, which uses true boxes and is thus independent of a detector.
     """
 
     model: KeypointModelConfig = field(default_factory=KeypointModelConfig)
@@ -153,10 +153,10 @@ class KeypointsRecipe:
 
 
 class KeypointSamples(Dataset[Sample]):
-    """Sample ``i``: crops of the people of a rendered image, with the joints' places in the maps.
+    """Samples by number: crops of the people of a rendered image, with the positions of joints in the maps.
 
-    ``crops`` uint8 (k, H, W, 3), red first; ``xy_cells`` float32 (k, 17, 2), in cells of the maps, NaN =
-    not in the image; ``known`` bool (k,), False where nobody could be shown.
+    ``crops`` uint8 RGB (k, H, W, 3); ``xy_cells`` float32 (k, 17, 2), in cells of the maps, NaN = not in the
+    image; ``known`` bool (k,), False for crops without a person.
     """
 
     def __init__(self, data: KeypointDataConfig, input_hw: tuple[int, int]) -> None:
@@ -219,7 +219,7 @@ class KeypointTask:
         self.scores = SplitScores(recipe.validation, partial(keypoint_scores, self.config))
 
     def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the loss of the releases, times 1000, so that it can be read."""
+        """Return the loss of the releases times 1000, for readable values."""
         images = standardised_crops(batch["crops"], self.config)
         images = images.contiguous(memory_format=torch.channels_last)
         maps = model(images).float()
@@ -235,7 +235,7 @@ class KeypointTask:
 
 
 def true_boxes(poses: Poses) -> PersonBoxes:
-    """Return the boxes of a ground truth as a detector would give them."""
+    """Return the boxes of the ground truth in the form of a detector's output."""
     return PersonBoxes(poses.boxes_px.astype(np.float64) + 0.5, np.ones(len(poses)))
 
 
@@ -273,11 +273,13 @@ def _trainer(recipe: KeypointsRecipe, model: nn.Module, run: RunFolder, mine: Pr
     return Trainer(model, KeypointTask(recipe), data, recipe.optim, recipe.engine, run, mine, collate_crops)
 
 
-def _score(recipe: KeypointsRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+def _score(recipe: KeypointsRecipe, model: nn.Module, reading: None, half: bool) -> dict[str, Any]:
     return SplitScores(recipe.validation, partial(keypoint_scores, recipe.model.network())).at_the_end(model)
 
 
-def _write(model: nn.Module, recipe: KeypointsRecipe, facts: Mapping[str, Any], path: Path) -> None:
+def _write(
+    model: nn.Module, reading: None, recipe: KeypointsRecipe, facts: Mapping[str, Any], path: Path
+) -> None:
     save_keypoint_network(path, model, recipe.model.network(), header_of(facts), half=True)
 
 
@@ -292,4 +294,4 @@ def _facts(recipe: KeypointsRecipe) -> dict[str, Any]:
 
 
 KEYPOINTS = TrainedKind("keypoints", _build, _trainer, _score, _write, _facts)
-"""What `orpose train keypoints` trains."""
+"""The keypoint network, as `orpose train keypoints` trains it."""

@@ -1,4 +1,4 @@
-"""The teacher's third stage, trained: the residual network of Martinez et al. (ICCV 2017, Sect. 3)."""
+"""Training of the teacher's third stage: the residual network of Martinez et al. (ICCV 2017, Sect. 3)."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class LifterModelConfig:
 
     Attributes:
         width: neurons of each layer.
-        stages: residual stages of two layers.
-        dropout: probability.
+        stages: number of residual stages, of two layers each.
+        dropout: probability of dropout.
     """
 
     width: int = 1024
@@ -63,14 +63,14 @@ class LifterModelConfig:
 
 @dataclass(frozen=True)
 class LifterValidationConfig:
-    """What the lifter is scored on: people of benchmark splits, whom no training stream can meet.
+    """Settings of the validation, on people of benchmark splits, which no training stream contains.
 
     Attributes:
-        splits: names.
-        frames: of each, in whole rooms, while it trains; 0 = none.
-        final_frames: of each at the end.
-        noise: of the noisy 2D joints.
-        seed: of that noise.
+        splits: names of the splits.
+        frames: number of frames of each, in whole rooms, during training; 0 = none.
+        final_frames: number of frames of each at the end of the run.
+        noise: noise of the 2D joints.
+        seed: seed of the noise.
     """
 
     splits: tuple[str, ...] = ("or-val-v1", "general-val-v1")
@@ -89,14 +89,14 @@ class LifterValidationConfig:
 
 @dataclass(frozen=True)
 class LifterRecipe:
-    """A whole training of the lifter.
+    """A training run of the lifter.
 
     Attributes:
         model: the network.
-        data: what it is trained on.
+        data: the training data.
         optim: the optimiser.
-        engine: how the run is carried out; ``batch`` counts samples of up to ``data.views`` people each.
-        validation: what is scored.
+        engine: settings of the engine; ``batch`` counts samples of up to ``data.views`` people each.
+        validation: settings of the validation.
     """
 
     model: LifterModelConfig = field(default_factory=LifterModelConfig)
@@ -132,7 +132,7 @@ class LifterTask:
 
 
 def split_bodies(split: str, frames: int, data: LifterDataConfig) -> SeenBodies:
-    """Return the people of rooms spread evenly over a split; nothing is rendered, so nobody is hidden."""
+    """Return the people of rooms spread evenly over a split; without rendering, no joint is hidden."""
     stream = split_config(split)
     bodies, cameras = [], []
     for index in SPLITS[split].subset(frames):
@@ -147,7 +147,7 @@ def split_bodies(split: str, frames: int, data: LifterDataConfig) -> SeenBodies:
 
 
 def lifted(lifter: ResidualLifter, xy_px: FloatArray, scores: FloatArray, hw: tuple[int, int]) -> FloatArray:
-    """Return float32 (m, 16, 3), LIFTER_OUTPUT, metres, NaN = unknown, as the teacher's third stage says."""
+    """Return the output of the teacher's third stage, float32 (m, 16, 3), LIFTER_OUTPUT, m, NaN = unknown."""
     nowhere = np.zeros((len(xy_px), 4), np.float32)
     poses = Poses(COCO17, xy_px, scores, np.ones(len(xy_px), np.float32), nowhere)
     return lifter.lift(poses, hw)[:, _OUTPUT]
@@ -156,10 +156,10 @@ def lifted(lifter: ResidualLifter, xy_px: FloatArray, scores: FloatArray, hw: tu
 def lifter_scores(
     model: nn.Module, benchmarks: Mapping[str, SeenBodies], config: LifterValidationConfig
 ) -> dict[str, float]:
-    """Return MPJPE in mm, root-relative, of the joints that the lifter gives, for every split.
+    """Return MPJPE in mm, root-relative, of the lifted joints of every split.
 
-    ``true`` lifts the true 2D joints, ``noisy`` what a detector might say of them; ``upper`` counts ORPose's
-    eight joints alone; ``mean_pose`` is what always answering the mean pose scores on the same joints.
+    ``true`` lifts the true 2D joints, ``noisy`` joints with the errors of a detector. ``upper`` includes only
+    ORPose's eight joints. ``mean_pose`` is the score of the mean pose on the same joints.
     """
     assert isinstance(model, LiftingModel)
     lifter = ResidualLifter(model, "in_training", "", True)
@@ -184,7 +184,7 @@ def lifter_scores(
 
 
 def _build(recipe: LifterRecipe) -> nn.Module:
-    """Return the network, its statistics those of the first samples."""
+    """Return the network with the statistics of the first samples."""
     config, data = recipe.model, LifterSamples(recipe.data)
     torch.manual_seed(recipe.engine.seed)
     model = LiftingModel(config.width, config.stages, recipe.data.image_hw, config.dropout)
@@ -208,7 +208,7 @@ def _trainer(recipe: LifterRecipe, model: nn.Module, run: RunFolder, mine: Proce
     return Trainer(model, task, data, recipe.optim, recipe.engine, run, mine, collate_people)
 
 
-def _score(recipe: LifterRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+def _score(recipe: LifterRecipe, model: nn.Module, reading: None, half: bool) -> dict[str, Any]:
     config = recipe.validation
     if not config.final_frames:
         return {}
@@ -216,7 +216,9 @@ def _score(recipe: LifterRecipe, model: nn.Module, half: bool) -> dict[str, Any]
     return {"frames": config.final_frames, **lifter_scores(model, benchmarks, config)}
 
 
-def _write(model: nn.Module, recipe: LifterRecipe, facts: Mapping[str, Any], path: Path) -> None:
+def _write(
+    model: nn.Module, reading: None, recipe: LifterRecipe, facts: Mapping[str, Any], path: Path
+) -> None:
     assert isinstance(model, LiftingModel)
     save_lifting_model(path, model, header_of(facts), half=True)
 
@@ -232,4 +234,4 @@ def _facts(recipe: LifterRecipe) -> dict[str, Any]:
 
 
 LIFTER = TrainedKind("lifter", _build, _trainer, _score, _write, _facts)
-"""What `orpose train lifter` trains."""
+"""The lifter, as `orpose train lifter` trains it."""

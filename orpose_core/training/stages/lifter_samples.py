@@ -1,7 +1,7 @@
-"""Bodies in space and what a detector would say of their joints in an image: what the lifter learns from.
+"""Training data of the lifter: bodies in space, and their joints in an image with the errors of a detector.
 
-The synthetic room gives bodies without being rendered; Human3.6M's bodies are looked at by the same random
-cameras, which it therefore need not bring.
+The synthetic room provides bodies without rendering. The bodies of Human3.6M are seen by the same random
+cameras, so the cameras of its recordings are not needed.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _HALF_ROOM_M = (3.2, 3.6)
 
 @dataclass(frozen=True)
 class JointNoiseConfig:
-    """How true 2D joints become what a detector says.
+    """Simulated errors of a detector's 2D joints.
 
     Attributes:
-        level: range, log-uniform per person, of the deviation of a joint in OKS sigmas of its person's
-            size: 1 is how well people annotate.
+        level: range, log-uniform per person, of the deviation of a joint in OKS sigmas times the person's
+            size; 1 is the precision of human annotators.
         poor: probability that a joint's deviation is five times as large.
         swap: probability that left and right of a person are exchanged.
-        swap_pair: probability that they are for one pair of joints alone.
-        missing: a person's joints are absent with a probability that is drawn up to this.
+        swap_pair: probability that a single pair of joints is exchanged.
+        missing: largest probability of an absent joint; the value for each person is drawn from 0 to this.
         legs_missing: probability that knees and ankles are absent, as behind a table.
-        outside_guessed: probability that a joint outside of the image is said to be near the border.
+        outside_guessed: probability that a joint outside the image is detected near the border.
     """
 
     level: tuple[float, float] = (0.15, 2.0)
@@ -72,18 +72,18 @@ class JointNoiseConfig:
 
 @dataclass(frozen=True)
 class LifterDataConfig:
-    """What the lifter is trained on.
+    """Training data of the lifter.
 
     Attributes:
         source: ``"simulation"`` or ``"human36m"``.
-        domains: of the simulation, in turn.
-        file: ``data_3d_h36m.npz``, for ``"human36m"``.
-        subjects: of that file.
-        views: people seen per sample: several of one room, at several times, by several cameras.
+        domains: domains of the simulation, which take turns.
+        file: for ``"human36m"``: ``data_3d_h36m.npz``.
+        subjects: for ``"human36m"``: subjects of the file to use.
+        views: number of people per sample: several of one room, at several times, seen by several cameras.
         min_joints: people with fewer of the 17 COCO joints in the image are left out.
-        image_hw: size of the image in whose px 2D joints are given.
-        seed: of everything that is drawn.
-        noise: what becomes of the 2D joints.
+        image_hw: (height, width) of the image of the 2D joints, px.
+        seed: seed of all random numbers.
+        noise: errors of the 2D joints.
     """
 
     source: Literal["simulation", "human36m"] = "simulation"
@@ -107,13 +107,13 @@ class LifterDataConfig:
 
 @dataclass(frozen=True)
 class SeenBodies:
-    """People as cameras see them.
+    """Bodies seen by cameras.
 
     Attributes:
-        xyz_cam_m: float64 (m, 24, 3), BODY24, optical frame; NaN = the source does not know the joint.
+        xyz_cam_m: float64 (m, 24, 3), BODY24, m, optical frame; NaN = the source lacks the joint.
         xy_px: float64 (m, 17, 2), COCO17, px (integer = pixel centre), NaN = not in front of the camera.
         inside: bool (m, 17), whether a joint is in the image.
-        image_hw: size of it.
+        image_hw: (height, width) of the image, px.
     """
 
     xyz_cam_m: Float64Array
@@ -122,7 +122,7 @@ class SeenBodies:
     image_hw: tuple[int, int]
 
     def select(self, rows: NDArray) -> SeenBodies:
-        """Return some of them."""
+        """Return the selected bodies."""
         return SeenBodies(self.xyz_cam_m[rows], self.xy_px[rows], self.inside[rows], self.image_hw)
 
     def targets_m(self) -> FloatArray:
@@ -132,7 +132,7 @@ class SeenBodies:
 
 
 def seen_by(bodies_m: Float64Array, cameras: list[Camera], image_hw: tuple[int, int]) -> SeenBodies:
-    """Look at each body (m, 24, 3), room frame, with its own camera."""
+    """Return the view of each body, (m, 24, 3) in the room frame, from its own camera."""
     height, width = image_hw
     xyz, xy = np.empty((len(bodies_m), len(BODY24), 3)), np.empty((len(bodies_m), len(COCO17), 2))
     for row, (body, camera) in enumerate(zip(bodies_m, cameras, strict=True)):
@@ -146,12 +146,12 @@ def seen_by(bodies_m: Float64Array, cameras: list[Camera], image_hw: tuple[int, 
 def detected(
     bodies: SeenBodies, rng: np.random.Generator, noise: JointNoiseConfig | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Return what a detector says of the joints.
+    """Return 2D joints with the errors of a detector.
 
     Args:
-        bodies: the truth.
-        rng: decides everything.
-        noise: None = the true joints that are in the image.
+        bodies: the ground truth.
+        rng: random generator.
+        noise: the errors; None = the true joints inside the image.
 
     Returns:
         float32 (m, 17, 2), px, NaN = absent, and the scores (m, 17), 1 or 0.
@@ -186,7 +186,7 @@ def lifter_input(xy_px: FloatArray, scores: FloatArray) -> FloatArray:
 
 
 def random_camera(dice: Dice, focus_m: Float64Array, kind: str) -> Camera:
-    """Draw a camera that looks at about a point of the room: under the ceiling or at eye level."""
+    """Draw a camera, under the ceiling or at eye level, that looks approximately at a point of the room."""
     x, y = float(focus_m[0]) + dice.near(0.0, 0.4), float(focus_m[1]) + dice.near(0.0, 0.4)
     if dice.chance(_CEILING_SHARE.get(kind, 0.5)):
         half = (_HALF_ROOM_M[0] + abs(x), _HALF_ROOM_M[1] + abs(y))
@@ -195,7 +195,7 @@ def random_camera(dice: Dice, focus_m: Float64Array, kind: str) -> Camera:
 
 
 class LifterSamples(Dataset[tuple[FloatArray, FloatArray]]):
-    """Sample ``i``: 2D joints float32 (k, 16, 2), px, and where they are, float32 (k, 16, 3), metres."""
+    """Samples by number: 2D joints, float32 (k, 16, 2), px, and their 3D positions, float32 (k, 16, 3), m."""
 
     def __init__(self, data: LifterDataConfig) -> None:
         self.data = data
@@ -204,7 +204,7 @@ class LifterSamples(Dataset[tuple[FloatArray, FloatArray]]):
             self.recordings = read_human36m(data.file, data.subjects)
 
     def bodies(self, index: int) -> SeenBodies:
-        """Return the people of a sample, those of whom too little is in the image left out."""
+        """Return the people of a sample, without those who have too few joints in the image."""
         rng = np.random.default_rng([self.data.seed, index, 1])
         dice = Dice(self.data.seed, index, 36)
         if self.data.source == "human36m":
@@ -217,7 +217,7 @@ class LifterSamples(Dataset[tuple[FloatArray, FloatArray]]):
         return seen.select(seen.inside.sum(axis=1) >= self.data.min_joints)
 
     def _simulated(self, domain: str, index: int, rng: np.random.Generator) -> Float64Array:
-        """Return float64 (views, 24, 3) of the people of one room; nobody where it is empty."""
+        """Return float64 (views, 24, 3) of the people of one room; (0, 24, 3) if the room is empty."""
         scene = scene_of(StreamConfig(domain, seed=self.data.seed), index)
         bodies = []
         for _ in range(self.data.views if scene.people else 0):
@@ -228,7 +228,7 @@ class LifterSamples(Dataset[tuple[FloatArray, FloatArray]]):
         return np.array(bodies).reshape(-1, len(BODY24), 3)
 
     def _recorded(self, rng: np.random.Generator) -> Float64Array:
-        """Return float64 (views, 24, 3) of frames of Human3.6M; NaN where it lacks a joint."""
+        """Return float64 (views, 24, 3) of frames of Human3.6M; NaN for joints that it lacks."""
         bodies = np.full((self.data.views, len(BODY24), 3), np.nan)
         for body in bodies:
             recording = self.recordings[int(rng.integers(len(self.recordings)))]

@@ -1,7 +1,7 @@
-"""The terms of Faster R-CNN that the student is trained with.
+"""The loss terms of Faster R-CNN for training the student.
 
 ORPose Sect. 2.3: "the bounding box classification and regression loss, and the region proposal loss".
-Numbers as detectron2 has them, with which the paper trained. Boxes are continuous px of the network's image.
+The settings are those of detectron2, which the paper used. Boxes are in continuous px of the network's image.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from orpose_core.models.student.rpn import AnchorOutput, encode_boxes
 
 @dataclass(frozen=True)
 class DetectionLossConfig:
-    """How anchors and proposals become examples.
+    """Settings that determine how anchors and proposals become training examples.
 
     Attributes:
-        anchors: sampled from each image; at most half of them positive.
-        negative_iou, positive_iou: an anchor is background below the one and a person from the other on;
-            between them it is not used. The best anchor of a person is positive whatever its IoU.
-        regions: proposals sampled from each image.
-        positive_regions: largest share of them that are people.
-        region_iou: from here on a proposal is a person.
-        box_beta: where the smooth L1 loss of the box head turns from square to linear.
+        anchors: number of anchors sampled from each image, at most half of them positive.
+        negative_iou, positive_iou: an anchor with an IoU below ``negative_iou`` is background, and one with
+            at least ``positive_iou`` is a person; others are not used. The best anchor of a person is always
+            positive.
+        regions: number of proposals sampled from each image.
+        positive_regions: largest share of proposals that are people.
+        region_iou: a proposal with at least this IoU is a person.
+        box_beta: error at which the smooth L1 loss of the box head changes from quadratic to linear.
     """
 
     anchors: int = 256
@@ -46,8 +47,8 @@ class Regions(NamedTuple):
     """The proposals of one image that train its heads.
 
     Attributes:
-        boxes: (P, 4).
-        person: int64 (P,), index of the labelled person that each is, -1 for background.
+        boxes: float32 (P, 4), x1 y1 x2 y2, continuous px.
+        person: int64 (P,), index of the labelled person, -1 for background.
     """
 
     boxes: Tensor
@@ -55,10 +56,10 @@ class Regions(NamedTuple):
 
 
 def match_anchors(boxes: Tensor, anchors: Tensor, config: DetectionLossConfig) -> Tensor:
-    """Return int64 (A,): the person (index) of each anchor, -1 for background, -2 for neither.
+    """Return int64 (A,): the index of the person of each anchor, -1 for background, -2 for unused anchors.
 
     Args:
-        boxes: (m, 4) of the labelled people.
+        boxes: (m, 4), boxes of the labelled people.
         anchors: (A, 4).
         config: thresholds.
     """
@@ -87,8 +88,8 @@ def proposal_losses(
     """Return the region proposal loss: cross-entropy of the logits, L1 of the deltas of positive anchors.
 
     Args:
-        output: of the region proposal network.
-        boxes: of the labelled people, (m, 4) for each image.
+        output: output of the region proposal network.
+        boxes: boxes of the labelled people, (m, 4) for each image.
         config: see :class:`DetectionLossConfig`.
     """
     objectness, location = output.logits.sum() * 0, output.deltas.sum() * 0
@@ -134,10 +135,10 @@ def box_losses(
     """Return the box head's losses: cross-entropy over all regions, smooth L1 over those that are people.
 
     Args:
-        logits: (P, 2) of person and background, of all images' regions in a row.
-        deltas: (P, 4).
-        regions: as drawn by :func:`sample_regions`.
-        boxes: of the labelled people, (m, 4) for each image.
+        logits: (P, 2), person and background, of the regions of all images, concatenated.
+        deltas: (P, 4), of the same regions.
+        regions: regions from :func:`sample_regions`.
+        boxes: boxes of the labelled people, (m, 4) for each image.
         config: see :class:`DetectionLossConfig`.
     """
     person = torch.cat([r.person for r in regions])

@@ -1,4 +1,4 @@
-"""Weights that a student starts from, and the statistics that standardise its joints."""
+"""Initial weights of a student, and the statistics that standardise its joints."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StudentInitConfig:
-    """What a student starts from.
+    """Initial weights and statistics.
 
     Attributes:
-        weights: a student's, a name in ``weights/`` or a file, of the same layers: fine-tuning, or the
-            published weights after `orpose convert`. One of two branches may start one of a single branch.
-        h36_statistics: the authors' ``h36stats.json``; without it the statistics are those of ``weights``, or
-            without those, of the training labels.
+        weights: name in ``weights/`` or file of a student with the same layers, to fine-tune it, or the
+            published weights after `orpose convert`. A network with one branch can start from one with two.
+        h36_statistics: the authors' ``h36stats.json``; None = the statistics of ``weights``, or, without
+            those, of the training labels.
     """
 
     weights: str | None = None
@@ -31,10 +31,10 @@ class StudentInitConfig:
 
 
 def initialise_student(model: Student, config: StudentInitConfig, samples: StudentSamples) -> None:
-    """Write first weights and statistics into a freshly built student, in place.
+    """Set the initial weights and statistics of a new student, in place.
 
     Raises:
-        ValueError: the file holds another network, or one whose layers do not fit; the labels have no 3D.
+        ValueError: the file contains another network, or one whose layers do not fit; the labels have no 3D.
     """
     if config.weights is not None:
         source = load_checkpoint(config.weights).model

@@ -1,4 +1,4 @@
-"""Label files that a student learns from: a teacher's, or the exact ones of a synthetic recording."""
+"""Label files for training a student: a teacher's labels, or the ground truth of a synthetic recording."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orpose_core.skeleton import BODY24, COCO17, H36M17
 from orpose_core.types import Poses, PseudoLabels, boxes_of_xywh
 
 EXACT = "exact"
-"""What stands for the teacher where labels are the truth of a simulation."""
+"""Stands for the teacher's fingerprint where the labels are the ground truth of a simulation."""
 
 _NUMBERS = {
     "keypoints": 3 * len(COCO17),
@@ -26,17 +26,17 @@ _NUMBERS = {
     "body24_cam_m": 4 * len(BODY24),
 }
 _REQUIRED = {True: ("keypoints", "keypoints_soft"), False: ("keypoints", "body24_cam_m")}
-"""Of pseudo labels, and of exact ones."""
+"""Skeletons of pseudo-labels and of ground truth."""
 
 
 def exact_labels(poses: Poses, image_id: int) -> PseudoLabels:
-    """Return true poses as labels: both sets alike, every joint in the image with confidence 1.
+    """Return the ground truth as labels: both sets are equal, every joint in the image has confidence 1.
 
-    The joints that COCO lacks are derived from its 17, as the student derives them when it lifts.
+    Joints that COCO lacks are derived from its 17 joints, as the student does for its lifters.
 
     Args:
         poses: BODY24 with ``xyz_root_m``.
-        image_id: of the image.
+        image_id: id of the image.
     """
     derived = poses.converted(COCO17).converted(BODY24)
     labels = Poses(
@@ -51,22 +51,22 @@ def exact_labels(poses: Poses, image_id: int) -> PseudoLabels:
 
 
 class StudentLabelFile:
-    """A COCO file with labels and where its images lie, checked as it is read.
+    """A COCO file with labels and the folder of its images, validated while it is read.
 
-    Either what `orpose label` writes, or the ``annotations.json`` of `orpose simulate`.
+    The file was written by `orpose label`, or is the ``annotations.json`` of `orpose simulate`.
 
     Args:
-        path: of the file.
-        folder: where its ``file_name`` start; None = beside the file.
-        empty_images: whether images without anybody are kept; detectron2, with which the paper trained,
-            leaves them out.
+        path: the file.
+        folder: folder to which ``file_name`` is relative; None = the folder of the file.
+        empty_images: whether to keep images without people; detectron2, which the paper used, leaves them
+            out.
 
     Attributes:
-        teacher: fingerprint of who labelled, or :data:`EXACT`.
-        has_3d: whether every person has labels in space.
+        teacher: fingerprint of the teacher, or :data:`EXACT`.
+        has_3d: whether every person has 3D labels.
 
     Raises:
-        ValueError: names the file, and the image and annotation that is not as expected.
+        ValueError: a value is not valid. The message names the file, the image and the annotation.
     """
 
     def __init__(self, path: Path, folder: Path | None = None, empty_images: bool = False) -> None:
@@ -107,7 +107,7 @@ class StudentLabelFile:
         return len(self.images)
 
     def labels(self, number: int) -> PseudoLabels:
-        """Return the labels of image ``number``, px of it, BODY24."""
+        """Return the labels of image ``number``, in px of the image."""
         image_id = self.images[number].id
         if self.pseudo:
             return pseudo_labels(self.people[number], image_id, self.teacher, str(self.path))
@@ -118,7 +118,7 @@ class StudentLabelFile:
         return self.images[number].height, self.images[number].width
 
     def picture(self, number: int) -> NDArray[np.uint8]:
-        """Read image ``number``, uint8 (H, W, 3), red first; ValueError names a file that is none."""
+        """Read image ``number``, uint8 RGB (H, W, 3); a ValueError names a file that is not an image."""
         image = self.images[number]
         picture = read_color(self.folder / image.file_name)
         height, width = self.size_hw(number)
@@ -131,7 +131,7 @@ class StudentLabelFile:
 
 
 def _check(person: CocoPerson, image: CocoImage, pseudo: bool) -> None:
-    """Raise ValueError, naming the annotation, unless the labels can be learnt from."""
+    """Raise ValueError, naming the annotation, if the labels cannot be used for training."""
     entry, where = person.entry, person.where
     for key in _REQUIRED[pseudo]:
         if entry.get(key) is None:

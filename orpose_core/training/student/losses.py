@@ -1,4 +1,4 @@
-"""What the student learns from the teacher's soft and hard labels (ORPose Sect. 2.3, "Training")."""
+"""The losses of the student on the teacher's soft and hard labels (ORPose Sect. 2.3, "Training")."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from orpose_core.types import Poses, PseudoLabels
 
 @dataclass(frozen=True)
 class StudentLossConfig:
-    """Which losses count how much. The paper adds all four of the keypoint head to those of Faster R-CNN.
+    """Weights of the losses. The paper adds the four terms of the keypoint head to those of Faster R-CNN.
 
-    The single-branch rows of Table 3 have both weights of hard (or soft) labels at 0, or neither, with a
-    network whose ``branches`` are ``"single"``.
+    The single-branch rows of Table 3 use a network whose ``branches`` are ``"single"``, with the hard terms,
+    the soft terms, or both.
 
     Attributes:
-        soft_2d, hard_2d, soft_3d, hard_3d: weights of the keypoint head's losses; 0 leaves a term out.
-        detection: of anchors and boxes.
+        soft_2d, hard_2d, soft_3d, hard_3d: weights of the terms of the keypoint head; 0 leaves a term out.
+        detection: weight of the terms of anchors and boxes.
     """
 
     soft_2d: float = 1.0
@@ -46,7 +46,7 @@ class StudentLossConfig:
 
 
 class LabelSet(NamedTuple):
-    """One of the two label sets of one image, m people.
+    """One of the two label sets of an image with m people.
 
     Attributes:
         keypoints: float32 (m, 17, 3): x and y in continuous px of the network's image, and the confidence (1
@@ -60,7 +60,7 @@ class LabelSet(NamedTuple):
     lifter_target: Tensor
 
     def to(self, device: torch.device | str) -> LabelSet:
-        """Return the same on another device."""
+        """Return a copy on another device."""
         return LabelSet(*(t.to(device) for t in self))
 
 
@@ -72,22 +72,22 @@ class StudentTargets(NamedTuple):
     hard: LabelSet
 
     def to(self, device: torch.device | str) -> StudentTargets:
-        """Return the same on another device."""
+        """Return a copy on another device."""
         return StudentTargets(self.boxes.to(device), self.soft.to(device), self.hard.to(device))
 
 
 def student_targets(
     labels: PseudoLabels, source_hw: tuple[int, int], config: StudentConfig
 ) -> StudentTargets:
-    """Return the labels as the losses need them.
+    """Convert labels to the form that the losses use.
 
     Args:
-        labels: in px of an image of ``source_hw``.
-        source_hw: (height, width).
-        config: of the student.
+        labels: labels in px of an image of ``source_hw``.
+        source_hw: (height, width), px.
+        config: config of the student.
 
     Raises:
-        ValueError: names the image and the person whose box is not a box, or whose joints are not finite.
+        ValueError: a box is not valid, or joints are not finite. The message names the image and the person.
     """
     boxes = _rescaled(
         torch.from_numpy(labels.soft.boxes_px).float().view(-1, 2, 2), source_hw, config.full_hw
@@ -127,7 +127,7 @@ def _label_set(poses: Poses, source_hw: tuple[int, int], config: StudentConfig, 
 
 
 def _rescaled(xy_px: Tensor, source_hw: tuple[int, int], target_hw: tuple[int, int]) -> Tensor:
-    """Integer-centred px of the source to continuous px of the target, (..., 2)."""
+    """Convert integer-centred px of the source image to continuous px of the target image, (..., 2)."""
     scale = xy_px.new_tensor([target_hw[1] / source_hw[1], target_hw[0] / source_hw[0]])
     return (xy_px + 0.5) * scale
 
@@ -151,12 +151,12 @@ def keypoint_cells(xy: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Tensor
 
 
 def heatmap_loss(maps: Tensor, keypoints: Tensor, boxes: Tensor) -> Tensor:
-    """Cross-entropy, over the cells of each map, with the keypoint's cell: L_2Dhard, and L_2Dsoft.
+    """Return the cross-entropy over the cells of each map, with the cell of the keypoint: L_2Dhard, L_2Dsoft.
 
     L_2Dhard "is obtained by calculating the cross-entropy loss between HM_hard and H_2D": confidences are 1.
     L_2Dsoft "is obtained by first multiplying HM_soft with the corresponding confidence values from the last
-    channel of S_2D and then computing its cross-entropy loss with S_2D": a keypoint of low confidence
-    flattens its map, so that it pulls less, and less sharply.
+    channel of S_2D and then computing its cross-entropy loss with S_2D": a keypoint with low confidence
+    flattens its map, which makes the gradient smaller and less sharp.
 
     Args:
         maps: logits (R, K, S, S).
@@ -164,7 +164,7 @@ def heatmap_loss(maps: Tensor, keypoints: Tensor, boxes: Tensor) -> Tensor:
         boxes: (R, 4) of the regions that the maps cover.
 
     Returns:
-        the mean over the labelled keypoints inside their region; 0 if there are none.
+        Mean over the labelled keypoints inside their region; 0 if there are none.
     """
     cells, inside = keypoint_cells(keypoints[..., :2], boxes, maps.shape[-1])
     labelled = inside & (keypoints[..., 2] > 0)
@@ -174,20 +174,20 @@ def heatmap_loss(maps: Tensor, keypoints: Tensor, boxes: Tensor) -> Tensor:
 
 
 def lifting_loss(lifter: nn.Module, statistics: LiftingStatistics, labels: Sequence[LabelSet]) -> Tensor:
-    """L_3Dsoft and L_3Dhard: the smooth L1 loss of what the lifter makes of the labelled 2D joints.
+    """Return the smooth L1 loss of the lifter's output for the labelled 2D joints: L_3Dsoft, L_3Dhard.
 
     L_3Dsoft "is obtained by taking the smooth L1 loss between S_3D and the output of 2Dto3D_soft using the
-    input S_2D", L_3Dhard the same of H_3D, 2Dto3D_hard and H_2D. In standardised units, as the released code
-    has it. There a person counts once for each of its regions, here once. A joint without a label enters as
-    the mean; a person with none is left out.
+    input S_2D", L_3Dhard the same of H_3D, 2Dto3D_hard and H_2D. Units are standardised, as in the released
+    code. There, a person counts once for each of its regions; here, once. A joint without a label is replaced
+    by the mean; a person without labels is left out.
 
     Args:
         lifter: 2Dto3D_soft or 2Dto3D_hard.
-        statistics: that standardise its input and output.
-        labels: of each image.
+        statistics: means and deviations that standardise its input and output.
+        labels: labels of each image.
 
     Returns:
-        the mean over the labelled joints of all images; 0 if there are none.
+        Mean over the labelled joints of all images; 0 if there are none.
     """
     joints = statistics.standardise_2d(torch.cat([s.lifter_input for s in labels]))
     wanted = statistics.standardise_3d(torch.cat([s.lifter_target for s in labels]))
@@ -206,7 +206,7 @@ def lifting_loss(lifter: nn.Module, statistics: LiftingStatistics, labels: Seque
 
 
 class StudentLoss(nn.Module):
-    """A student and its labels to losses; wrap this, not the student, for distributed training.
+    """Computes the losses of a student. Wrap this module, not the student, for distributed training.
 
     Args:
         model: the student; set to training mode by the caller.
@@ -223,7 +223,7 @@ class StudentLoss(nn.Module):
 
         Args:
             images: float32 RGB (B, 3, H, W) in [0, 1], of the student's ``full_hw``.
-            targets: of each image.
+            targets: labels of each image.
         """
         if len(images) != len(targets):
             raise ValueError(
@@ -245,7 +245,7 @@ class StudentLoss(nn.Module):
     def _keypoint_losses(
         self, features: Sequence[Tensor], regions: Sequence[Regions], targets: Sequence[StudentTargets]
     ) -> dict[str, Tensor]:
-        """Return the losses of the keypoint head, on the regions that are people with a joint inside."""
+        """Return the losses of the keypoint head, for regions of people with at least one joint inside."""
         config, model = self.config, self.model
         side = 4 * model.config.keypoint_pool
         kept: list[Regions] = []

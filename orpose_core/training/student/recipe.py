@@ -1,4 +1,4 @@
-"""The student of ORPose: what is learnt from whose labels, and at which resolution."""
+"""The training recipe of the student of ORPose: network, labels, resolution and losses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.checkpoints.history import inherited_licence
 from orpose_core.data.coco_file import read_coco_file
+from orpose_core.decoding.roi import RoiDecoderConfig
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.estimators.roi_settings import roi_header
 from orpose_core.models import build_model
@@ -43,18 +44,18 @@ from orpose_core.training.student.validation import (
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """A whole training of a student; every default of the paper's recipe is in the parts.
+    """A training run of a student. The defaults are those of the paper.
 
     Attributes:
-        row: of the tables, such as fixed_12x, all or single_soft; "" = none.
+        row: row of the tables, such as fixed_12x, all or single_soft; "" = none.
         model: the network.
-        data: whose labels, and how small the images are.
-        loss: the weights of the terms; a single-branch row of Table 3 leaves some out.
+        data: the labels, and the resolution of the images.
+        loss: weights of the terms; the single-branch rows of Table 3 leave some out.
         optim: the optimiser.
-        engine: how the run is carried out.
-        validation: what is scored.
-        init: weights to start from.
-        reading: frames on which thresholds are chosen for the weights file; ``frames`` 0 = none are.
+        engine: settings of the engine.
+        validation: settings of the validation.
+        init: initial weights.
+        reading: frames on which thresholds are chosen for the weights file; ``frames`` 0 = none are chosen.
     """
 
     data: StudentDataConfig
@@ -100,7 +101,7 @@ class StudentTask:
 
 
 def student_of(model: nn.Module) -> Student:
-    """Return the network inside of what the engine trains."""
+    """Return the network inside the module that the engine trains."""
     assert isinstance(model, StudentLoss)
     return model.model
 
@@ -130,7 +131,9 @@ def _trainer(recipe: StudentRecipe, model: nn.Module, run: RunFolder, mine: Proc
     return Trainer(model, StudentTask(recipe, half), data, recipe.optim, recipe.engine, run, mine, collate)
 
 
-def _score(recipe: StudentRecipe, model: nn.Module, half: bool) -> dict[str, Any]:
+def _score(
+    recipe: StudentRecipe, model: nn.Module, reading: RoiDecoderConfig | None, half: bool
+) -> dict[str, Any]:
     frames = recipe.validation.final_frames
     if not frames:
         return {}
@@ -139,14 +142,24 @@ def _score(recipe: StudentRecipe, model: nn.Module, half: bool) -> dict[str, Any
     return {"frames": len(benchmark.frames), **found}
 
 
-def _write(model: nn.Module, recipe: StudentRecipe, facts: Mapping[str, Any], path: Path) -> None:
-    student, header = student_of(model), {}
-    if recipe.reading.frames:
-        checkpoint = Checkpoint(student, student.config, "trained", "", "", True, {})
-        device = str(next(student.parameters()).device)
-        decoder, _ = choose_roi_decoder(PoseEstimator(checkpoint, EstimatorConfig(device)), recipe.reading)
-        header = roi_header(decoder)
-    write_weights(student, path, facts, header)
+def _reading(recipe: StudentRecipe, model: nn.Module) -> RoiDecoderConfig | None:
+    if not recipe.reading.frames:
+        return None
+    student = student_of(model)
+    checkpoint = Checkpoint(student, student.config, "trained", "", "", True, {})
+    device = str(next(student.parameters()).device)
+    decoder, _ = choose_roi_decoder(PoseEstimator(checkpoint, EstimatorConfig(device)), recipe.reading)
+    return decoder
+
+
+def _write(
+    model: nn.Module,
+    reading: RoiDecoderConfig | None,
+    recipe: StudentRecipe,
+    facts: Mapping[str, Any],
+    path: Path,
+) -> None:
+    write_weights(student_of(model), path, facts, {} if reading is None else roi_header(reading))
 
 
 def _facts(recipe: StudentRecipe) -> dict[str, Any]:
@@ -164,9 +177,9 @@ def _facts(recipe: StudentRecipe) -> dict[str, Any]:
 
 
 def seen_scales(data: StudentDataConfig) -> list[list[float]]:
-    """Return the ranges of scales that a training really sees: none is below that of the stored images.
+    """Return the ranges of scales that a training uses: none is below that of the stored images.
 
-    Images that `orpose label` stored at 80x60 are never seen at 1x, whatever ``data.scale`` asks for.
+    Images that `orpose label` stored at 80x60 are never seen at 1x, whatever the value of ``data.scale``.
     """
     heights = [data.render_hw[0]]
     if data.source == "labels":
@@ -177,5 +190,5 @@ def seen_scales(data: StudentDataConfig) -> list[list[float]]:
     return [r for i, r in enumerate(ranges) if r not in ranges[:i]]
 
 
-STUDENT = TrainedKind("student", _build, _trainer, _score, _write, _facts)
-"""What `orpose train student` trains."""
+STUDENT = TrainedKind("student", _build, _trainer, _score, _write, _facts, _reading)
+"""The student, as `orpose train student` trains it."""

@@ -1,4 +1,4 @@
-"""Training data of the student by sample number: label files, or the synthetic room without files."""
+"""Training data of the student by sample number, from label files or from the synthetic room."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from orpose_core.types import Picture, PseudoLabels
 
 @dataclass(frozen=True)
 class StudentDataConfig:
-    """What a student learns from.
+    """Training data of a student.
 
     Attributes:
-        source: ``"labels"`` reads a label file and the images beside it: those of `orpose label`, or the
-            exact ones of `orpose simulate`; ``"simulation"`` streams frames of the synthetic room, without
-            files.
+        source: ``"labels"`` reads a label file of `orpose label` or `orpose simulate`, and the images beside
+            it; ``"simulation"`` streams frames of the synthetic room, without files.
         labels: for ``"labels"``: the file.
-        folder: for ``"labels"``: where its ``file_name`` start; None = beside the file.
-        images: for ``"labels"``: use the first this many images that have people; 0 = all.
-        empty_images: for ``"labels"``: images in which nobody was labelled are used, too.
-        domains: of the simulation, one drawn for each frame.
-        domain_shares: how often each is drawn; empty = equally.
-        render_hw: of the simulation, size of the frames.
-        crowd: of the simulation, this many people more in a room than usual.
-        original_hw: (height, width) that 1x stands for; smaller scales are shares of it.
-        scale: how much resolution is taken away.
-        augment: the random changes.
-        min_side_px: people whose box, in the network's px, has a shorter side are left out.
-        seed: of the simulation, the order and all random changes.
-        statistics_images: how many images' labels give the means and deviations that standardise the joints.
+        folder: for ``"labels"``: folder to which ``file_name`` is relative; None = the folder of the file.
+        images: for ``"labels"``: number of images to use, the first ones with people; 0 = all.
+        empty_images: for ``"labels"``: whether to use images without labelled people.
+        domains: for ``"simulation"``: the domains; one is drawn for each frame.
+        domain_shares: for ``"simulation"``: relative frequency of each domain; empty = all equally often.
+        render_hw: for ``"simulation"``: (height, width) of the frames, px.
+        crowd: for ``"simulation"``: number of additional people in a room.
+        original_hw: (height, width) of an image at 1x, px; the scales are relative to it.
+        scale: factors by which the images are shrunk.
+        augment: settings of the augmentation.
+        min_side_px: people whose box has a shorter side, in px of the network's image, are left out.
+        seed: seed of the simulation, the order and the augmentation.
+        statistics_images: number of images whose labels give the means and deviations that standardise the
+            joints.
     """
 
     source: Literal["labels", "simulation"] = "labels"
@@ -76,18 +76,18 @@ class StudentDataConfig:
 
 
 class StudentSample(NamedTuple):
-    """What the student sees, uint8 (3, H, W) RGB, and its labels."""
+    """The input of the student, uint8 RGB (3, H, W), and its labels."""
 
     image: Tensor
     targets: StudentTargets
 
 
 class StudentSamples(Dataset[StudentSample], ABC):
-    """Sample ``i`` for any ``i``, always the same one.
+    """Samples by number. The same number always gives the same sample.
 
     Args:
-        data: what to learn from.
-        model: the network that is trained.
+        data: settings of the data.
+        model: config of the network to train.
     """
 
     def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
@@ -95,11 +95,11 @@ class StudentSamples(Dataset[StudentSample], ABC):
 
     @abstractmethod
     def labelled(self, index: int, rng: np.random.Generator) -> tuple[Picture, PseudoLabels]:
-        """Return the picture of sample ``index`` and its labels, as they are."""
+        """Return the image of sample ``index`` and its labels, without augmentation."""
 
     @abstractmethod
     def labels_alone(self, count: int) -> list[tuple[PseudoLabels, tuple[int, int]]]:
-        """Return the labels of ``count`` images (or all there are) and those images' (height, width)."""
+        """Return the labels of ``count`` images, or of all, and the (height, width) of these images."""
 
     def __getitem__(self, index: int) -> StudentSample:
         rng = np.random.default_rng([self.data.seed, index])
@@ -113,7 +113,7 @@ class StudentSamples(Dataset[StudentSample], ABC):
 
 
 class LabelFileSamples(StudentSamples):
-    """Images of a label file: all of them in a random order, then again in another."""
+    """The images of a label file in a random order, repeated in other orders."""
 
     def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
         super().__init__(data, model)
@@ -127,7 +127,7 @@ class LabelFileSamples(StudentSamples):
         self.count = data.images or len(self.file)
 
     def labelled(self, index: int, rng: np.random.Generator) -> tuple[Picture, PseudoLabels]:
-        """Return the picture of sample ``index`` and its labels."""
+        """Return the image of sample ``index`` and its labels."""
         epoch, place = divmod(index, self.count)
         image = _order(self.data.seed, epoch, self.count)[place]
         return self.file.picture(image), self.file.labels(image)
@@ -138,7 +138,7 @@ class LabelFileSamples(StudentSamples):
 
 
 class SimulatedStudentSamples(StudentSamples):
-    """Sample ``i`` shows its own synthetic room, with exact labels; the stream is endless."""
+    """An endless stream of synthetic rooms with their ground truth; each sample shows another room."""
 
     def __init__(self, data: StudentDataConfig, model: StudentConfig) -> None:
         super().__init__(data, model)
@@ -147,13 +147,13 @@ class SimulatedStudentSamples(StudentSamples):
         )
 
     def labelled(self, index: int, rng: np.random.Generator) -> tuple[Picture, PseudoLabels]:
-        """Return frame ``index`` and its truth; ``rng`` decides its domain."""
+        """Return frame ``index`` of a domain that is drawn with ``rng``, and its ground truth."""
         frame = self.streams.frame(index, rng)
         assert frame.frame.rgb is not None
         return frame.frame.rgb, exact_labels(frame.poses, index)
 
     def labels_alone(self, count: int) -> list[tuple[PseudoLabels, tuple[int, int]]]:
-        """Return the truth of the first ``count`` frames."""
+        """Return the ground truth of the first ``count`` frames."""
         rngs = (np.random.default_rng([self.data.seed, i]) for i in range(count))
         return [(self.labelled(i, rng)[1], self.data.render_hw) for i, rng in enumerate(rngs)]
 
@@ -171,7 +171,7 @@ def _order(seed: int, epoch: int, count: int) -> list[int]:
 def _large_enough(
     labels: PseudoLabels, image_hw: tuple[int, ...], full_hw: tuple[int, int], min_side_px: float
 ) -> PseudoLabels:
-    """Leave out people of whom next to nothing is left in the image."""
+    """Remove people who are almost completely outside the image."""
     boxes = np.clip(labels.soft.boxes_px + 0.5, 0, np.tile(image_hw[1::-1], 2))
     sides = (boxes[:, 2:] - boxes[:, :2]) * (full_hw[1] / image_hw[1], full_hw[0] / image_hw[0])
     kept = np.flatnonzero(sides.min(axis=1) >= min_side_px) if len(sides) else np.zeros(0, np.int64)
@@ -184,12 +184,12 @@ def collate(samples: Sequence[StudentSample]) -> dict[str, Any]:
 
 
 def unpacked(targets: Sequence[Any]) -> list[StudentTargets]:
-    """Return the targets of a batch after the engine has moved it, which turns tuples into lists."""
+    """Return the targets of a batch that the engine has moved to a device, which turns tuples into lists."""
     return [StudentTargets(boxes, LabelSet(*soft), LabelSet(*hard)) for boxes, soft, hard in targets]
 
 
 class JointStatistics(NamedTuple):
-    """What ``LiftingStatistics.set`` takes: means and deviations, (16, 2) px and (16, 3) metres."""
+    """Arguments of ``LiftingStatistics.set``: means and deviations, (16, 2) px and (16, 3) metres."""
 
     mean_2d: Tensor
     std_2d: Tensor
@@ -198,14 +198,14 @@ class JointStatistics(NamedTuple):
 
 
 _LEAST_STD_PX, _LEAST_STD_M = 1.0, 0.01
-"""A joint that hardly moves against the root (a hip) must not be blown up."""
+"""Smallest deviation: a joint that hardly moves relative to the root, such as a hip, is not amplified."""
 
 
 def joint_statistics(samples: StudentSamples) -> JointStatistics:
     """Return the statistics of the training labels.
 
     Raises:
-        ValueError: if fewer than two people have labels in space.
+        ValueError: fewer than two people have 3D labels.
     """
     wanted = samples.data.statistics_images
     targets = [
@@ -225,7 +225,7 @@ def joint_statistics(samples: StudentSamples) -> JointStatistics:
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation over people of (m, 16, d), NaN left out."""
+    """Return mean and standard deviation over the people of (m, 16, d), ignoring NaN."""
     known = ~torch.isnan(values)
     count = known.sum(dim=0).clamp(min=1)
     filled = torch.nan_to_num(values).double()

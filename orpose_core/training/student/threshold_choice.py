@@ -1,7 +1,7 @@
-"""How a student's people are read best: thresholds for its weights file, chosen on synthetic color.
+"""Choice of a student's thresholds on synthetic color, for its weights file.
 
-The default threshold is for AP, which ranks people by their score and forgives those that are not there. In
-use every phantom counts.
+The default threshold is for AP, which ranks detections by score and hardly penalizes false detections with
+low scores. In use, every false detection counts.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SIZE_HW = (240, 320)
 
 @dataclass(frozen=True)
 class StudentReadingConfig:
-    """What is tried, and on what.
+    """The thresholds to try, and the frames to try them on.
 
     Attributes:
-        split: a development split.
-        frames: of it, in whole rooms.
+        split: name of a development split.
+        frames: number of its frames, in whole rooms.
         low_hw: (height, width) of the images, px.
         min_person_scores: see :class:`RoiDecoderConfig`.
         min_mean_keypoint_scores: likewise.
@@ -43,7 +43,7 @@ class StudentReadingConfig:
 
 
 def student_frames(config: StudentReadingConfig) -> tuple[list[RgbdFrame], list[Poses]]:
-    """Return color frames of the split, and everybody of whom something is seen in each, px of the frame."""
+    """Return color frames of the split, and all people who are partly visible in each, px of the frame."""
     stream = split_config(config.split, _SIZE_HW, "color")
     frames, truth = [], []
     for index in SPLITS[config.split].subset(config.frames).tolist():
@@ -60,8 +60,8 @@ def choose_roi_decoder(
     """Return the thresholds with the highest F1 of joints (within a hundredth those that find most), and all.
 
     Args:
-        estimator: with the student; its settings change meanwhile.
-        config: what is tried.
+        estimator: the student; its settings are changed temporarily.
+        config: the thresholds to try.
     """
     frames, truth = student_frames(config)
     before = estimator.config
@@ -83,6 +83,6 @@ def choose_roi_decoder(
 def best_of(counts: dict[RoiDecoderConfig, JointCounts]) -> RoiDecoderConfig:
     """Return the settings that find most among those whose F1 is within a hundredth of the highest.
 
-    Of those that find equally many, the one with the highest F1.
+    Of settings that find equally many joints, the one with the highest F1 is returned.
     """
     return max(alike_best(counts), key=lambda decoder: (counts[decoder].correct, counts[decoder].f1))

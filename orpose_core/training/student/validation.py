@@ -17,15 +17,15 @@ from orpose_core.types import Resize, RgbdFrame
 
 @dataclass(frozen=True)
 class StudentValidationConfig:
-    """What is scored, and how.
+    """Settings of the validation.
 
     Attributes:
         split: name of the simulated benchmark.
-        frames: how many of its frames, in whole rooms, are used during training; 0 = no validation.
-        final_frames: how many at the end of the run; 0 = none.
-        scales: how many times smaller the images are.
-        flip_test: whether the mirrored image is averaged in.
-        batch: images at once.
+        frames: number of its frames, in whole rooms, that are used during training; 0 = no validation.
+        final_frames: number of frames at the end of the run; 0 = none.
+        scales: factors by which the images are shrunk.
+        flip_test: whether to average with the mirrored image.
+        batch: number of images in a batch.
     """
 
     split: str = "or-val-v1"
@@ -48,8 +48,8 @@ class StudentBenchmark:
     """Frames of a split, rendered once, at 640x480.
 
     Args:
-        config: which split.
-        frames: how many of its frames, in whole rooms; always the same ones.
+        config: the split.
+        frames: number of its frames, in whole rooms; always the same ones.
     """
 
     def __init__(self, config: StudentValidationConfig, frames: int) -> None:
@@ -68,10 +68,10 @@ def validate_student(
     """Return box AP, keypoint AP, PCK (percent) and MPJPE (mm) at each scale, ``keypoint_ap_12x`` and so on.
 
     Args:
-        model: in evaluation mode.
+        model: the student in evaluation mode.
         benchmark: the frames.
         config: scales and flip test.
-        half: bf16 where the device computes in it.
+        half: whether to compute in bf16 on devices that support it.
     """
     device = next(model.parameters()).device
     checkpoint = Checkpoint(model, model.config, "training", "", "", True, {})
@@ -95,7 +95,7 @@ def validate_student(
 
 
 def headline(scores: dict[str, Any]) -> dict[str, float]:
-    """Return what the tables show: APs and PCK in percent, MPJPE in mm."""
+    """Return the scores in the units of the tables: APs and PCK in percent, MPJPE in mm."""
     return {
         "box_ap": 100.0 * float(scores["box_ap"]["AP"]),
         "keypoint_ap": 100.0 * float(scores["keypoint_ap"]["AP"]),
