@@ -1,4 +1,4 @@
-"""Synthetic truth as human annotators would give it."""
+"""Synthetic ground truth as human annotators would annotate it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MIN_VISIBLE_JOINTS = 4  # MVOR annotates a pose only where at least this many o
 
 
 def as_mvor_annotates(poses: Poses, roles: Sequence[str] | None = None) -> Poses:
-    """Return the people with poses only where MVOR's annotators gave one; the others are only boxes.
+    """Return all people, but poses only of those to whom MVOR's annotators would give one.
 
-    A pose is kept, in 2D and 3D, where at least four of MVOR's ten joints are visible and the person is no
-    patient.
+    A pose is kept, in 2D and 3D, if at least four of MVOR's ten joints are visible and the person is not a
+    patient. The other people have boxes only.
 
     Args:
-        poses: with visibility.
-        roles: one per person, or None.
+        poses: people with visibility.
+        roles: role of each person, or None.
     """
     if not len(poses):
         return poses

@@ -1,4 +1,4 @@
-"""The table of the data sets that a model can be evaluated on."""
+"""The table of data sets on which a model can be evaluated."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from orpose_core.simulation import SPLITS
 from orpose_core.simulation.writers.dataset import ANNOTATIONS, MANIFEST
 
 Opener: TypeAlias = Callable[[Path | None, int | None, Path | None], EvaluationSet]
-"""Opens a data set: root folder, limit and annotation file, None where they are not given."""
+"""Opens a data set, given the root folder, the limit and the annotation file; None = not given."""
 
 
 def annotated(name: str, annotations: tuple[str, ...], images: tuple[str, ...] = ("",)) -> Opener:
-    """Return what opens images beside a COCO-style annotation file.
+    """Return a function that opens images with a COCO-style annotation file.
 
     Args:
-        name: of the data set.
-        annotations: places of the file under the root folder, the first that is there is taken.
-        images: places of the images' folder, likewise.
+        name: name of the data set.
+        annotations: paths of the file below the root folder; the first that exists is used.
+        images: paths of the folder of the images, likewise.
     """
 
     def opened(root: Path | None, limit: int | None, given: Path | None) -> EvaluationSet:
@@ -39,19 +39,19 @@ def annotated(name: str, annotations: tuple[str, ...], images: tuple[str, ...] =
 
 
 def _simulated_folder(root: Path | None, limit: int | None, given: Path | None) -> EvaluationSet:
-    """Open a folder of `orpose simulate`; with another annotation file it is read like any images."""
+    """Open a folder of `orpose simulate`; with another annotation file, it is treated like any images."""
     folder, path = _places("folder", root, given, (ANNOTATIONS,))
     own = (folder / MANIFEST).is_file() and path.resolve() == (folder / ANNOTATIONS).resolve()
     return (SimulatedFolder if own else AnnotatedSet)("folder", read_mvor(path), folder, limit)
 
 
 def _synthetic(name: str) -> Opener:
-    """Return what opens a benchmark split; nothing is read from disk."""
+    """Return a function that opens a benchmark split; nothing is read from disk."""
     return lambda root, limit, given: SyntheticSet(name, limit)
 
 
 def _places(name: str, root: Path | None, given: Path | None, usual: tuple[str, ...]) -> tuple[Path, Path]:
-    """Return the root folder and the annotation file, both of them there."""
+    """Return the root folder and the annotation file; raise ValueError if one does not exist."""
     if root is None:
         raise ValueError(f"evaluation: data set {name} needs --root, the folder of its images")
     candidates = [given] if given else [root / f for f in usual]
@@ -73,7 +73,7 @@ DATASETS: dict[str, Opener] = {
     "folder": _simulated_folder,
     **{name: _synthetic(name) for name in SPLITS},
 }
-"""Every data set there is; a new one is one more entry (docs/extending.md)."""
+"""All data sets. A new one is another entry (docs/extending.md)."""
 
 
 def open_dataset(
@@ -85,12 +85,12 @@ def open_dataset(
     """Open a data set by name.
 
     Args:
-        name: of :data:`DATASETS`.
+        name: one of :data:`DATASETS`.
         root: folder of the images (and of ``annotations/``); synthetic splits need none.
-        limit: take this many images, spread evenly over the set; of a synthetic split whole rooms, see
-            :meth:`~orpose_core.simulation.splits.Split.subset`.
-        annotations: the annotation file, where it is not at its usual place under ``root``. A simulated
-            folder with another file than its own is scored like any annotated images.
+        limit: largest number of images, spread evenly over the set. Of a synthetic split, whole rooms are
+            used, see :meth:`~orpose_core.simulation.splits.Split.subset`.
+        annotations: the annotation file, if it is not at its default location below ``root``. A simulated
+            folder with another annotation file is scored like any annotated images.
     """
     if name not in DATASETS:
         raise ValueError(f"evaluation: expected a data set of {', '.join(DATASETS)}, got {name!r}")

@@ -1,4 +1,4 @@
-"""What a data set is to an evaluation, and the kinds there are: annotated images, and synthetic ones."""
+"""The interface of a data set for evaluation, and its implementations: annotated and synthetic images."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class EvaluationSet(ABC):
     """Images with ground truth, numbered from 0.
 
     Attributes:
-        name: of the data set.
+        name: name of the data set.
         image_ids: int64 (i,), unique.
-        protocol: how its scores are usually computed.
+        protocol: default protocol of its scores.
     """
 
     name: str
@@ -46,7 +46,7 @@ class EvaluationSet(ABC):
 
     @abstractmethod
     def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
-        """Return an image of modality "depth" or "color", and what must be recorded of its ground truth."""
+        """Return an image of modality "depth" or "color", and the part of its ground truth to record."""
 
     @abstractmethod
     def evaluate(
@@ -56,10 +56,10 @@ class EvaluationSet(ABC):
         metrics: Sequence[str] | None = None,
         protocol: Protocol | None = None,
     ) -> Evaluation:
-        """Score the detections of all images; ``records`` is what :meth:`frame` said of each.
+        """Score the detections of all images; ``records`` are the second values of :meth:`frame`.
 
-        Without a protocol: the data set's own, which is the published one for annotation files of others,
-        and :data:`BENCHMARK` for what was simulated.
+        The default protocol is that of the data set: the published one for annotation files, and
+        :data:`BENCHMARK` for simulated images.
         """
 
     @abstractmethod
@@ -67,7 +67,7 @@ class EvaluationSet(ABC):
         """Return (height, width) of every image, px."""
 
     def check_images(self, modality: str) -> None:  # noqa: B027  (most sets have nothing to check)
-        """Raise ValueError where it can be told now that images will not be found."""
+        """Raise ValueError if it is already clear that images are missing."""
 
     @abstractmethod
     def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
@@ -75,7 +75,7 @@ class EvaluationSet(ABC):
 
 
 class AnnotatedSet(EvaluationSet):
-    """Images beside an annotation file: MVOR, MVOR+, COCO."""
+    """Images with an annotation file: MVOR, MVOR+, COCO."""
 
     def __init__(self, name: str, truth: CocoTruth, root: Path, limit: int | None = None) -> None:
         self.name = name
@@ -86,7 +86,7 @@ class AnnotatedSet(EvaluationSet):
         self.image_ids = truth.image_ids[self._chosen]
 
     def _subset(self, truth: CocoTruth, limit: int | None) -> np.ndarray:
-        """Return int64, rows of the images of ``truth`` that belong to the set."""
+        """Return the rows of the images of ``truth`` that belong to the set, int64 (i,)."""
         return spread(len(truth.image_ids), limit)
 
     def frame(self, index: int, modality: str) -> tuple[RgbdFrame, dict[str, Any]]:
@@ -98,7 +98,7 @@ class AnnotatedSet(EvaluationSet):
         return [self._truth.sizes_hw[i] for i in self._chosen]
 
     def check_images(self, modality: str) -> None:
-        """Raise ValueError unless the first image is where it should be."""
+        """Raise ValueError if the first image does not exist."""
         if len(self):
             image_path(self._truth, int(self._chosen[0]), self._root, modality)
 
@@ -115,7 +115,7 @@ class AnnotatedSet(EvaluationSet):
         metrics: Sequence[str] | None = None,
         protocol: Protocol | None = None,
     ) -> Evaluation:
-        """Score against the annotation file, in its own float64 numbers."""
+        """Score against the annotation file, with its float64 values."""
         results = [
             result
             for image_id, poses in zip(self.image_ids, detections, strict=True)
@@ -129,8 +129,8 @@ class AnnotatedSet(EvaluationSet):
 class SyntheticSet(EvaluationSet):
     """A named split of the synthetic recordings, or some of its rooms; nothing is read from disk.
 
-    AP counts everybody of whom something is seen. PCK and MPJPE follow MVOR, whose annotators gave a pose to
-    clinicians of whose ten joints at least four are seen, and to others only a box (770 of its 774
+    AP counts all people who are at least partly visible. PCK and MPJPE follow MVOR, whose annotators gave
+    poses to clinicians with at least four visible joints, of ten, and only boxes to others (770 of its 774
     patients).
     """
 
@@ -151,7 +151,7 @@ class SyntheticSet(EvaluationSet):
         return [split_config(self.name).size_hw] * len(self)
 
     def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
-        """Return everybody in an image."""
+        """Return all people in an image."""
         return poses_from_json(record["truth"], f"{self.name}: record of image {self.image_ids[index]}")
 
     def evaluate(
@@ -167,12 +167,12 @@ class SyntheticSet(EvaluationSet):
 
 
 class SimulatedFolder(AnnotatedSet):
-    """A folder that `orpose simulate` wrote, scored by the truth of each image, as :class:`SyntheticSet`."""
+    """A folder of `orpose simulate`, scored like :class:`SyntheticSet` with the ground truth in its files."""
 
     protocol = BENCHMARK
 
     def _subset(self, truth: CocoTruth, limit: int | None) -> np.ndarray:
-        """Take whole rooms, as :meth:`~orpose_core.simulation.splits.Split.subset`: the first folders."""
+        """Select whole rooms like :meth:`~orpose_core.simulation.splits.Split.subset`: the first folders."""
         if limit is None or limit >= len(truth.image_ids):
             return spread(len(truth.image_ids), limit)
         rooms = np.unique([Path(name).parts[0] for name in truth.file_names], return_inverse=True)[1]
@@ -180,7 +180,7 @@ class SimulatedFolder(AnnotatedSet):
         return np.flatnonzero(np.isin(rooms, spread(int(rooms.max()) + 1, wanted)))
 
     def truth_of(self, index: int, record: dict[str, Any]) -> Poses:
-        """Return everybody in an image."""
+        """Return all people in an image."""
         return self._record(index)[0]
 
     def evaluate(
@@ -195,7 +195,7 @@ class SimulatedFolder(AnnotatedSet):
         return _score_simulated(truth, detections, metrics, protocol or self.protocol)
 
     def _record(self, index: int) -> tuple[Poses, list[str]]:
-        """Return everybody in an image, and their roles."""
+        """Return all people in an image, and their roles."""
         path = self._root / truth_place(self._truth.file_names[self._chosen[index]])
         record = read_json(path)
         image_id = int(self.image_ids[index])
@@ -214,16 +214,16 @@ def _score_simulated(
     metrics: Sequence[str] | None,
     protocol: Protocol,
 ) -> Evaluation:
-    """Score against everybody and their roles; joints are asked for where MVOR's annotators give a pose."""
+    """Score against all people; joints count for those to whom MVOR's annotators would give a pose."""
     everybody, posed = [poses for poses, _ in truth], [as_mvor_annotates(*both) for both in truth]
     return score_poses(everybody, detections, metrics, protocol, posed_gt=posed)
 
 
 def spread(count: int, limit: int | None) -> np.ndarray:
-    """Return int64: at most ``limit`` of the numbers below ``count``, ascending, one from each equal part.
+    """Return at most ``limit`` of the numbers below ``count``, int64, ascending, one from each equal part.
 
-    Which one is drawn at random with a fixed seed: a constant step would meet only one camera where the
-    images of several cameras alternate.
+    The position within each part is random with a fixed seed. With a constant step, all images could be from
+    one camera if the images of several cameras alternate.
     """
     if limit is not None and limit <= 0:
         raise ValueError(f"evaluation: expected a positive limit, got {limit}")

@@ -1,4 +1,4 @@
-"""The joints in which fused skeletons are compared with the truth, and their errors."""
+"""The joints in which fused skeletons are compared with the ground truth, and their errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HIPS = [JOINTS.index("left_hip"), JOINTS.index("right_hip")]
 
 
 def body_axes(xyz: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return the axes forward, left, up of bodies, (m, 3, 3), rows, and the torsos' lengths, (m,) m.
+    """Return the axes forward, left, up of bodies as rows, (m, 3, 3), and the lengths of the torsos, (m,) m.
 
     Up is from the hips to the shoulders, left from the right shoulder to the left one.
 
@@ -30,7 +30,7 @@ def body_axes(xyz: Float64Array) -> tuple[Float64Array, Float64Array]:
 
 
 def fit_hips(fused: Float64Array, true: Float64Array) -> Float64Array:
-    """Return the offset of the left hip, (3,) forward, left, up in torso lengths; the right is its mirror."""
+    """Return the offset of the left hip, (3,) forward, left, up in torso lengths; the right is mirrored."""
     axes, length = body_axes(fused)
     offsets = []
     for hip, sign in zip(HIPS, (1.0, -1.0), strict=True):
@@ -40,7 +40,7 @@ def fit_hips(fused: Float64Array, true: Float64Array) -> Float64Array:
 
 
 def move_hips(fused: Float64Array, offset: Float64Array) -> Float64Array:
-    """Return the joints with the hips where MVOR has them; people without shoulders and hips keep theirs."""
+    """Return the joints with hips as MVOR annotates them, if a person has shoulders and hips."""
     axes, length = body_axes(fused)
     moved = fused.copy()
     for hip, sign in zip(HIPS, (1.0, -1.0), strict=True):
@@ -50,7 +50,7 @@ def move_hips(fused: Float64Array, offset: Float64Array) -> Float64Array:
 
 
 def errors_of(fused: Float64Array, true: Float64Array) -> dict[str, float | int]:
-    """Return the mean error of each part and of all, and the median, cm; and how many joints were there."""
+    """Return the mean error of each part and of all joints, and the median, cm; and the number of joints."""
     error = 100 * np.linalg.norm(fused - true, axis=-1)
     parts = [error[:, 2 * i : 2 * i + 2] for i in range(len(PARTS))]
     means = [float(part[np.isfinite(part)].mean()) if np.isfinite(part).any() else np.nan for part in parts]

@@ -81,7 +81,7 @@ def mvor_fusion_report(scores: Mapping[str, Any]) -> str:
 
 
 def _bounds_table(bounds: Mapping[str, Any]) -> str:
-    """Return what triangulation reaches where the truth says who is who."""
+    """Return the table of triangulation with identities from the ground truth."""
     rows = [
         (f"{name}, {_GROUPS[group]} ({values['people']})",
          [*(values[part] for part in PARTS), values["mean"], values["median"], values["joints"]])
@@ -100,7 +100,7 @@ def score_rooms(
     json_path: str | None = None,
     progress: Callable[[], object] | None = None,
 ) -> str:
-    """Fuse what a network finds in simulated rooms and score it; return the table."""
+    """Fuse and score the detections of a network in simulated rooms; return the table."""
     rooms = (camera_moments(estimator, options, room) for room in range(options.rooms))
     scores = evaluate_rooms(rooms, progress=progress)
     if json_path:
@@ -139,7 +139,7 @@ def score_calibrations(
     json_path: str | None = None,
     progress: Callable[[], object] | None = None,
 ) -> str:
-    """Calibrate the cameras of simulated rooms from what a network finds, and score it; return the table."""
+    """Calibrate the cameras of simulated rooms with the detections of a network; return the errors."""
     scores: list[CalibrationScore] = []
     for room in range(options.rooms):
         scores += score_walk(walk_about(estimator, options, room, progress), room)
@@ -155,7 +155,7 @@ def score_calibrations(
 
 
 def calibration_table(scores: Sequence[CalibrationScore]) -> str:
-    """Return how far each room's cameras are off: all of them, and the worst."""
+    """Return the errors of each room's cameras, and the largest."""
     lines = [
         f"{'room':>4}{'cameras':>9}{'people':>8}{'floor by':>10}{'distance, cm':>22}{'angle, degrees':>22}"
     ]

@@ -1,7 +1,7 @@
-"""What triangulation can reach on MVOR: the annotators' own 2D joints, and detections sorted by the truth.
+"""Lower bounds of the error of triangulation on MVOR, with annotated 2D joints and with matched detections.
 
-A fusion has to find out who is who, which side is left, and which views to trust. Here the truth tells all
-of that, so the errors that remain are those of the 2D joints and of the 3D truth itself.
+A fusion has to determine identities, sides, and the views to trust. Here they come from the ground truth, so
+the remaining errors are those of the 2D joints and of the 3D ground truth.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def triangulation_bounds(
 ) -> dict[str, dict[str, dict[str, float | int]]]:
     """Return errors of triangulated joints on days 2 to 4, by source and number of views.
 
-    Sources: ``annotated`` are the annotators' own 2D joints, ``annotated_visible`` those that they marked as
-    visible; ``assigned`` are the detections, each given to the true person whose image it fits, sides as the
-    truth has them; ``best_views`` the same, each joint by those of its views that come nearest to the truth.
-    The offset of the detections' hips is fitted on day 1, as the fusion's is.
+    Sources: ``annotated`` are the annotated 2D joints, ``annotated_visible`` those that are marked as
+    visible. ``assigned`` are detections that are assigned to the true person with the most similar 2D joints,
+    with the sides of the ground truth. ``best_views`` are the same, but each joint uses the views with the
+    smallest error. The offset of the detections' hips is fitted on day 1, as for the fusion.
 
     Args:
-        content: of MVOR's annotation file.
-        path: of that file, for messages.
-        rig: its cameras.
-        detections: by image id.
+        content: content of MVOR's annotation file.
+        path: path of the file, for messages.
+        rig: the cameras of MVOR.
+        detections: detections by image id.
         frames: image ids of each multi-view frame.
         truth: float64 (8, 3) of each person, room frame, m, NaN = missing, by frame.
     """
@@ -67,14 +67,14 @@ def triangulation_bounds(
 
 
 def triangulate(projections: Float64Array, xy: Float64Array) -> Float64Array:
-    """Return the points with the least squared distances, px, from what views show of them.
+    """Return the points with the smallest sum of squared reprojection errors, px.
 
     Args:
         projections: float64 (v, 3, 4), from the room to px times depth.
-        xy: float64 (..., v, n, 2), px, NaN = not seen.
+        xy: float64 (..., v, n, 2), px, NaN = not visible.
 
     Returns:
-        float64 (..., n, 3), room frame, m; NaN = seen by fewer than two views.
+        float64 (..., n, 3), room frame, m; NaN = visible in fewer than two views.
     """
     seen = np.asarray(np.isfinite(xy).all(axis=-1))
     two = np.asarray(seen.sum(axis=-2) >= 2)
@@ -100,7 +100,7 @@ def triangulate(projections: Float64Array, xy: Float64Array) -> Float64Array:
 
 
 def _annotated(content: Mapping[str, Any], path: str, people: Sequence[tuple]) -> Float64Array:
-    """Return the annotators' joints, (m, v, 8, 3): x, y in px, and their mark; NaN = none."""
+    """Return the annotated joints, (m, v, 8, 3): x, y in px, and the visibility mark; NaN = none."""
     try:
         flat = {
             (a["image_id"], a["person_id"]): np.array(a["keypoints"], np.float64).reshape(-1, 3)[_ROWS]
@@ -125,7 +125,7 @@ def _annotated(content: Mapping[str, Any], path: str, people: Sequence[tuple]) -
 def _assigned(
     detections: Mapping[int, Poses], projections: Float64Array, people: Sequence[tuple]
 ) -> Float64Array:
-    """Return the joints of the detections that fit true people best, (m, v, 8, 2) px, NaN = none."""
+    """Return the joints of the detections most similar to the true people, (m, v, 8, 2) px, NaN = none."""
     out = np.full((len(people), len(projections), len(JOINTS), 2), np.nan)
     for i, (frame, person, _) in enumerate(people):
         for v, image in enumerate(frame):
@@ -143,7 +143,7 @@ def _assigned(
 
 
 def _sorted_sides(xy: Float64Array, where: Float64Array) -> Float64Array:
-    """Return joints, left and right of each part exchanged where that is nearer to the truth."""
+    """Return the joints with left and right of each part exchanged if that reduces the error."""
     straight = np.nansum(np.linalg.norm(xy - where, axis=1).reshape(-1, 2), axis=1)
     crossed = np.nansum(np.linalg.norm(xy[_MIRRORED] - where, axis=1).reshape(-1, 2), axis=1)
     return np.where(np.repeat(crossed < straight, 2)[:, None], xy[_MIRRORED], xy)
@@ -152,7 +152,7 @@ def _sorted_sides(xy: Float64Array, where: Float64Array) -> Float64Array:
 def _best_views(
     projections: Float64Array, xy: Float64Array, moves: Float64Array, true: Float64Array
 ) -> Float64Array:
-    """Return each joint by the views, two or more, that bring it nearest to the truth."""
+    """Return each joint triangulated from the views, two or more, that give the smallest error."""
     best = np.full(true.shape, np.nan)
     nearest = np.full(true.shape[:-1], np.inf)
     count = len(projections)

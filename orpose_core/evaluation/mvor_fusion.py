@@ -1,9 +1,9 @@
-"""Fused skeletons of MVOR's three cameras against its true 3D poses.
+"""Evaluation of fused skeletons of MVOR's three cameras against its 3D ground truth.
 
-The 2D detections of a results file are fused as they are; nothing else of the recording is used. A true
-person is found where a fused one has at least three of the eight joints and their median distance is below
-40 cm; pairs are taken nearest first. COCO's hips are not MVOR's: their offset in the body's axes (forward,
-left, up by the torso, in torso lengths) is fitted on day 1, and all errors are of the other days.
+The 2D detections of a results file are fused without any other data of the recording. A true person is found
+if a fused person has at least three of the eight joints with a median distance below 40 cm; pairs are matched
+in order of distance. COCO's hips differ from MVOR's: their offset along the axes of the torso (forward, left,
+up, in torso lengths) is fitted on day 1, and all errors are from the other days.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _INSIDE = 0.6  # share of a fused person's joints inside a box of an annotated p
 
 @dataclass
 class _Pairs:
-    """Every true person who was found, one row each; lists that become arrays."""
+    """The true people who were found, one row each, as lists that are converted to arrays at the end."""
 
     day: list[int] = field(default_factory=list)
     views: list[int] = field(default_factory=list)
@@ -55,7 +55,7 @@ def evaluate_mvor_fusion(
         gt: MVOR's annotation file.
         dt: detections, COCO results of MVOR's images.
         config: settings of the fusion.
-        limit: highest number of frames, from the first on; None = all.
+        limit: number of frames to use, from the first on; None = all.
 
     Returns:
         Counts, and errors in cm; see :func:`orpose_core.evaluation.tables.fusion_report`.
@@ -103,7 +103,7 @@ def _truth_of(content: dict[str, Any], path: str) -> dict[tuple[int, ...], list[
 
 
 def _boxes_of(content: dict[str, Any]) -> dict[int, list[Float64Array]]:
-    """Return the boxes of everybody annotated, with or without a pose, x1 y1 x2 y2 in px, by image."""
+    """Return the boxes of all annotated people, with or without a pose, x1 y1 x2 y2 in px, by image."""
     boxes: dict[int, list[Float64Array]] = defaultdict(list)
     for annotation in content["annotations"]:
         x, y, w, h = annotation["bbox"]
@@ -112,7 +112,7 @@ def _boxes_of(content: dict[str, Any]) -> dict[int, list[Float64Array]]:
 
 
 def _match(fused: RoomPeople, truth: list[Float64Array], day: int, pairs: _Pairs) -> list[int]:
-    """Add everybody found to ``pairs``; return the fused people who are nobody of the truth."""
+    """Add the people who were found to ``pairs``; return the fused people without a true person."""
     known = fused.scores
     xyz, _ = convert_joints(fused.xyz_room_m, known, fused.skeleton, MVOR10)
     own = [fused.skeleton.index(joint) for joint in JOINTS]
@@ -146,7 +146,7 @@ def _in_a_box(
     frame: list[int],
     boxes: dict[int, list[Float64Array]],
 ) -> bool:
-    """Return whether somebody was annotated, in an image that saw this person, where the person is."""
+    """Return whether a person was annotated at the place of this one in an image in which it is visible."""
     xyz = fused.xyz_room_m[person]
     xyz = xyz[np.isfinite(xyz).all(axis=1)]
     for v in np.flatnonzero(fused.seen_by[person]):
@@ -193,6 +193,6 @@ def _relative(xyz: Float64Array) -> Float64Array:
 
 
 def _coverage(off: Float64Array, sigma: Float64Array) -> float:
-    """Return how many of the coordinates lie within one standard deviation, %; 68 is right."""
+    """Return the percentage of coordinates with an error below one standard deviation; ideally 68."""
     known = np.isfinite(off) & np.isfinite(sigma)
     return float(100 * (np.abs(off) < sigma)[known].mean()) if known.any() else np.nan

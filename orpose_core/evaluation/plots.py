@@ -1,4 +1,4 @@
-"""Error analysis to look at: PCK curves, errors against distance and occlusion, the worst frames."""
+"""Plots for error analysis: PCK curves, errors against distance and occlusion, the worst frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORST = 12
 _TRUTH_COLOUR, _FOUND_COLOUR = "white", "#ff5a36"
 
 PictureOf = Callable[[int], NDArray | None]
-"""Image number -> grey (H, W) or color (H, W, 3) picture at the resolution that the model saw, or None."""
+"""Image number -> gray (H, W) or color (H, W, 3) image at the resolution of the model's input, or None."""
 
 
 def plot_evaluation(
@@ -37,14 +37,14 @@ def plot_evaluation(
     sizes_hw: Sequence[tuple[int, int]] | None = None,
     names: Sequence[str] | None = None,
 ) -> list[Path]:
-    """Draw what the evaluation holds; return the files written.
+    """Draw the plots of an evaluation; return the files written.
 
     Args:
-        evaluation: with PCK, 3D errors, or both.
-        folder: created if need be.
-        picture: the images for the worst frames; without it the skeletons stand on an empty ground.
-        sizes_hw: (height, width) of the images that the joints are in, px; 480 x 640 by default.
-        names: of the images, where the evaluation does not have them.
+        evaluation: an evaluation with PCK, 3D errors, or both.
+        folder: folder of the plots; it is created if necessary.
+        picture: returns the images of the worst frames; None = skeletons are drawn on a blank background.
+        sizes_hw: (height, width) of the images of the joints, px; 480 x 640 by default.
+        names: names of the images, if the evaluation has none.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +58,9 @@ def evaluation_figures(
     sizes_hw: Sequence[tuple[int, int]] | None = None,
     names: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the figure of each drawing; the arguments are those of :func:`plot_evaluation`.
+    """Yield the name and the figure of each plot; the arguments are those of :func:`plot_evaluation`.
 
-    Whoever takes a figure closes it.
+    The caller closes the figures.
     """
     result = evaluation.pck
     if result is not None and len(result.persons):
@@ -88,7 +88,7 @@ def _save(figure: Any, path: Path) -> Path:
 
 
 def _relative_errors(result: PckResult) -> NDArray:
-    """Return float64 (g, n), distance as a share of the person's size, inf = missing, NaN = not counted."""
+    """Return float64 (g, n), distances as shares of the person's size, inf = missing, NaN = not counted."""
     relative = result.distance_px / np.maximum(result.size_px, 1e-6)[:, None]
     return np.where(result.counted, np.where(np.isnan(relative), np.inf, relative), np.nan)
 
@@ -213,7 +213,7 @@ def _error_3d_by_distance(error_mm: NDArray, joints: Sequence[str], distance_m: 
 def worst_images(gt: People, result: PckResult, count: int) -> list[tuple[int, float]]:
     """Return (image, percentage of wrong joints) of the worst images, the worst first.
 
-    An image's rank is its number of wrong joints, so that one bad person of many does not hide in a mean.
+    Images are ranked by the number of wrong joints, because a percentage would hide one bad person of many.
     """
     relative = _relative_errors(result)
     wrong = (relative > result.thresholds[0]).sum(axis=1)

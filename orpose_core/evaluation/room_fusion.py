@@ -1,9 +1,9 @@
-"""Fused skeletons of simulated rooms with several cameras against their exact truth, over time.
+"""Evaluation of fused skeletons over time in simulated rooms with several cameras.
 
-Each camera's low-resolution depth goes through a network, as in the pose node. A person is found where at
-least three of the eight joints are there and their median distance to the truth is below 40 cm. Somebody is
-seen by a camera in whose image at least four of the joints are visible; patients, who lie under sheets, do
-not count.
+A network processes the low-resolution depth of each camera, as in the pose node. A person is found if at
+least three of the eight joints are known and their median distance to the ground truth is below 40 cm. A
+camera sees a person if at least four of the joints are visible in its image. Patients, who lie under sheets,
+do not count.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class RoomOptions:
     """Which rooms are simulated.
 
     Attributes:
-        rooms: how many.
-        moments: of each.
-        rate_hz: of the moments.
-        seed: of the first room; no benchmark split has these rooms.
-        size_hw: size of the depth images before they are shrunk for the network.
+        rooms: number of rooms.
+        moments: number of moments in each.
+        rate_hz: moments per second.
+        seed: seed of the first room. No benchmark split has these rooms.
+        size_hw: (height, width) of the depth images before they are shrunk for the network.
     """
 
     rooms: int = 4
@@ -53,20 +53,20 @@ class RoomOptions:
     size_hw: tuple[int, int] = (192, 256)
 
     def __post_init__(self) -> None:
-        for name in ("rooms", "moments", "rate_hz"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"RoomOptions.{name}: expected more than 0, got {getattr(self, name)}")
+        for name, value in vars(self).items():
+            if name not in ("seed", "size_hw") and not value > 0:
+                raise ValueError(f"{type(self).__name__}.{name}: expected more than 0, got {value}")
 
 
 @dataclass(frozen=True)
 class CameraMoment:
-    """What one camera saw at a moment.
+    """The image and detections of one camera at a moment.
 
     Attributes:
-        camera: where it hangs, with the intrinsics of the images that ``poses`` are in.
-        poses: found by the network, metric.
-        truth: of the image.
-        stamp_ns: of the image.
+        camera: pose of the camera in the room, with the intrinsics of the images of ``poses``.
+        poses: detections of the network, with metric 3D.
+        truth: ground truth of the image.
+        stamp_ns: stamp of the image, ns.
     """
 
     camera: RoomCamera
@@ -78,7 +78,7 @@ class CameraMoment:
 def camera_moments(
     estimator: PoseEstimator, options: RoomOptions, room: int
 ) -> Iterable[Sequence[CameraMoment]]:
-    """Yield what the three cameras of a room see, moment by moment."""
+    """Yield the images and detections of the three cameras of a room, moment by moment."""
     config = StreamConfig(
         "or", options.size_hw, "depth", options.seed + room, 3, options.moments, options.rate_hz, rig="mvor"
     )
@@ -96,7 +96,7 @@ def camera_moments(
 
 @dataclass
 class _Side:
-    """What one camera, or the fusion, found in a room."""
+    """Detections of one camera, or of the fusion, in a room."""
 
     counts: IdentityCounts = field(default_factory=IdentityCounts)
     seen: int = 0
@@ -114,13 +114,14 @@ def evaluate_rooms(
     """Fuse and score the moments of rooms.
 
     Args:
-        rooms: moments of each room, in the order of time.
+        rooms: moments of each room, in order of time.
         config: settings of the fusion.
-        progress: is called after every moment.
+        progress: called after every moment.
 
     Returns:
-        For the fusion and each camera: people seen, found, IDF1, switches, strangers, mean error in cm; and
-        ``same_joints_cm``, the fusion's and the camera's mean errors of the joints that both have.
+        For the fusion and each camera: people seen, found, IDF1, switches, strangers (detections without a
+        true person), mean error in cm, and ``same_joints_cm``, the mean errors of the fusion and the camera
+        over the joints that both have.
     """
     sums: dict[str, list[_Side]] = {}
     for moments in rooms:
@@ -155,7 +156,7 @@ def _score_room(
 
 
 def _truth(seen: Sequence[CameraMoment]) -> tuple[dict[int, Float64Array], dict[int, set[str]]]:
-    """Return everybody's joints in the room, (8, 3) m, and which cameras see whom."""
+    """Return the joints of all people in the room, (8, 3) m, and the cameras that see each person."""
     joints: dict[int, Float64Array] = {}
     seen_by: dict[int, set[str]] = {}
     for view in seen:
@@ -185,7 +186,7 @@ def _add(
     ids: Any,
     skeleton: Skeleton,
 ) -> None:
-    """Add what a side found at a moment; whoever stands near somebody who is not wanted does not count."""
+    """Add the detections of a side at a moment, except those near people who do not count."""
     true_ids = list(truth)
     rows = [skeleton.index(joint) for joint in JOINTS]
     there = np.array(list(truth.values())).reshape(-1, len(JOINTS), 3)

@@ -1,4 +1,4 @@
-"""Runs an estimator over a data set; one line per image on disk lets a killed run go on where it stopped."""
+"""Runs an estimator over a data set, with one line per image on disk, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECORDS = "images.jsonl"
 
 
 class Estimator(TypingProtocol):
-    """What is run: :class:`orpose_core.estimators.PoseEstimator` or anything with these two."""
+    """The interface of an estimator, such as :class:`orpose_core.estimators.PoseEstimator`."""
 
     @property
     def info(self) -> Any:
@@ -44,11 +44,11 @@ class ModelEvaluation:
     """A finished run.
 
     Attributes:
-        evaluation: scores, and what they were made of.
-        frames: images in the order of the data set, as :meth:`EvaluationSet.frame` numbers them.
+        evaluation: the scores and the data from which they were computed.
+        frames: numbers of the images in the order of the data set, as in :meth:`EvaluationSet.frame`.
         truth: annotated people per image.
         detections: detected people per image, px of the full image.
-        settings: what was run.
+        settings: settings of the run.
     """
 
     evaluation: Evaluation
@@ -71,20 +71,20 @@ def evaluate_model(
 ) -> ModelEvaluation:
     """Run an estimator over a data set and score it.
 
-    Writes into ``out``: ``images.jsonl`` (one line per image, appended; what a later call finds there is not
-    computed again), ``detections.json`` (COCO results) and ``scores.json``.
+    Writes to ``out``: ``images.jsonl`` (one line per image; a later call does not compute these images
+    again), ``detections.json`` (COCO results) and ``scores.json``.
 
     Args:
-        estimator: poses come back in px of the frame it is given.
+        estimator: returns poses in px of the frames that it is given.
         dataset: see :func:`orpose_core.evaluation.open_dataset`.
-        out: folder of the results. One that belongs to other settings is refused.
-        scale: shrink the images this many times first (ORPose Sect. 3.1: 8, 10, 12), ``int(H / scale)`` px
-            high.
-        batch: images per call of the estimator.
+        out: folder of the results. A folder with results of other settings is refused.
+        scale: factor by which the images are shrunk first, to a height of ``int(H / scale)`` px (ORPose
+            Sect. 3.1: 8, 10, 12).
+        batch: number of images per call of the estimator.
         metrics: see :func:`orpose_core.evaluation.evaluate_poses`.
-        protocol: by default the data set's own, see :meth:`EvaluationSet.evaluate`.
-        settings: everything else that the results depend on; recorded, and compared when a run is resumed.
-        progress: show a bar.
+        protocol: None = that of the data set, see :meth:`EvaluationSet.evaluate`.
+        settings: all other settings that affect the results; recorded, and compared when a run is resumed.
+        progress: whether to show a progress bar.
     """
     if scale < 1:
         raise ValueError(f"evaluation: expected a scale of at least 1, got {scale}")
@@ -122,7 +122,7 @@ def evaluate_model(
 
 
 def shrunk(frames: Sequence[RgbdFrame], scale: int) -> list[RgbdFrame]:
-    """Return the frames ``scale`` times smaller, ``int(H / scale)`` px high; at 1 they stay as they are."""
+    """Return the frames ``scale`` times smaller, ``int(H / scale)`` px high; unchanged for a scale of 1."""
     if scale == 1:
         return list(frames)
     sizes = [(int(f.size_hw[0] / scale), int(f.size_hw[1] / scale)) for f in frames]
@@ -148,7 +148,7 @@ def _estimate(
 
 
 def _resume(path: Path, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Return what an earlier run recorded, by image id; start the file where there is none."""
+    """Return the records of an earlier run by image id; start the file if there is none."""
     if not path.is_file() or path.stat().st_size == 0:
         _replace_lines(path, [json.dumps(header)])
         return {}

@@ -1,4 +1,4 @@
-"""Ground truth and detections to scores: from files, or from poses in memory (training validates with it)."""
+"""Scores from ground truth and detections, in files or in memory."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Protocol:
     """The variants of all metrics.
 
     Attributes:
-        pck: of PCK.
-        mpjpe: of the 3D errors.
-        keep_ids: AP with the annotation ids of the file, so that an id 0 can never match.
+        pck: variant of PCK.
+        mpjpe: variant of the 3D errors.
+        keep_ids: whether AP uses the annotation ids of the file, so that an id of 0 is never matched.
     """
 
     pck: PckConfig = field(default_factory=PckConfig)
@@ -39,34 +39,35 @@ class Protocol:
 
 
 PUBLISHED = Protocol()
-"""As the authors of the papers compute their numbers, quirks included: for MVOR's and COCO's files."""
+"""The protocol of the papers' evaluators including their quirks, for files of MVOR and COCO."""
 
 BENCHMARK = Protocol(PckConfig(score_ties_over_whole_image=False), keep_ids=False)
-"""The published protocol without its slips of programming: for poses in memory and our own splits.
+"""The published protocol without programming errors, for poses in memory and the synthetic splits.
 
-PCK is MVOR's but for the lookup of detections by the value of their score, which mistakes one person for
-another where a confident network gives both 1.0.
+PCK differs from MVOR's in that detections are not looked up by the value of their score, which would confuse
+two people with a score of 1.0.
 """
 
 STRICT = Protocol(PckConfig.strict(), MpjpeConfig.strict(), keep_ids=False)
-"""Without the quirks: perfect detections score 100 %, a detection serves one person."""
+"""The protocol without quirks: perfect detections score 100 %, and a detection matches one person."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores and what they were made of, for error analysis.
+    """Scores and the data from which they were computed, for error analysis.
 
     Attributes:
-        scores: nested: images, people and detections counted; ``pck``, ``pck_strict``, ``box_ap``,
+        scores: nested scores: numbers of images, people and detections; ``pck``, ``pck_strict``, ``box_ap``,
             ``keypoint_ap``, ``mpjpe``.
-        pck: of MVOR's ten joints, or None.
-        gt: the people that PCK counted, rows as in ``pck.persons``.
+        pck: result of PCK for MVOR's ten joints, or None.
+        gt: the people counted by PCK, rows as in ``pck.persons``.
         dt: the detections, rows as in ``pck.matched``.
-        visibility: uint8 (people, 10) of :class:`Visibility`, or None.
-        distance_m: float64 (people,), from the camera to the mean of the hips, else the neck, NaN = unknown.
+        visibility: uint8 (people, 10), values of :class:`Visibility`, or None.
+        distance_m: float64 (people,), distance from the camera to the mean of the hips, or to the neck, m,
+            NaN = unknown.
         mpjpe: the 3D errors, or None.
-        distance_3d_m: float64, as ``distance_m``, rows as in ``mpjpe.persons``.
-        image_names: of the images, or None.
+        distance_3d_m: float64, like ``distance_m``, rows as in ``mpjpe.persons``.
+        image_names: names of the images, or None.
     """
 
     scores: dict[str, Any]
@@ -89,10 +90,10 @@ def evaluate_poses(
     """Score poses in memory, one entry per image in the same order.
 
     Args:
-        gt: ground truth of any skeleton. PCK is on MVOR's ten joints, keypoint AP on COCO's 17, mapped by
-            name; a person without 2D joints is only a box. Object areas are those of the boxes.
+        gt: ground truth of any skeleton. PCK uses MVOR's ten joints and keypoint AP COCO's 17, mapped by
+            name. A person without 2D joints counts as a box only. Object areas are those of the boxes.
         dt: detections.
-        metrics: of :data:`METRICS`; by default all that the ground truth and the detections allow.
+        metrics: some of :data:`METRICS`; None = all that the ground truth and the detections allow.
         protocol: :data:`BENCHMARK`, :data:`PUBLISHED` or :data:`STRICT`.
 
     Returns:
@@ -110,14 +111,14 @@ def score_poses(
     protocol: Protocol = BENCHMARK,
     posed_gt: Sequence[Poses] | None = None,
 ) -> Evaluation:
-    """Score as :func:`evaluate_poses` does, and keep what the scores were made of.
+    """Score like :func:`evaluate_poses`, and return the data from which the scores were computed, too.
 
     Args:
         gt: see :func:`evaluate_poses`.
         dt: likewise.
         metrics: likewise.
         protocol: likewise.
-        posed_gt: the ground truth for PCK and MPJPE, where they count other people than AP does.
+        posed_gt: ground truth for PCK and MPJPE, if they count other people than AP.
     """
     if len(gt) != len(dt):
         raise ValueError(
@@ -151,13 +152,13 @@ def evaluate_results(
     metrics: Sequence[str] | None = None,
     protocol: Protocol = PUBLISHED,
 ) -> Evaluation:
-    """Score COCO results against an annotation file, in float64 and with the file's own areas and ids.
+    """Score COCO results against an annotation file, in float64 and with the areas and ids of the file.
 
     Args:
         truth: the annotations.
         results: the detections.
-        path: of the results, for messages.
-        metrics: of :data:`METRICS`; by default all that the annotations and the results allow.
+        path: path of the results, for messages.
+        metrics: some of :data:`METRICS`; None = all that the annotations and the results allow.
         protocol: :data:`PUBLISHED` or :data:`STRICT`.
     """
     metrics = _checked(metrics) or _possible_of_files(truth, results)
@@ -215,7 +216,7 @@ def evaluate_files(
 def _with_joints_of(
     truth: CocoTruth, results: Sequence[dict[str, Any]], path: str
 ) -> Sequence[dict[str, Any]]:
-    """Return the detections with the joints of the annotations; those that have them stay as they are."""
+    """Return the detections with the joints of the annotations, converted if necessary."""
     people = result_people(results, truth.image_ids, path)  # complains of damaged detections
     if people.skeleton == truth.skeleton:
         return results
@@ -237,7 +238,7 @@ def _checked(metrics: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _possible(gt: Sequence[Poses], dt: Sequence[Poses]) -> tuple[str, ...]:
-    """Name the metrics that the poses allow."""
+    """Return the metrics that the poses allow."""
     metrics = ["pck", "box_ap"]
     if gt and set(COCO17.joints) <= set(gt[0].skeleton.joints):
         metrics.append("keypoint_ap")
@@ -283,7 +284,7 @@ def _pck_scores(result: PckResult) -> dict[str, Any]:
 
 
 def _facts(poses: Sequence[Poses]) -> tuple[NDArray[np.uint8] | None, Float64Array]:
-    """Return visibility of MVOR's joints, and distances, of everybody in all images."""
+    """Return the visibility of MVOR's joints, and the distances, of all people in all images."""
     converted = [p.converted(MVOR10) for p in poses]
     flags = visibility_of(converted)
     if flags is not None:
@@ -305,7 +306,7 @@ def _facts_of_file(truth: CocoTruth) -> tuple[NDArray[np.uint8] | None, Float64A
 
 
 def _distances(xyz_cam_m: Float64Array) -> Float64Array:
-    """Return float64 (p,), metres from the camera to the mean of the hips, else the neck."""
+    """Return float64 (p,), the distance from the camera to the mean of the hips, or to the neck, m."""
     hips = xyz_cam_m[:, [MVOR10.index("left_hip"), MVOR10.index("right_hip")]].mean(axis=1)
     neck = xyz_cam_m[:, MVOR10.index("neck")]
     middle = np.where(np.isnan(hips), neck, hips)

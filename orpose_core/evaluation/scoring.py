@@ -1,4 +1,4 @@
-"""Files of results, or a model on a data set, to scores, tables, JSON and plots."""
+"""Scores, tables, JSON and plots of a results file or of a model on a data set."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from orpose_core.types import Poses
 
 @dataclass(frozen=True)
 class Scored:
-    """What was scored, and what a page of it needs beside the scores.
+    """An evaluation with the additional data for its page.
 
     Attributes:
-        title: what was scored on what.
-        evaluation: the scores, and what they were made of.
-        detections: per image, with scores and sigmas of the joints, or None where they were not kept.
-        picture: gives an image as the model saw it, or None.
+        title: title of the page: the model and the data set.
+        evaluation: the scores and the data from which they were computed.
+        detections: detections per image, with scores and sigmas of the joints, or None if they were not kept.
+        picture: returns an image as the input of the model, or None.
         sizes_hw: (height, width) of the images, px, or None.
-        names: of the images, or None.
-        scale: how many times the images were shrunk, or None.
+        names: names of the images, or None.
+        scale: factor by which the images were shrunk, or None.
     """
 
     title: str
@@ -44,11 +44,11 @@ class Scored:
 
 
 WritePage = Callable[[Scored], Path]
-"""Writes a page about what was scored and returns its file."""
+"""Writes a page about an evaluation and returns its file."""
 
 
 def protocol_of(strict: bool, threshold: float, usual: Protocol = PUBLISHED) -> Protocol:
-    """Return the strict protocol or the usual one, with a threshold of PCK."""
+    """Return the strict or the default protocol, with a threshold of PCK."""
     base = STRICT if strict else usual
     return replace(base, pck=replace(base.pck, thresholds=(threshold,)))
 
@@ -99,15 +99,15 @@ def score_model(
 ) -> str:
     """Run a model over a data set and score it; return the tables.
 
-    ``load`` makes an estimator of a model's name and a device; without it, weights are loaded. ``page``
-    writes what was scored into a file.
+    ``load`` returns an estimator for the name of a model and a device; None = load weights. ``page`` writes
+    a page about the evaluation.
     """
     dataset = open_dataset(dataset_name, root, limit, annotations)
     if load is None:
         from orpose_core.decoding.roi import RoiDecoderConfig  # torch is slow to import
         from orpose_core.estimators import EstimatorConfig, load_estimator
 
-        # AP ranks everybody whom a student gives, so a threshold of its weights file does not apply.
+        # AP ranks all people that a student detects, so the threshold in its weights file does not apply.
         ranked = RoiDecoderConfig()
         settings = EstimatorConfig(device=device, backend=backend, flip_test=flip, roi_decoder=ranked)
         estimator: Estimator = load_estimator(model, settings)
@@ -146,7 +146,7 @@ def score_model(
 
 
 def pictures_of(dataset: EvaluationSet, modality: str, scale: int) -> Callable[[int], NDArray]:
-    """Return a function that gives an image as the model saw it (depth: near is bright), at most 80x60."""
+    """Return a function that returns an image as the model's input, at most 80x60 (depth: near is bright)."""
 
     def picture(index: int) -> NDArray:
         frame, _ = dataset.frame(index, modality)

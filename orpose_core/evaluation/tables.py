@@ -15,8 +15,8 @@ def report(scores: dict[str, Any], scale: int | None = None) -> str:
     """Return the tables of one evaluation.
 
     Args:
-        scores: of :class:`orpose_core.evaluation.Evaluation`.
-        scale: how many times the images were shrunk, for ORPose's table.
+        scores: scores of an :class:`orpose_core.evaluation.Evaluation`.
+        scale: factor by which the images were shrunk, for ORPose's table.
     """
     blocks = [f"{scores['images']} images, {scores['people']} people, {scores['detections']} detections"]
     if "pck" in scores:
