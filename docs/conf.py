@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS / "extensions")]
@@ -59,3 +60,19 @@ def _with_type_imports() -> None:
 
 
 _with_type_imports()
+
+
+def _collapse_sidebar(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Expand the sidebar only where the page shown is, which is Sphinx's default; furo expands all of it.
+
+    With all modules in the sidebars of all pages, the time to build and the size of the result grow with the
+    square of the number of modules.
+    """
+    if "toctree" in context:
+        toctree = context["toctree"]
+        context["toctree"] = lambda **options: toctree(**{**options, "collapse": True})
+
+
+def setup(app: Any) -> None:
+    """Register what this file adds to Sphinx."""
+    app.connect("html-page-context", _collapse_sidebar, priority=400)  # before furo, at 500
