@@ -1,4 +1,4 @@
-"""The page that a data protection officer asks for, from an audit log alone."""
+"""The page for a data protection officer, made from an audit log only."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ALWAYS = ("/parameter_events", "/rosout")
 
 
 def audit_report(path: Path, verdict: Verdict) -> str:
-    """Return the page, Markdown.
+    """Return the page in Markdown.
 
     Args:
-        path: of the log.
-        verdict: of its verification.
+        path: path of the log.
+        verdict: result of its verification.
     """
     records = verdict.records
     graph = _Graph(records)
@@ -66,7 +66,7 @@ def audit_report(path: Path, verdict: Verdict) -> str:
 
 
 class _Graph:
-    """The last that the log says of nodes, topics and parameters."""
+    """The newest state of nodes, topics and parameters in the log."""
 
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
         self.topics: dict[str, dict[str, Any]] = {}
@@ -90,7 +90,7 @@ class _Graph:
                 self.parameters.setdefault(record["node"], {})[record["name"]] = record["value"]
 
     def leaving(self) -> Iterator[tuple[str, ...]]:
-        """Yield what goes from one machine to another."""
+        """Yield the data flows between machines."""
         for name, topic in sorted(self.topics.items()):
             sources = sorted({end.rpartition("@")[2] for end in topic["publishers"]})
             targets = sorted({end.rpartition("@")[2] for end in topic["subscribers"]})
@@ -99,14 +99,14 @@ class _Graph:
                     yield source, target, f"`{name}`", ", ".join(topic["types"]), self.size(name)
 
     def flow(self) -> Iterator[tuple[str, ...]]:
-        """Yield every topic; those that every node of ROS has are left out."""
+        """Yield all topics except those that every ROS node has."""
         for name, topic in sorted(self.topics.items()):
             if name not in _ALWAYS and not name.endswith("/transition_event"):
                 ends = (", ".join(topic[end]) or "-" for end in ("publishers", "subscribers"))
                 yield f"`{name}`", ", ".join(topic["types"]), self.size(name), *ends
 
     def size(self, topic: str) -> str:
-        """Return the largest message of a topic in words."""
+        """Return the size of the largest message of a topic as text."""
         return f"{self.largest[topic]:,} bytes" if topic in self.largest else "not read"
 
     def starts(self) -> Iterator[tuple[str, ...]]:
@@ -122,7 +122,7 @@ class _Graph:
                     yield f"`{node}`", name, _words(values[name])
 
     def stored(self) -> Iterator[tuple[str, ...]]:
-        """Yield what each node stores."""
+        """Yield the data that each node stores."""
         for node in sorted(self.nodes):
             yield (
                 f"`{node}`",
@@ -130,7 +130,7 @@ class _Graph:
             )
 
     def strangers(self) -> list[str]:
-        """Return the nodes that read a topic and are not of orpose, with what they read."""
+        """Return the nodes outside orpose that subscribe to its topics, with these topics."""
         found: dict[str, list[str]] = {}
         for name, topic in sorted(self.topics.items()):
             for end in topic["subscribers"]:
@@ -141,7 +141,7 @@ class _Graph:
 
 
 def _joined(known: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, Any]:
-    """Return a topic with all ends that it ever had."""
+    """Return a topic with all publishers and subscribers that it ever had."""
     joined = {
         key: sorted({*(known or {}).get(key, ()), *record[key]})
         for key in ("types", "publishers", "subscribers")
@@ -153,7 +153,7 @@ def _joined(known: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, A
 
 
 def _is_nameless(end: str) -> bool:
-    """Whether the name of an end's machine was not known yet when it was recorded."""
+    """Return whether the machine of a publisher or subscriber was still unknown when it was recorded."""
     return end.rpartition("@")[2].startswith(UNNAMED_MACHINE)
 
 
@@ -185,7 +185,7 @@ def _refused(records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
 
 
 def _gaps(records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Yield the times in which nobody wrote the log, and what was lost."""
+    """Yield the times at which no audit ran, and the records that were lost."""
     before: dict[str, Any] | None = None
     for r in records:
         if r["event"] == "log_opened" and before is not None:

@@ -1,4 +1,4 @@
-"""Table 1 from what runs wrote, and the networks of a release; only the paper's own numbers are typed."""
+"""Table 1 and the page of a release's networks, from saved results; only the paper's numbers are typed in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
     "SR+RTPose_80x60": (83.5, 82.7, 54.1, 68.1, 40.5, 65.8),
     "SR+RTPose_64x48": (82.5, 81.3, 51.0, 66.3, 37.8, 63.8),
 }
-"""Table 1 of the paper: PCK@0.2 on MVOR, trained on 77,000 recorded images. The order is the table's."""
+"""Table 1 of the paper: PCK@0.2 on MVOR, trained on 77,000 recorded images, in the order of the table."""
 
 
 FINDINGS: tuple[tuple[str, str, float], ...] = (
@@ -49,22 +49,22 @@ FINDINGS: tuple[tuple[str, str, float], ...] = (
     ("RTPose_640x480", "RTPose_80x60", 0.0),
     ("RTPose_80x60", "RTPose_64x48", 0.0),
 )
-"""What Table 1 shows: by how many points of the average the first row is at least above the second.
+"""The findings of Table 1: by how many points the average of the first row must exceed that of the second.
 
-0 asks for the direction alone.
+0 = only the direction is compared.
 """
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run as the table shows it.
+    """A run in the table.
 
     Attributes:
-        name: of the row in Table 1.
-        results: what the run wrote.
-        parameters: of its weights.
-        gflops: of one image, 1 MAC = 2 FLOPs.
-        milliseconds: of one forward pass, measured now.
+        name: name of the row in Table 1.
+        results: results of the run.
+        parameters: number of parameters of the network.
+        gflops: cost of one image, 1 MAC = 2 FLOPs.
+        milliseconds: duration of one forward pass, measured now, ms.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Row:
 
 
 def read_run(folder: Path, threads: int) -> Row:
-    """Read a finished run and measure its network; ValueError says what is missing."""
+    """Read a finished run and measure its network; a ValueError names what is missing."""
     run = RunFolder(folder)
     try:
         results = json.loads(run.results.read_text())
@@ -100,13 +100,13 @@ def read_run(folder: Path, threads: int) -> Row:
 
 
 def _window_share(row: Row) -> str:
-    """Return how large the windows of a training were, as shares of the image's height and width."""
+    """Return the size of the windows of a training, as shares of the image's height and width."""
     window, size = row.results.get("window_hw"), row.results["recipe"]["model"]["input_hw"]
     return "" if window is None else " x ".join(f"{c / n:.3f}" for c, n in zip(window, size, strict=True))
 
 
 def _unlike(rows: Sequence[Row]) -> list[str]:
-    """Return in what the runs differ that should be alike for a fair table."""
+    """Return the settings that differ between runs, but should be equal for a fair comparison."""
     results = [row.results for row in rows]
     return unlike(
         {
@@ -175,7 +175,7 @@ def _spread(runs: Sequence[Row]) -> str:
 
 
 def _findings(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return which of the paper's comparisons show, of those whose two rows were run alike."""
+    """Return the verdicts on the paper's comparisons, for rows that were trained with the same settings."""
     if len(rows) < 2 or _unlike(rows):
         return []
     runs = _by_name(rows)
@@ -200,9 +200,9 @@ def _findings(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _interval(of: Sequence[Row], other: Sequence[Row]) -> tuple[str, str] | None:
-    """Return between what the difference of two rows lies, None where runs do not say what they counted.
+    """Return the confidence interval of the difference of two rows; None if a run did not save its counts.
 
-    Runs that did not record the rooms have none: frames of one room are not independent evidence.
+    Runs that did not record the rooms have none, because frames of the same room are not independent.
     """
     if any("room" not in run.results.get("per_frame", {}) for run in [*of, *other]):
         return None
@@ -214,7 +214,7 @@ def _interval(of: Sequence[Row], other: Sequence[Row]) -> tuple[str, str] | None
 
 
 def _seeds(results: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the seeds of a run's network and of its data."""
+    """Return the seeds of a run's network and data."""
     recipe = results["recipe"]
     return recipe["engine"]["seed"], recipe["data"]["seed"]
 
@@ -223,7 +223,7 @@ def write_report(folders: Sequence[Path], out: Path, threads: int = 2) -> str:
     """Write the table of these runs to ``out`` and return it.
 
     Raises:
-        ValueError: if a folder has no finished run, or two have the same row and the same seeds.
+        ValueError: a folder has no finished run, or two runs have the same row and the same seeds.
     """
     if not folders:
         raise ValueError("expected at least one run")
@@ -238,10 +238,10 @@ def write_report(folders: Sequence[Path], out: Path, threads: int = 2) -> str:
 
 
 def networks_page(scores: Sequence[SplitScores]) -> str:
-    """Return the page about the depth networks of a release, Markdown.
+    """Return the page about the depth networks of a release in Markdown.
 
     Args:
-        scores: of each network on each split; the first network is compared with the others.
+        scores: scores of each network on each split; the first network is compared with the others.
     """
     splits = {name: [s for s in scores if s.split == name] for name in dict.fromkeys(s.split for s in scores)}
     return page(
@@ -295,16 +295,16 @@ def _differences(group: Sequence[SplitScores]) -> list[dict[str, str]]:
 
 
 def write_networks_page(models: Sequence[str], splits: Sequence[str], frames: int, out: Path) -> str:
-    """Score networks with maps of depth on splits, write the page to ``out``, and return it.
+    """Score depth networks that predict maps on splits, write the page to ``out``, and return it.
 
     Args:
         models: names in ``weights/`` or files; the first is compared with the others.
         splits: names of benchmark splits.
-        frames: how many of each, in whole rooms.
-        out: the page, Markdown.
+        frames: number of frames of each split, in whole rooms.
+        out: file of the page, in Markdown.
 
     Raises:
-        ValueError: no such split, or a model that does not read depth.
+        ValueError: there is no such split, or a model is not for depth.
     """
     estimators = [load_estimator(name, EstimatorConfig()) for name in models]
     for estimator in estimators:

@@ -1,4 +1,4 @@
-"""The card of a weights file, written from what the file says of itself."""
+"""The model card of a weights file, made from the file's header."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
 
 
 def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> str:
-    """Return the card, Markdown.
+    """Return the card in Markdown.
 
     Args:
-        checkpoint: weights that :func:`orpose_core.training.engine.recipe_run.write_weights` wrote.
+        checkpoint: weights written by :func:`orpose_core.training.engine.recipe_run.write_weights`.
         real: scores of ``benchmarks/real_depth_people.py``, if it was run.
 
     Raises:
-        ValueError: if the file does not say how it was trained.
+        ValueError: the header does not describe the training.
     """
     if "training" not in checkpoint.metadata or not isinstance(checkpoint.config, MapConfig):
         raise ValueError(f"{checkpoint.name}: this file does not say how it was trained")
@@ -71,7 +71,7 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
 
 
 def site_table(site: dict[str, Any]) -> str:
-    """Return the table of what a network scored on a site before and after it was adapted."""
+    """Return the table of a network's scores at a site before and after its adaptation."""
     rows = [
         [
             f"{name}, against {_LABELLED[kind]}",
@@ -88,7 +88,7 @@ def site_table(site: dict[str, Any]) -> str:
 
 
 def _coverage_table(calibration: Calibration | None) -> str:
-    """Return the table of how many joints lie within the radii of 68 % and 95 %."""
+    """Return the table of the shares of joints within the radii of 68 % and 95 %."""
     shares = {} if calibration is None else calibration.coverage
     rows = [
         [words, *(format(100 * shares[f"{name}_{share}"], ".0f") for share in (68, 95))]
@@ -101,22 +101,22 @@ def _coverage_table(calibration: Calibration | None) -> str:
 def write_card(
     name_or_path: str, out: Path | None = None, real: Path | None = None, scores: Path | None = None
 ) -> Path:
-    """Write the card of a weights file, beside it by default; return where it is."""
+    """Write the card of a weights file, by default beside it; return its path."""
     path = out or Path(name_or_path).with_suffix(".md")
     write_text(path, card_text(name_or_path, real, scores))
     return path
 
 
 def card_text(name_or_path: str, real: Path | None = None, scores: Path | None = None) -> str:
-    """Return the card of a weights file of any kind, Markdown.
+    """Return the card of a weights file of any kind in Markdown.
 
     Args:
-        name_or_path: of the weights.
+        name_or_path: name or path of the weights.
         real: scores of ``benchmarks/real_depth_people.py``, if it was run.
-        scores: of a student, folders of `orpose evaluate`.
+        scores: folders of `orpose evaluate`, for a student.
 
     Raises:
-        ValueError: the file does not say how it was trained.
+        ValueError: the header does not describe the training.
     """
     if is_stage_file(name_or_path):
         return stage_card(name_or_path)

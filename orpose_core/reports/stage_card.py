@@ -1,4 +1,4 @@
-"""Cards of the teacher's stages that were trained here, written from what their files say of themselves."""
+"""Model cards of the teacher's stages that were trained with orpose, made from the headers of their files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _SCORES = {
 
 
 def is_stage_file(name_or_path: str) -> bool:
-    """Return whether a file is one of the teacher's stages, by its header."""
+    """Return whether a file contains a stage of a teacher, according to its header."""
     path = find_weights(name_or_path)
     return path.suffix == SUFFIX and read_header(path).kind in _STAGES
 
 
 def stage_card(name_or_path: str) -> str:
-    """Return the card of a stage's file, Markdown; ValueError if it does not say how it was trained."""
+    """Return the card of a stage in Markdown; raise ValueError if its header lacks the training."""
     path = find_weights(name_or_path)
     file = read_weights(path)
     facts, kind, model = training_facts(file), file.kind, _network(file)

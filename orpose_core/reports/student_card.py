@@ -1,4 +1,4 @@
-"""The card of a student's weights, written from what the file says of itself."""
+"""The model card of a student's weights, made from the file's header."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from orpose_core.training.student.threshold_choice import StudentReadingConfig
 from orpose_core.training.student.validation import headline
 
 _FAR_BELOW = 20.0
-"""Keypoint AP below which the card says so."""
+"""Keypoint AP below which the card contains a warning."""
 
 
 def student_card(checkpoint: Checkpoint, scores: Path | None = None) -> str:
-    """Return the card, Markdown.
+    """Return the card in Markdown.
 
     Args:
-        checkpoint: weights that `orpose train student` wrote.
-        scores: folder with ``8x/scores.json`` and so on of `orpose evaluate`, of the same weights.
+        checkpoint: weights written by `orpose train student`.
+        scores: folder of `orpose evaluate` with ``8x/scores.json`` and so on, for the same weights.
 
     Raises:
-        ValueError: the file does not say how it was trained, or the scores are of other weights.
+        ValueError: the header does not describe the training, or the scores are those of other weights.
     """
     config = checkpoint.config
     if "training" not in checkpoint.metadata or not isinstance(config, StudentConfig):

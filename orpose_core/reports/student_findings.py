@@ -1,4 +1,4 @@
-"""What ORPose found, held against what our runs show: each claim with its numbers and a verdict."""
+"""The findings of ORPose compared with our runs: each claim with its numbers and a verdict."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NEAR_FIXED = 1.5
 """Points of keypoint AP that ORPose_all may lose against a model of one scale."""
 
 NOT_WORSE_MM = 1.0
-"""MPJPE that two branches may lose against the best single one and still count as not worse."""
+"""Difference of MPJPE, mm, up to which two branches count as not worse than the best single branch."""
 
 NO_ROOM = 10.0
-"""Below this keypoint AP, claims that two networks are near each other cannot be told from the floor."""
+"""Keypoint AP below which claims that two networks score alike cannot be verified."""
 
 ABLATION = ("single_hard", "single_soft", "single_hard_soft")
 
@@ -30,7 +30,7 @@ Table = Mapping[str, Mapping[int, Scores]]
 
 
 def findings(table: Table) -> list[str]:
-    """Return one Markdown bullet per claim of the paper that the rows allow to check."""
+    """Return one Markdown list item for each claim of the paper that can be checked with the rows."""
     claims = (_distillation, _space, _all_against_fixed, _teacher, _branches, _truth)
     return [line for line in (claim(table) for claim in claims) if line]
 
@@ -126,7 +126,7 @@ def _branches(table: Table) -> str:
 
 
 def _truth(table: Table) -> str:
-    """Return what the same student gains where the truth takes the place of the teacher's labels."""
+    """Return the gain of the same student with the ground truth instead of the teacher's labels."""
     before, ours, best = (table.get(row, {}) for row in ("undistilled", "all", "exact"))
     scales = [s for s in SCALES if s in before and s in ours and s in best]
     if not scales:

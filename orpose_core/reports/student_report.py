@@ -1,4 +1,4 @@
-"""Tables 1, 2 and 3 of ORPose from what runs saved: only the paper's own numbers are typed by hand."""
+"""Tables 1, 2 and 3 of ORPose from saved results; only the paper's numbers are constants."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PUBLISHED: dict[str, dict[int, tuple[float, float, float]]] = {
 
 
 _LOW_AP = 20.0
-"""Below it the report says that the networks are far from trained out."""
+"""Keypoint AP below which the report states that the networks have not converged."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ class Row:
     """One network and its scores.
 
     Attributes:
-        name: of :data:`ROWS`.
-        scores: by scale.
-        frames: of the benchmark.
-        dataset: of the benchmark.
-        model: sha256 of what was scored.
-        results: what the training wrote; empty for the teacher.
-        parameters: of the weights, 0 where unknown.
-        full_hw: (height, width) that the network sees, (0, 0) where unknown.
+        name: one of :data:`ROWS`.
+        scores: scores by scale.
+        frames: number of frames of the benchmark.
+        dataset: name of the benchmark.
+        model: sha256 of the scored model.
+        results: results of the training; empty for the teacher.
+        parameters: number of parameters, 0 = unknown.
+        full_hw: (height, width) of the network's input, px; (0, 0) = unknown.
     """
 
     name: str
@@ -90,10 +90,10 @@ class Row:
 
 
 def read_row(folder: Path) -> Row | None:
-    """Read a run that was scored; None for a folder that holds something else.
+    """Read a scored run; None for a folder with other content.
 
     Raises:
-        ValueError: the scores are not of one model and benchmark, or not of the run's weights.
+        ValueError: the scores are not those of a single model and benchmark, or not of the run's weights.
     """
     files = {s: folder / "scores" / f"{s}x" / "scores.json" for s in SCALES}
     found = {s: read_json(path) for s, path in files.items() if path.is_file()}
@@ -128,10 +128,10 @@ def read_row(folder: Path) -> Row | None:
 
 
 def write_student_report(folders: Sequence[Path], out: Path) -> str:
-    """Write the tables of these runs to ``out`` and return them; folders without scores are passed over.
+    """Write the tables of these runs to ``out`` and return them; folders without scores are ignored.
 
     Raises:
-        ValueError: no folder has scores, two have the same row, or a row is none of the paper's.
+        ValueError: no folder has scores, two have the same row, or a row is not in the paper.
     """
     read = [row for row in map(read_row, folders) if row is not None]
     rows = {row.name: row for row in read}
@@ -170,7 +170,7 @@ def report(rows: dict[str, Row]) -> str:
 
 
 def _unlike(rows: dict[str, Row]) -> list[str]:
-    """Return in what the distilled students differ that must be alike for a fair comparison."""
+    """Return the settings that differ between distilled students, but must be equal for a fair comparison."""
     trained = [rows[name] for name in DISTILLED if name in rows]
     recipes = [row.results["recipe"] for row in trained]
     return unlike(
@@ -214,7 +214,7 @@ def _cell(ours: float, form: str, paper: float | None) -> str:
 
 
 def _labels_of(rows: dict[str, Row]) -> dict[str, Any] | None:
-    """Return what the teacher's labels were, if the file is still there."""
+    """Return a description of the teacher's labels, if the file still exists."""
     row = next((rows[name] for name in DISTILLED if name in rows and rows[name].results), None)
     path = Path(row.results["recipe"]["data"]["labels"] or "") if row else Path()
     if row is None or not path.is_file():

@@ -1,4 +1,4 @@
-"""How good a teacher's labels are, on frames of a synthetic room whose truth it never saw."""
+"""Evaluation of a teacher's labels on synthetic frames that were not used for its training."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _SIGMAS = np.array(COCO17.sigmas)
 
 @dataclass(frozen=True)
 class TeacherFiles:
-    """The three stages; see `orpose label`.
+    """The three stages of a teacher; see `orpose label`.
 
     Attributes:
-        detector: name.
-        detector_weights: file, or None for weights that are shipped.
-        keypoints: file or name.
-        lifter: file or name.
+        detector: name of the detector.
+        detector_weights: its weights file; None = shipped weights.
+        keypoints: weights file or name of the keypoint network.
+        lifter: weights file or name of the lifter.
     """
 
     detector: str
@@ -56,7 +56,7 @@ class TeacherFiles:
 
 
 def trained_domains(files: TeacherFiles) -> dict[str, list[str]]:
-    """Return of each stage that was trained here which synthetic domains it has seen, as its file says."""
+    """Return the synthetic domains on which each stage was trained, according to the headers of the files."""
     detector = small_detector_file(files.detector, files.detector_weights)
     paths = {"detector": detector, "keypoints": Path(files.keypoints), "lifter": Path(files.lifter)}
     domains = {}
@@ -74,13 +74,13 @@ def trained_domains(files: TeacherFiles) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Look:
-    """How often a teacher looks.
+    """Test-time augmentation of a teacher.
 
     Attributes:
-        name: for the report.
-        flip: mirrored, too, in both stages.
-        detector_scales: lengths of the shorter image side; empty = the detector's own.
-        keypoint_scales: of the crops.
+        name: name in the report.
+        flip: whether both stages also see the mirrored image.
+        detector_scales: lengths of the shorter image side, px; empty = the default of the detector.
+        keypoint_scales: scales of the crops.
     """
 
     name: str
@@ -98,7 +98,7 @@ LOOKS = (
 
 
 class _KnownBoxes:
-    """Stands in for a detector whose answers to these images are known."""
+    """Replaces a detector whose detections in the images are already known."""
 
     thresholds = PersonThresholds(0.0, 0.0)
 
@@ -110,7 +110,7 @@ class _KnownBoxes:
         return self._info
 
     def detect(self, images: Sequence[Picture]) -> list[PersonBoxes]:
-        """Return the next answers."""
+        """Return the detections in the next images."""
         now, self._people = self._people[: len(images)], self._people[len(images) :]
         return now
 
@@ -132,7 +132,7 @@ class _Stages:
         )
 
     def boxes(self, frames: Frames) -> list[PersonBoxes]:
-        """Return everybody whom the first stage finds."""
+        """Return all people found by the first stage."""
         return [self.detector.detect([image])[0] for image in frames.images]
 
     def labels(self, frames: Frames, boxes: Sequence[PersonBoxes]) -> list[Poses]:
@@ -142,12 +142,12 @@ class _Stages:
         return [teacher.label([image], [i])[0].soft for i, image in enumerate(frames.images)]
 
     def description(self) -> dict[str, Any]:
-        """Return what the labels depend on."""
+        """Return the settings that affect the labels."""
         return Teacher(self.detector, self.keypoints, self.lifter).description()
 
 
 def best_box_score(truth: Sequence[Poses], found: Sequence[Poses]) -> float:
-    """Return the score from which on boxes are worth keeping: where F1 at IoU 0.5 is highest."""
+    """Return the threshold of box scores with the highest F1 at an IoU of 0.5."""
     scores, right = _people_outcomes(truth, found)
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(right[order])
@@ -168,10 +168,10 @@ def evaluate_teacher(
 
     Args:
         files: the teacher.
-        frames: judged on.
-        tuning: of a domain that is not judged: the threshold of the boxes is chosen there.
-        looks: how often it looks.
-        progress: told what is done.
+        frames: frames of the evaluation.
+        tuning: frames of another domain, on which the threshold of the boxes is chosen.
+        looks: variants of test-time augmentation.
+        progress: called with messages about the progress.
     """
     out: dict[str, Any] = {
         "teacher": asdict(files),
@@ -236,7 +236,7 @@ def _finite(value: float) -> float | None:
 
 
 def _box_scores(poses: Poses, boxes: Poses) -> Float64Array:
-    """Return the score of each person's box: poses are those of the boxes, ranked otherwise."""
+    """Return the box score of each person; poses are in another order than boxes."""
     if not len(poses):
         return np.zeros(0)
     distance = np.abs(poses.boxes_px[:, None].astype(np.float64) - boxes.boxes_px[None]).sum(axis=-1)
@@ -244,7 +244,7 @@ def _box_scores(poses: Poses, boxes: Poses) -> Float64Array:
 
 
 def _matches(truth: Poses, found: Poses) -> NDArray[np.int64]:
-    """Return for each found person the row of the true one, -1 = none: best score first, IoU of 0.5."""
+    """Return the row of the true person of each detection, -1 = none: in order of scores, IoU of 0.5."""
     out = np.full(len(found), -1, np.int64)
     if not len(truth) or not len(found):
         return out
@@ -258,7 +258,7 @@ def _matches(truth: Poses, found: Poses) -> NDArray[np.int64]:
 
 
 def _people_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> tuple[Float64Array, Float64Array]:
-    """Return the scores of all found people and whether each is a person, 0 or 1."""
+    """Return the scores of all detections, and 1 for those on a person, 0 for others."""
     scores, right = [np.zeros(0)], [np.zeros(0)]
     for t, f in zip(truth, found, strict=True):
         scores.append(np.clip(f.person_scores.astype(np.float64), 0, 1))
@@ -267,11 +267,11 @@ def _people_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> tuple[Fl
 
 
 def _joint_outcomes(truth: Sequence[Poses], found: Sequence[Poses]) -> dict[str, Float64Array]:
-    """Return what became of the 17 joints of the people who are people.
+    """Return the results of the 17 joints of detections that are matched with a person.
 
-    ``score``; ``right``: whether COCO's similarity of that joint is 0.5 or more (False where the joint is not
-    in the image); ``error``: distance as a share of the root of the box's area, NaN = no such joint;
-    ``error_3d_mm`` relative to the root, ``near``: whether it is within 150 mm.
+    ``score``; ``right``: whether the OKS of the joint is at least 0.5 (False for joints outside the image);
+    ``error``: distance as a share of the square root of the box's area, NaN = no such joint; ``error_3d_mm``:
+    error relative to the root; ``near``: whether it is at most 150 mm.
     """
     out: dict[str, list[Float64Array]] = {n: [] for n in ("score", "right", "error", "error_3d_mm", "near")}
     for t, f in zip(truth, found, strict=True):

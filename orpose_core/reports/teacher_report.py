@@ -1,4 +1,4 @@
-"""The quality of a teacher's labels as a page, from what the evaluation saved."""
+"""The page about the quality of a teacher's labels, from the saved scores of the evaluation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def judge(files: TeacherFiles, folder: Path, split: str, tuning_split: str, fram
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Read what :func:`judge` saved; ValueError says what is missing."""
+    """Read the scores that :func:`judge` saved; a ValueError names what is missing."""
     path = folder / RESULTS
     try:
         results = json.loads(path.read_text())
@@ -52,7 +52,7 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def write_teacher_report(folder: Path, out: Path) -> str:
-    """Write the page of a judged teacher, with its plot beside it in ``images/``; return the text."""
+    """Write the page about a teacher, and its plot to ``images/`` beside it; return the text."""
     results = read_results(folder)
     picture = out.parent / "images" / f"{out.stem}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ _NAMES = {"detector": "detector", "keypoints": "keypoint network", "lifter": "li
 
 
 def teacher_page(results: dict[str, Any], picture: str) -> str:
-    """Return the page, Markdown."""
+    """Return the page in Markdown."""
     looks = results["looks"]
     name = list(looks)[-1]
     return page(

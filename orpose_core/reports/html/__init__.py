@@ -1,1 +1,1 @@
-"""Pages of one HTML file each, to look at: about results, evaluations, labels, adaptations and weights."""
+"""Pages about results, evaluations, labels, adaptations and weights, each in one HTML file."""

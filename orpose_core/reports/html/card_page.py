@@ -1,4 +1,4 @@
-"""The card of a weights file as a page: its Markdown, and charts of the scores that the file states."""
+"""The model card of a weights file as a page: its Markdown, and charts of the scores in the file's header."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def write_card_page(
     """Write the card of a weights file as a page and return its file.
 
     Args:
-        name_or_path: of the weights. The card beside them is shown where there is one, unless there is
-            something to add to it.
-        out: of the page.
+        name_or_path: name or path of the weights. An existing card beside them is shown, unless ``real`` or
+            ``scores`` are given.
+        out: file of the page.
         real: see :func:`orpose_core.reports.model_card.card_text`.
         scores: likewise.
 
     Raises:
-        ValueError: there is no card, and the file does not say how it was trained.
+        ValueError: there is no card, and the header does not describe the training.
     """
     beside = find_weights(name_or_path).with_suffix(".md")
     as_published = beside.is_file() and real is None and scores is None
@@ -49,7 +49,7 @@ def write_card_page(
 
 
 def _sections(text: str) -> tuple[str, list[Section]]:
-    """Return the title of a card, Markdown, and its parts; the first has what stands before the others."""
+    """Return the title of a card in Markdown, and its sections; the first is the text before the others."""
     try:
         from markdown_it import MarkdownIt
     except ImportError:
@@ -66,7 +66,7 @@ def _sections(text: str) -> tuple[str, list[Section]]:
 
 
 def _charts(name_or_path: str) -> list[Picture]:
-    """Return charts of what the file states: PCK by part, before and after, and coverage of the sigmas."""
+    """Return charts of the scores in the header: PCK by part, before and after; coverage of the sigmas."""
     header = read_header(find_weights(name_or_path))
     facts = training_facts(header)
     charts, names = [], [part.capitalize() for part in _PARTS]

@@ -1,4 +1,4 @@
-"""The charts that several pages have: histograms, and whether scores and sigmas can be trusted."""
+"""Charts shared by several pages: histograms, and the calibration of scores and sigmas."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def histogram(
     """Return a stacked histogram.
 
     Args:
-        values: by name; one alone needs no name.
-        words: at the axes, and the title.
-        bins: how many.
-        limits: of the axis; None = those of the values.
-        threshold: a line is drawn there.
+        values: values by name; the name of a single series may be empty.
+        words: labels of the axes, and the title.
+        bins: number of bins.
+        limits: limits of the axis; None = those of the values.
+        threshold: position of a vertical line.
     """
     arrays = {name: np.asarray(own, np.float64) for name, own in values.items()}
     if limits is not None:
@@ -74,7 +74,7 @@ def bars(
     label: str,
     marks: Sequence[float] = (),
 ) -> Picture:
-    """Return bars of one or two series beside each other, percent; lines are drawn at the ``marks``."""
+    """Return grouped bars of one or two series, percent, with lines at the ``marks``."""
     figure, axes = plt.subplots(figsize=_SIZE_IN)
     width, places = 0.8 / len(series), np.arange(len(names))
     colors = (GREY, BLUE) if len(series) > 1 else (BLUE,)
@@ -95,7 +95,7 @@ def bars(
 
 
 def reliability_picture(groups: Mapping[str, Reliability]) -> Picture:
-    """Return how many joints of a score are correct; one curve per name ("" needs no legend)."""
+    """Return the share of correct joints against the score; one curve per name ("" = no legend)."""
     figure, axes = plt.subplots(figsize=(5.4, 4.4))
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     captions = []
@@ -111,7 +111,7 @@ def reliability_picture(groups: Mapping[str, Reliability]) -> Picture:
 
 
 def sigma_picture(ratio: NDArray) -> Picture:
-    """Compare errors in sigmas with the Rayleigh distribution: that of two equal normal coordinates."""
+    """Compare errors in sigmas with the Rayleigh distribution, that of two equal normal coordinates."""
     figure, axes = plt.subplots(figsize=(5.4, 4.4))
     x = np.linspace(0, _MOST_Z, 200)
     axes.plot(x, 1 - np.exp(-(x**2) / 2), color="grey", linestyle=":", label="if sigmas were exact")

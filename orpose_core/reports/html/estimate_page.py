@@ -1,4 +1,4 @@
-"""A page about the results of `orpose estimate`: who was seen when, how surely, and what was left out."""
+"""A page about the results of `orpose estimate`: people over time, their scores, and what was left out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEAST_SURE = 10
 
 @dataclass
 class _Track:
-    """Somebody who was followed."""
+    """A tracked person."""
 
     camera: str
     first_s: float
@@ -38,14 +38,14 @@ class _Track:
 
 @dataclass
 class _Camera:
-    """What one camera saw."""
+    """The people in the images of one camera."""
 
     time_s: list[float] = field(default_factory=list)
     people: list[int] = field(default_factory=list)
 
 
 class _Seen:
-    """Looks at every frame of a run once."""
+    """Collects the statistics of a run in one pass over its frames."""
 
     def __init__(self) -> None:
         self.cameras: dict[str, _Camera] = {}
@@ -57,7 +57,7 @@ class _Seen:
         self._begin_ns: int | None = None
 
     def add(self, image: Mapping[str, Any], poses: Poses) -> None:
-        """Look at a frame."""
+        """Add a frame."""
         stamp_ns = int(image["stamp_ns"])
         self._begin_ns = stamp_ns if self._begin_ns is None else min(self._begin_ns, stamp_ns)
         time_s = (stamp_ns - self._begin_ns) / 1e9
@@ -90,7 +90,7 @@ def write_estimate_page(folder: Path, path: Path) -> Path:
     """Write the page about the results in a folder and return its file.
 
     Raises:
-        ValueError: the folder holds no results of `orpose estimate`.
+        ValueError: the folder contains no results of `orpose estimate`.
     """
     run, entries = read_frames(folder)
     seen, trackers = _Seen(), Trackers(True)
@@ -121,7 +121,7 @@ def write_estimate_page(folder: Path, path: Path) -> Path:
 
 
 def _notes(folder: Path) -> dict[str, Sequence[str]]:
-    """Return what was read and what was left out; nothing where the run has not ended yet."""
+    """Return what was read and what was left out; nothing if the run has not ended yet."""
     file = folder / RUN
     content = read_json(file) if file.is_file() else {}
     return {"Read": content.get("taken", []), "Left out": content.get("skipped", [])}

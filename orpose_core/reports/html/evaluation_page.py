@@ -1,4 +1,4 @@
-"""A page about an evaluation: scores, curves, where it fails, and if scores and sigmas can be trusted."""
+"""A page about an evaluation: scores, curves, failures, and the calibration of scores and sigmas."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def _known(value: float | None) -> float | None:
 
 
 def swapped_sides(evaluation: Evaluation) -> dict[str, tuple[int, int]]:
-    """Return of each pair of joints how many are on the wrong side, and how many could be told.
+    """Return for each pair of joints the number on the wrong side, and the number that can be judged.
 
-    A joint that was found is on the wrong side if it lies within the threshold of PCK of the other side's
-    annotated joint and nearer to it than to its own. It can be told if both sides are annotated, the joint
-    was found, and the two sides are farther apart than the threshold.
+    A detected joint is on the wrong side if its distance to the annotated joint of the other side is within
+    the threshold of PCK and smaller than that to its own. It can be judged if both sides are annotated, the
+    joint was detected, and the two sides are farther apart than the threshold.
     """
     result, gt, dt = evaluation.pck, evaluation.gt, evaluation.dt
     if result is None or gt is None or dt is None:
@@ -105,7 +105,7 @@ def _sides(evaluation: Evaluation) -> Section | None:
 
 
 def _calibration(scored: Scored) -> Section | None:
-    """Return whether the scores of joints, and their sigmas, say how far off they are."""
+    """Return the section on the calibration of the joints' scores and sigmas."""
     result = scored.evaluation.pck
     if result is None or scored.detections is None or not sum(map(len, scored.detections)):
         return None

@@ -1,4 +1,4 @@
-"""A teacher's labels compared with labels by hand of some of the same images."""
+"""Comparison of a teacher's labels with manual labels of some of the images."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _NEAR = 0.2
 
 @dataclass(frozen=True)
 class JudgedLabels:
-    """What labels by hand say of a teacher's.
+    """Comparison of a teacher's labels with manual labels.
 
     Attributes:
-        images: int64 (i,), which images of the run were labelled by hand.
-        people: who was labelled by hand, with at least one joint.
-        found: how many of them the teacher labelled.
-        other: how many the teacher labelled whom nobody labelled by hand.
-        result: the joints of both compared, one-to-one.
-        image: int64 (g,), of each person of ``result``, the image of the run.
+        images: int64 (i,), numbers of the images of the run with manual labels.
+        people: number of manually labelled people with at least one joint.
+        found: number of these people whom the teacher labelled.
+        other: number of people labelled by the teacher only.
+        result: comparison of the joints of people matched one to one.
+        image: int64 (g,), image of the run of each person in ``result``.
         confidence: float64 (g, 10), scores of the teacher's joints, 0 = not found.
-        by_hand: of each of those images the people, px of the image.
+        by_hand: manually labelled people of each of these images, px of the image.
     """
 
     images: NDArray[np.int64]
@@ -45,16 +45,16 @@ class JudgedLabels:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Which joints are correct, bool (g, 10): within 0.2 of the person's size."""
+        """The correct joints, bool (g, 10): those with an error of at most 0.2 times the person's size."""
         return self.result.within(_NEAR)
 
     def wrong_joints(self) -> dict[int, int]:
-        """Return of each image of the run how many joints are wrong or missing."""
+        """Return the number of wrong or missing joints in each image of the run."""
         wrong = (self.result.counted & ~self.correct).sum(axis=1)
         return {one: int(wrong[self.image == one].sum()) for one in self.images.tolist()}
 
     def calibration(self) -> Reliability | None:
-        """Return how many joints of a score are correct; None = no joint was found."""
+        """Return the share of correct joints against the score; None = no joint was found."""
         known = np.isfinite(self.result.distance_px) & (self.confidence > 0)
         if not known.any():
             return None
@@ -63,7 +63,7 @@ class JudgedLabels:
         )
 
     def by_part(self) -> dict[str, tuple[float | None, float | None]]:
-        """Return of each part of the body the percentages of joints found, and of found ones correct."""
+        """Return for each body part the percentages of found joints, and of correct ones among them."""
         known, shares = np.isfinite(self.result.distance_px), {}
         for part, joints in PARTS.items():
             columns = [MVOR10.index(name) for name in joints]
@@ -74,15 +74,15 @@ class JudgedLabels:
 
 
 def judge_labels(truth: CocoTruth, labels: Mapping[str, int], found: Sequence[Poses]) -> JudgedLabels:
-    """Compare labels with labels by hand.
+    """Compare labels with manual labels.
 
     Args:
-        truth: by hand.
+        truth: the manual labels.
         labels: numbers of the run's images by file name.
-        found: of each image of the run, the people to learn from, px of the image.
+        found: the people used for training in each image of the run, px of the image.
 
     Raises:
-        ValueError: the truth has none of the images.
+        ValueError: the manual labels contain none of the images.
     """
     common = np.array([k for k, name in enumerate(truth.file_names) if name in labels], np.int64)
     if not len(common):
@@ -101,7 +101,7 @@ def judge_labels(truth: CocoTruth, labels: Mapping[str, int], found: Sequence[Po
 
 
 def _by_hand(truth: CocoTruth, images: NDArray[np.int64]) -> dict[int, Poses]:
-    """Return the people of each image of a truth, by the number of the image in the run."""
+    """Return the manually labelled people of each image, by the number of the image in the run."""
     people = {}
     for number, image in enumerate(images.tolist()):
         rows = np.flatnonzero(truth.image == number)

@@ -1,4 +1,4 @@
-"""Pages of one HTML file that needs nothing else: figures and pictures are inside."""
+"""Self-contained HTML pages: figures and pictures are embedded."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Table:
     """A table.
 
     Attributes:
-        header: one word per column.
+        header: headers of the columns.
         rows: cells as text.
-        title: above it, "" = none.
+        title: title above the table, "" = none.
     """
 
     header: Sequence[str]
@@ -51,7 +51,7 @@ class Picture:
 
     Attributes:
         uri: ``data:`` URI.
-        caption: below it, "" = none.
+        caption: caption below the picture, "" = none.
     """
 
     uri: str
@@ -60,16 +60,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page.
+    """A section of a page.
 
     Attributes:
-        title: above it.
-        text: what it shows, and how it is read.
-        tables: of it.
-        pictures: of it.
-        items: lines of a list.
-        markup: further content as HTML, which is taken as it is.
-        small: whether many pictures stand side by side.
+        title: title of the section.
+        text: what the section shows, and how to read it.
+        tables: its tables.
+        pictures: its pictures.
+        items: items of a list.
+        markup: further content as HTML, which is inserted unchanged.
+        small: whether pictures are small and stand side by side.
     """
 
     title: str
@@ -82,13 +82,13 @@ class Section:
 
 
 def write_html(path: Path, title: str, facts: Sequence[str], sections: Sequence[Section]) -> Path:
-    """Write a page, all or nothing, and return its file.
+    """Write a page to a temporary file, rename it, and return its path.
 
     Args:
-        path: of the file.
-        title: of the page.
-        facts: a line each, below the title.
-        sections: of the page.
+        path: path of the file.
+        title: title of the page.
+        facts: lines below the title.
+        sections: sections of the page.
     """
     template = _PAGES.get_template("page.html.j2")
     write_text(path, template.render(title=title, facts=facts, sections=sections, version=__version__))
@@ -104,7 +104,7 @@ def figure_picture(figure: Any, caption: str = "") -> Picture:
 
 
 def array_picture(picture: NDArray[np.uint8], caption: str = "") -> Picture:
-    """Return a picture, uint8 (h, w, 3), red first."""
+    """Return an RGB image, uint8 (h, w, 3), as a picture."""
     out = io.BytesIO()
     Image.fromarray(picture).save(out, "PNG", optimize=True)
     return Picture(_uri(out.getvalue()), caption)
