@@ -1,7 +1,7 @@
 """ROS 2 nodes around :mod:`orpose_core`, one node per module.
 
-The message build makes a package of this same name (``orpose_ros.msg``). Installed, the two lie in one
-folder. From a checkout they lie in two, and the path is extended so that both are found.
+The message build generates a package of the same name (``orpose_ros.msg``). In an installation both are in
+one folder. In a checkout they are in two folders, and the path is extended so that both are found.
 """
 
 from pkgutil import extend_path

@@ -3,9 +3,9 @@
     /diagnostics, /parameter_events, model_info, and every topic that a node of orpose publishes
         -> an append-only log, each line of which holds the hash of the one before
 
-Of the messages it takes the length in bytes, and nothing of what they hold. It never subscribes to images
-other than those below ``lowres``: that a full-size topic exists, and who is at its ends, the graph tells.
-`orpose audit verify` and `orpose audit report` read the log.
+It records the length of each message in bytes, but no content. It never subscribes to images outside the
+``lowres`` topics; it knows from the ROS graph that full-size topics exist, and which nodes publish and
+subscribe to them. `orpose audit verify` and `orpose audit report` read the log.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class AuditNode(SelfStartingNode):
         self._timer: Any = None
 
     def configure(self) -> None:
-        """Open the log, and listen."""
+        """Open the log and subscribe."""
         if not self.parameters.file:
             raise ValueError("parameter file: expected the path of the log, got none")
         try:
@@ -77,7 +77,7 @@ class AuditNode(SelfStartingNode):
         self.get_logger().info(f"the head of the audit log is {self.trail.log.head}")
 
     def clean_up(self) -> None:
-        """First write the last records: a busy machine may leave no time for more."""
+        """Write the last records first, because a busy machine may leave no time for more."""
         if self.trail is not None:
             self.trail.settle()
             self.trail.log.add("log_closed")
@@ -93,7 +93,7 @@ class AuditNode(SelfStartingNode):
         self.trail = self.diagnostics = self._graph = self._sizes = self._reader = self._timer = None
 
     def _look(self) -> None:
-        """Look at the graph, and let the log catch up."""
+        """Read the graph, and write delayed records."""
         if self.trail is None or self._graph is None or self._sizes is None or self._reader is None:
             return
         names = self._graph.nodes()
@@ -136,7 +136,7 @@ class AuditNode(SelfStartingNode):
             self.trail.saw_model(topic, model)
 
     def _take_event(self, event: ParameterEvent) -> None:
-        """Record changed parameters; those of a node that has just come are asked for instead."""
+        """Record changed parameters; the parameters of a new node are requested instead."""
         if self.trail is not None and self.trail.knows_parameters(event.node):
             changed = [*event.new_parameters, *event.changed_parameters]
             self._take_parameters(event.node, {p.name: parameter_value_to_python(p.value) for p in changed})
@@ -146,7 +146,7 @@ class AuditNode(SelfStartingNode):
             self.trail.saw_parameters(node, values)
 
     def _values(self) -> dict[str, object]:
-        # The head, where others may keep it: with it they can tell if the log was cut or rewritten.
+        # Whoever keeps the head can detect later that the log was truncated or rewritten.
         return {} if self.trail is None else {"head": self.trail.log.head, "nodes": len(self._machines)}
 
     def _problems(self) -> list[str]:

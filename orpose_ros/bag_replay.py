@@ -3,12 +3,12 @@
     ros2 run orpose_ros bag_replay BAG [--rate 2] [--loop] [--clock] [--paused] [--topics /a /b]
                                     [--paced-by NODE]
 
-The recorded bytes are published as they are, with the stamps of the recording, at the pace of the recording.
-Bags are read as the offline commands read them: also compressed ones, those without metadata, those that a
-recorder never closed, and those of ROS 1.
-Topics are remapped as everywhere in ROS (``--ros-args -r /old:=/new``); the QoS is that of the recording, and
-``qos_overrides./topic.publisher.*`` parameters change it. ``~/pause`` (std_srvs/SetBool) halts and resumes.
-With ``--paced-by`` nothing is sent before that node has room for it; see
+The recorded bytes are published unchanged, with the stamps and at the pace of the recording. The same bags
+can be read as with the offline commands: also compressed ones, those without metadata, those that a recorder
+never closed, and those of ROS 1.
+Topics can be remapped (``--ros-args -r /old:=/new``). The QoS is that of the recording;
+``qos_overrides./topic.publisher.*`` parameters change it. ``~/pause`` (std_srvs/SetBool) pauses and resumes.
+With ``--paced-by``, messages are sent only when that node has room for them; see
 :mod:`orpose_ros.streams.replay_pace`.
 """
 
@@ -44,10 +44,10 @@ from orpose_ros.running.memory import make_room_for_full_size_images
 from orpose_ros.streams.replay_pace import ReplayPace
 
 CLOCK_PERIOD_S = 0.025
-"""/clock is published at least so often."""
+"""Longest interval between messages on /clock, s."""
 
 OTHERS_S = 0.5
-"""So long after the first subscriber the others have time to come, s."""
+"""Time for other subscribers to appear after the first one, s."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class ReplayParameters:
 
 
 class BagReplay(Node):
-    """Plays in a thread of its own, begun by :meth:`start`; :attr:`finished` is set at the end."""
+    """Plays in a thread of its own, which :meth:`start` starts; :attr:`finished` is set at the end."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("bag_replay", **arguments)
@@ -99,7 +99,7 @@ class BagReplay(Node):
         self._thread = threading.Thread(target=self._play, name="bag_replay", daemon=True)
 
     def start(self) -> bool:
-        """Begin to play, which cannot fail; return True."""
+        """Start playing, which cannot fail; return True."""
         self._thread.start()
         return True
 
@@ -152,7 +152,7 @@ class BagReplay(Node):
             if self._pace is not None:
                 self._pace.finish()
         except Exception as error:
-            if rclpy.ok(context=self.context):  # else it is being shut down, and publishing ends like this
+            if rclpy.ok(context=self.context):  # otherwise it is shutting down, and publishing fails
                 self.get_logger().error(f"{settings.bag}: {type(error).__name__}: {error}")
         finally:
             self.get_logger().info(f"played {self.published} messages")
@@ -180,14 +180,14 @@ class BagReplay(Node):
         self._say_skipped()
 
     def _say_skipped(self) -> None:
-        """Say what of the bag could not be read; each sentence once."""
+        """Log what could not be read from the bag, each sentence once."""
         for sentence in self._reader.skipped.sentences():
             if sentence not in self._said_skipped:
                 self._said_skipped.add(sentence)
                 self.get_logger().warning(sentence)
 
     def _wait(self, due_s: float, stamp_ns: int) -> float:
-        """Wait until the message is due, telling the time meanwhile; return how long it was paused, s."""
+        """Wait until the message is due, publishing the time; return how long the replay was paused, s."""
         paused_s = 0.0
         while not self._stop.is_set():
             if not self._running.is_set():
@@ -206,7 +206,7 @@ class BagReplay(Node):
             self._clock_publisher.publish(ClockMessage(clock=conversions.stamp_of(ns)))
 
     def _wait_for_subscribers(self) -> None:
-        """Wait for the first subscriber, then a moment for the others: discovery takes up to some seconds."""
+        """Wait for the first subscriber, then for others: discovery can take some seconds."""
         end_s, first = time.monotonic() + self.parameters.wait_s, True
         publishers = list(self._by_topic.values())
         while time.monotonic() < end_s and not self._stop.is_set():
@@ -238,10 +238,10 @@ def _open(path: str) -> BagMessages:
 
 
 def _qos(topic: BagTopic) -> QoSProfile:
-    """Return the QoS that the recording's publishers offered; reliable and volatile where they differ.
+    """Return the QoS of the recording's publishers; reliable and volatile if they differ.
 
-    The history is our own: a publisher of the recording may have kept one message only, and the replay at a
-    higher rate must not lose the others.
+    The history depth is not that of the recording: its publisher may have kept only one message, and a replay
+    at a higher rate must not lose the others.
     """
     return QoSProfile(
         depth=100,
@@ -251,7 +251,7 @@ def _qos(topic: BagTopic) -> QoSProfile:
 
 
 def _command_line(args: list[str]) -> list[Parameter]:
-    """Return the options given as on a command line, as parameters."""
+    """Return the options of the command line as parameters."""
     parser = argparse.ArgumentParser(prog="bag_replay", description=__doc__.splitlines()[0])
     parser.add_argument("bag", nargs="?", help="folder or file of a bag; or the parameter bag")
     parser.add_argument("--rate", type=float, help="speed, as a multiple of the recording's")

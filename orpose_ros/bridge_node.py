@@ -1,4 +1,4 @@
-"""Skeletons for other packages, in their own messages; what is not installed is left out.
+"""Skeletons in the messages of other packages; packages that are not installed are left out.
 
 [camera/]skeletons_2d, [camera/]skeletons_3d, room/skeletons_3d
 -> hri_msgs (REP 155): /humans/bodies/tracked, /humans/bodies/ID/roi, /humans/bodies/ID/skeleton2d
@@ -33,11 +33,11 @@ from orpose_ros.running.lifecycle import SelfStartingNode, run
 RELIABLE = QoSProfile(depth=10)
 PACKAGES = {"hri": "hri_msgs", "vision": "vision_msgs", "foxglove": "foxglove_msgs"}
 GONE_S = 2.0
-"""Bodies of a camera that has been silent for so long, or not seen for so long, are no longer tracked."""
+"""Time after which a body that was not seen, or whose camera was silent, is no longer tracked, s."""
 
 
 class BridgeNode(SelfStartingNode):
-    """Translates; see the module."""
+    """Converts skeletons to the messages of other packages; see the module."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("bridge_node", **arguments)
@@ -51,7 +51,7 @@ class BridgeNode(SelfStartingNode):
         self._timer: Any = None
 
     def configure(self) -> None:
-        """Find what is installed, make publishers, subscribe."""
+        """Find the installed packages, create publishers, subscribe."""
         settings = self.parameters
         self._formats = {name: module for name in settings.formats if (module := self._bridge(name))}
         if not self._formats:
@@ -72,7 +72,7 @@ class BridgeNode(SelfStartingNode):
             self._timer = self.create_timer(GONE_S / 2, self._forget_silent, clock=steady)
 
     def _bridge(self, name: str) -> Any:
-        """Return the module of a format, None where its package is not installed."""
+        """Return the module of a format; None if its package is not installed."""
         try:
             module = importlib.import_module(f"orpose_ros.bridges.{name}")
         except ImportError as error:
@@ -104,11 +104,11 @@ class BridgeNode(SelfStartingNode):
         return made
 
     def activate(self) -> None:
-        """Start translating."""
+        """Start converting."""
         self._active = True
 
     def deactivate(self) -> None:
-        """Stop, and say that nobody is tracked."""
+        """Stop, and publish that nobody is tracked."""
         self._bodies.clear()
         self._announce(Header(stamp=self.get_clock().now().to_msg()))
         if "hri" in self._formats:
@@ -147,7 +147,7 @@ class BridgeNode(SelfStartingNode):
         return ([] if self._formats else [self._nothing]) + self.watch.problems
 
     def _take_flat(self, namespace: str, message: Skeleton2DArray) -> None:
-        """Translate the people of an image; ValueError refuses it."""
+        """Convert the people of an image; a ValueError refuses it."""
         if not self._active:
             return
         assert self.watch is not None and self.diagnostics is not None
@@ -176,7 +176,7 @@ class BridgeNode(SelfStartingNode):
         self._outputs[f"{prefix}detections_3d"].publish(detections)
 
     def _tell_bodies(self, namespace: str, people: ImagePeople) -> None:
-        """Publish the list of bodies, and what is known of each that this image shows."""
+        """Publish the list of bodies, and the topics of each body in this image."""
         hri, now_s = self._formats["hri"], time.monotonic()
         rows = {
             hri.body_id(namespace, int(track)): row
@@ -197,7 +197,7 @@ class BridgeNode(SelfStartingNode):
         self._forget_publishers()
 
     def _announce(self, header: Header) -> None:
-        """Publish who is tracked, of all cameras together."""
+        """Publish the tracked bodies of all cameras."""
         hri = self._formats.get("hri")
         if hri is None:
             return
@@ -205,7 +205,7 @@ class BridgeNode(SelfStartingNode):
         self._outputs[f"{hri.BODIES}/tracked"].publish(hri.to_ids(bodies, header))
 
     def _forget_silent(self) -> None:
-        """Take the bodies of cameras that say nothing any more off the list."""
+        """Remove the bodies of silent cameras from the list."""
         if not self._active:
             return
         now_s = time.monotonic()
@@ -219,7 +219,7 @@ class BridgeNode(SelfStartingNode):
             self._forget_publishers()
 
     def _forget_publishers(self) -> None:
-        """Destroy the publishers of bodies that are gone: each has topics of its own."""
+        """Destroy the publishers of bodies that are no longer tracked: each has topics of its own."""
         there = {body for camera in self._bodies.values() for body in camera}
         prefix = f"{self._formats['hri'].BODIES}/"
         for topic in [t for t in self._outputs if t.startswith(prefix) and not t.endswith("/tracked")]:

@@ -1,4 +1,4 @@
-"""ROS messages to the values that flow, and back.
+"""Conversion between ROS messages and the types of the core.
 
 :mod:`orpose_core.data.image_messages` decodes the images. ``cv_bridge`` is not used: it shears images whose
 row step is not a multiple of the pixel size, and accepts a step that is shorter than a row.
@@ -23,23 +23,23 @@ from orpose_core.types import Intrinsics, RgbdFrame
 
 
 def stamp_ns(header: Header) -> int:
-    """Return the header's stamp in ns."""
+    """Return the stamp of a message's header, ns."""
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 def stamp_of(ns: int) -> Time:
-    """Return the message of a time in ns."""
+    """Return a time message for a time in ns."""
     return Time(sec=ns // 1_000_000_000, nanosec=ns % 1_000_000_000)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a camera's messages are to be read.
+    """Settings for decoding a camera's messages.
 
     Attributes:
-        depth_unit_m: what one step of 16-bit depth is, m.
-        rectified: whether the images are rectified, so that their camera is P of the camera_info and not K.
-        most_pixels: compressed images of more px by their header are refused before they are decoded.
+        depth_unit_m: step of 16-bit depth, m.
+        rectified: whether the images are rectified, so that the camera matrix is P of camera_info, not K.
+        most_pixels: compressed images with more px, according to their header, are refused before decoding.
     """
 
     depth_unit_m: float = image_messages.MILLIMETRE_M
@@ -48,14 +48,14 @@ class Reading:
 
 
 USUAL = Reading()
-"""REP 118: 16-bit depth in mm; images as they come from the sensor."""
+"""REP 118: 16-bit depth in mm; images that are not rectified."""
 
 
 def color_of(message: Image | CompressedImage, reading: Reading = USUAL) -> NDArray[np.uint8]:
-    """Return the picture of a message, uint8 (H, W, 3), red first.
+    """Return the color image of a message, uint8 RGB (H, W, 3).
 
     Raises:
-        ValueError: an encoding that is no color, or data that do not fit; the message names both.
+        ValueError: the encoding is not one of color, or the data do not fit. The text names both.
     """
     return image_messages.decode_color(message, reading.most_pixels)
 
@@ -64,24 +64,24 @@ def depth_of(message: Image | CompressedImage, reading: Reading = USUAL) -> NDAr
     """Return the depth image of a message, float32 (H, W), m, NaN = no return.
 
     Raises:
-        ValueError: an encoding that is no depth (JPEG loses it), or data that do not fit.
+        ValueError: the encoding is not one of depth (JPEG is lossy), or the data do not fit.
     """
     return image_messages.decode_depth(message, reading.depth_unit_m, reading.most_pixels)
 
 
 def intrinsics_of(message: CameraInfo, reading: Reading = USUAL) -> Intrinsics:
-    """Return the pinhole camera of a camera_info; ValueError where it is not calibrated."""
+    """Return the pinhole camera of a camera_info; raise ValueError if it is not calibrated."""
     return image_messages.intrinsics_of(message, reading.rectified)
 
 
 def distortion_of(message: CameraInfo, reading: Reading = USUAL) -> tuple[str, tuple[float, ...]]:
-    """Return the distortion model and its coefficients; none of images that are rectified."""
+    """Return the distortion model and its coefficients; none for rectified images."""
     model, coefficients = image_messages.distortion_of(message)
     return model, () if reading.rectified else coefficients
 
 
 def compile_rvl() -> None:
-    """Decode a small depth image in RVL, so that the first real one does not wait for the compiler."""
+    """Decode a small depth image in RVL, so that the first real image does not wait for compilation."""
     decode_rvl(encode_rvl(np.full((2, 2), 1000, np.uint16)), (2, 2))
 
 
@@ -91,19 +91,19 @@ def frame_of(
     camera_info: CameraInfo | None,
     reading: Reading = USUAL,
 ) -> RgbdFrame:
-    """Return the frame of messages that belong together.
+    """Return the frame of a set of messages.
 
-    The stamp is that of the depth image, or of the color image where there is no depth.
+    The stamp is that of the depth image, or of the color image if there is no depth.
 
     Args:
-        color: the picture, or None.
+        color: the color image, or None.
         depth: the depth image, registered to the color camera, or None.
-        camera_info: of the same images, or None where there is none (yet).
-        reading: how they are to be read.
+        camera_info: camera_info of the images, or None.
+        reading: settings for decoding.
 
     Raises:
-        ValueError: neither image; sizes or frame_ids that differ; an encoding that cannot be read. The
-            message says what was expected and what was got.
+        ValueError: both images are None, sizes or frame_ids differ, or an encoding is not supported. The text
+            says what was expected and what was given.
     """
     leading = depth if depth is not None else color
     if leading is None:
@@ -126,7 +126,7 @@ def frame_of(
 
 
 def color_message(rgb: NDArray[np.uint8], header: Header) -> Image:
-    """Return uint8 (H, W, 3), red first, as a message of encoding rgb8."""
+    """Return a uint8 RGB image (H, W, 3) as a message with encoding rgb8."""
     return _image(image_messages.encode_color(rgb), header)
 
 
@@ -143,8 +143,8 @@ def camera_info_message(intrinsics: Intrinsics, header: Header) -> CameraInfo:
 def resized_camera_info(message: CameraInfo, size_hw: tuple[int, int], header: Header) -> CameraInfo:
     """Return the camera_info of the same images after they were resized to ``size_hw``.
 
-    Each axis has its own scale. Distortion and rotation stay, since they act on directions; the region of
-    interest and the binning of the source are worked into K and P and are gone.
+    Each axis has its own scale. Distortion and rotation do not change, since they act on directions. The
+    region of interest and the binning of the source are included in K and P, and removed.
     """
     k = intrinsics_of(message).resized(size_hw)
     # The map from the pixels of the full sensor, which K and P are given for, to ours: u' = scale u + shift.

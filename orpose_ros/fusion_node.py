@@ -1,9 +1,9 @@
-"""Skeletons of several cameras to one per person in the room.
+"""Fuses the skeletons of several cameras to one per person in the room.
 
     camera/skeletons_2d, camera/skeletons_3d, and a calibration file or tf with camera/lowres/camera_info
         -> room/skeletons_3d, room/skeleton_info
 
-It never sees an image. Each camera may have its own rate; a moment waits a little for those that are late.
+It never receives images. Each camera may have its own rate; a moment waits briefly for late cameras.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TOPIC = "room/skeletons_3d"
 
 
 class _Camera:
-    """What has come from one camera and is not fused yet."""
+    """Messages of one camera that have not been fused yet."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -49,7 +49,7 @@ class _Camera:
 
 
 class FusionNode(SelfStartingNode):
-    """Fuses; see the module."""
+    """Fuses skeletons; see the module."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("fusion_node", **arguments)
@@ -69,7 +69,7 @@ class FusionNode(SelfStartingNode):
         self._last_cameras: tuple[str, ...] = ()
 
     def configure(self) -> None:
-        """Read the calibration, make publishers and subscriptions."""
+        """Read the calibration, create publishers and subscriptions."""
         settings = self.parameters
         if settings.calibration:
             self._file = rig_of_file(settings.calibration, settings.cameras)
@@ -106,7 +106,7 @@ class FusionNode(SelfStartingNode):
         self._active = True
 
     def deactivate(self) -> None:
-        """Stop, and forget everybody."""
+        """Stop, and forget all people."""
         self._active, self._room, self._waiting_s = False, None, None
         for camera in self._cameras.values():
             camera.flat = camera.space = None
@@ -138,7 +138,7 @@ class FusionNode(SelfStartingNode):
         return [] if self.watch is None else self.watch.problems
 
     def _take_flat(self, camera: _Camera, message: Skeleton2DArray) -> None:
-        """Take 2D skeletons; they wait for the 3D ones of the same stamp, but not for long."""
+        """Store 2D skeletons; they wait briefly for the 3D ones with the same stamp."""
         if not self._active:
             return
         self._add(camera)
@@ -151,7 +151,7 @@ class FusionNode(SelfStartingNode):
             self._pair(camera)
 
     def _pair(self, camera: _Camera) -> None:
-        """Add a camera's people once all of them is there."""
+        """Add the people of a camera once their 2D and 3D skeletons are complete."""
         flat, space = camera.flat, camera.space
         if flat is None:
             return
@@ -161,7 +161,7 @@ class FusionNode(SelfStartingNode):
             self._fuse_ready()
 
     def _add(self, camera: _Camera) -> None:
-        """Give the room what waits of a camera; ValueError refuses it."""
+        """Pass the stored messages of a camera to the fusion; a ValueError refuses them."""
         flat, space = camera.flat, camera.space
         if flat is None:
             return
@@ -185,7 +185,7 @@ class FusionNode(SelfStartingNode):
             self.diagnostics.drop()
 
     def _calibrated(self, camera: _Camera, flat: Skeleton2DArray) -> None:
-        """Know where a camera hangs and how it sees images of this size; ValueError says what is missing."""
+        """Update a camera's pose and intrinsics for images of this size; ValueError names what is missing."""
         size_hw = (int(flat.image_height), int(flat.image_width))
         if min(size_hw) < 1:
             raise ValueError(f"expected the size of the image, got {size_hw[1]}x{size_hw[0]}")
@@ -200,7 +200,7 @@ class FusionNode(SelfStartingNode):
             self._fuse()
 
     def _look(self) -> None:
-        """Wait no longer for 3D skeletons, or cameras, that do not come."""
+        """Stop waiting for late 3D skeletons and cameras."""
         now_s, patience_s = time.monotonic(), self.parameters.wait_s
         for camera in self._cameras.values():
             if camera.flat is not None and now_s - camera.heard_s > patience_s:

@@ -1,18 +1,17 @@
 """The label node: color images of one or several cameras in, the files of `orpose label` out.
 
-A teacher labels what comes on live topics or out of a replay. A callback only stores the message; a worker
-brings color, depth and camera_info together and labels whole batches. Full-resolution pictures stay in
-memory. What is stored are labels and, if wanted, images no larger than ``low_resolution``; nothing with
-pixels is published.
+A teacher labels images from live topics or a replay. A callback only stores the message; a worker pairs
+color, depth and camera_info, and labels full batches. Full-resolution images stay in memory. Only labels and,
+on request, images no larger than ``low_resolution`` are stored; no images are published.
 
     [camera/]color/image_raw, depth/image_raw, camera_info -> files in the folder ``out``
-    ~/taken (std_msgs/Header, latched): stamp and topic of each message that is safely in, for a replay
-    ~/finish (std_srvs/Trigger): label what waits and write labels.json, report.json and the contact sheet;
-        while that lasts the answer is no success and begins with "still labelling": ask again
+    ~/taken (std_msgs/Header, latched): stamp and topic of each message that is safely stored, for a replay
+    ~/finish (std_srvs/Trigger): label all waiting messages and write labels.json, report.json and the contact
+        sheet. Until that is done, the response is no success and begins with "still labelling": call again
 
-Told to stop, it finishes the batch at hand, writes the files and ends; what waits is not labelled. Where
-there is no time for the files, the next start, or `~/finish` of it, writes them: every label is in the
-journal.
+When told to stop, the node finishes the current batch, writes the files and ends; waiting messages are not
+labelled. If there is no time for the files, the next start or its ``~/finish`` writes them, because every
+label is in the journal.
 """
 
 from __future__ import annotations
@@ -52,16 +51,16 @@ from orpose_ros.streams.replay_pace import STILL_LABELLING, TAKEN
 _INPUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 _IDLE_PERIOD_S = 0.5
 _ANSWER_S = 0.5
-"""~/finish keeps the executor from hearing images for no longer."""
+"""Longest time for which ~/finish blocks the executor, s."""
 
 _DEACTIVATE_S = 30.0
-"""So long at most a deactivation labels what waits; the rest is let go."""
+"""Longest time for which a deactivation labels waiting messages, s; the rest is discarded."""
 
 _MOST_ARRIVALS = 1000
 
 
 class LabelNode(SelfStartingNode):
-    """Labels what comes into a folder; see the module."""
+    """Labels images and writes the files; see the module."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("label_node", **arguments)
@@ -112,7 +111,7 @@ class LabelNode(SelfStartingNode):
         self._others = [self.create_service(Trigger, "~/finish", self._finish), idle]
 
     def activate(self) -> None:
-        """Start labelling, and say so to a replay that waits."""
+        """Start labelling, and notify a waiting replay."""
         self.backlog.open()
         if self.session is not None and self.session.frames:
             self._heard_s = time.monotonic()  # a session that was killed may lack its files
@@ -121,11 +120,11 @@ class LabelNode(SelfStartingNode):
         self._accepted("", 0)
 
     def deactivate(self) -> None:
-        """Label what waits, as long as that takes a moment, and write the files."""
+        """Label waiting messages for a limited time, and write the files."""
         self._end_worker(_DEACTIVATE_S)
 
     def stop(self) -> None:
-        """Finish the batch at hand, write the files and destroy everything; what waits is not labelled."""
+        """Finish the current batch, write the files and clean up; waiting messages are not labelled."""
         self._end_worker(0.0)
         self.clean_up()
 
@@ -163,7 +162,7 @@ class LabelNode(SelfStartingNode):
         self.teacher = self.session = self.watch = self.diagnostics = self._taken = None
 
     def _announce(self, teacher: Teacher) -> None:
-        """Say once who labels; loudly where it is not trained."""
+        """Log the teacher, with a warning if it is not trained."""
         self.get_logger().info(f"teacher {teacher.fingerprint[:12]}")
         if not teacher.trained:
             self.get_logger().warning("UNTRAINED TEACHER: it has random weights, the labels mean nothing")
@@ -193,7 +192,7 @@ class LabelNode(SelfStartingNode):
             self.watch.subscribe(kind, name, take, _INPUT, missed=missed)
 
     def _take(self, topic: str, message: Any) -> None:
-        """Store one message; ValueError refuses it."""
+        """Store one message; a ValueError refuses it."""
         stamp_ns = conversions.stamp_ns(message.header)
         if stamp_ns <= 0:
             self._refused()
@@ -203,7 +202,7 @@ class LabelNode(SelfStartingNode):
         self.backlog.put(topic, stamp_ns, message)
 
     def _finish(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Answer ~/finish, within a moment: the files are written, or it is still at work on them."""
+        """Answer ~/finish after a short time: the files are written, or labelling is still in progress."""
         if self._worker is None or self.watch is None:
             response.message = "not active"
             return response
@@ -226,7 +225,7 @@ class LabelNode(SelfStartingNode):
         return response
 
     def _look(self) -> None:
-        """Write the files where nothing came for a while."""
+        """Write the files when no message has arrived for a while."""
         idle_s, heard_s = self.parameters.finish_idle_s, self._heard_s
         if not idle_s or heard_s is None or self._worker is None or self.backlog.waiting:
             return
@@ -237,7 +236,7 @@ class LabelNode(SelfStartingNode):
     # Below: the worker's thread.
 
     def _work(self) -> None:
-        """Label until a request comes, answer it with the files written, and so on until the queue closes."""
+        """Label until a request arrives, write the files and answer it; repeat until the queue is closed."""
         assert self.session is not None
         while True:
             asked: list[Request] = []

@@ -1,15 +1,15 @@
-"""The gateway beside the camera: full-resolution images in, and only low-resolution ones out.
+"""The gateway beside the camera: full-resolution images in, only low-resolution images out.
 
-Everything after this node sees 64x48, 80x60 or 53x40 px, in which nobody can be recognised. A
-full-resolution image lives for the one callback that shrinks it: it is not kept, not queued for pairing,
-not published and not logged, and its buffers are overwritten. That is also why depth and color pass through
-each by itself; they keep their stamps, and whoever needs both pairs the small images.
+All nodes after the gateway receive 64x48, 80x60 or 53x40 px, in which nobody can be recognised. A
+full-resolution image exists only during the callback that shrinks it: it is not kept, not queued for pairing,
+not published and not logged, and its buffers are overwritten. For this reason depth and color are processed
+separately. They keep their stamps, and a node that needs both pairs the small images.
 
     depth/image_raw (or .../compressedDepth), color/image_raw (or .../compressed), camera_info
         -> lowres/depth/image_raw, lowres/color/image_raw, lowres/camera_info
 
-Images of a lens that distorts are undistorted before they shrink, unless they are rectified already
-(parameter ``rectified``); the camera_info that leaves is that of a pinhole.
+Images with lens distortion are undistorted before they are shrunk, unless they are already rectified
+(parameter ``rectified``). The published camera_info is that of a pinhole camera.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from orpose_ros.running.input_watch import InputWatch, overridable_qos
 from orpose_ros.running.lifecycle import SelfStartingNode, run
 from orpose_ros.running.stream_agreement import Seen, StreamAgreement
 
-# The newest image alone: an older one is of no use, and full-resolution images must not pile up.
+# Only the newest image: older ones are useless, and full-resolution images must not accumulate.
 NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -53,7 +53,7 @@ class LowresGateway(SelfStartingNode):
         self._out: dict[str, LifecyclePublisher] = {}
 
     def configure(self) -> None:
-        """Check the settings, and make publishers, diagnostics and subscriptions."""
+        """Check the settings, and create publishers, diagnostics and subscriptions."""
         settings = self.parameters
         settings.check()
         for stream in self._streams():
@@ -77,7 +77,7 @@ class LowresGateway(SelfStartingNode):
         self.watch.subscribe(kind, topic, take, NEWEST, missed=self.diagnostics.drop)
 
     def _compile(self) -> None:
-        """Shrink an empty image once, so that the first real one does not wait for the compiler."""
+        """Shrink an empty image once, so that the first real image does not wait for compilation."""
         if self.parameters.depth:
             empty = np.full((480, 640), np.nan, np.float32)
             low_resolution_depth(empty, self.parameters.size_hw, self.parameters.depth_method)
@@ -85,14 +85,14 @@ class LowresGateway(SelfStartingNode):
             conversions.compile_rvl()
 
     def activate(self) -> None:
-        """Let images through."""
+        """Start publishing."""
         self._active = True
         self.get_logger().info(
             f"{' and '.join(self._streams())} leave at {self.parameters.resolution} px and not above"
         )
 
     def deactivate(self) -> None:
-        """Let nothing through."""
+        """Stop publishing."""
         self._active = False
 
     def clean_up(self) -> None:
@@ -109,7 +109,7 @@ class LowresGateway(SelfStartingNode):
         self._agreement.clear()
 
     def _publisher(self, kind: type, topic: str) -> LifecyclePublisher:
-        # A profile each: rclpy writes the overrides of the one topic into it.
+        # One profile for each topic, because rclpy writes the overrides into it.
         return self.create_lifecycle_publisher(
             kind, topic, QoSProfile(depth=5), qos_overriding_options=overridable_qos()
         )
@@ -133,7 +133,7 @@ class LowresGateway(SelfStartingNode):
         self._camera_info = message
 
     def _pass(self, stream: str, message: Image | CompressedImage) -> None:
-        """Shrink one image and send it with its header; what was large is overwritten when this returns."""
+        """Shrink one image and publish it with its header; the original is overwritten on return."""
         assert self.watch is not None and self.diagnostics is not None  # made before the subscription
         try:
             if self._active:
@@ -176,7 +176,7 @@ class LowresGateway(SelfStartingNode):
             memory.wipe(image, straight)
 
     def _lens(self, size_hw: tuple[int, int], frame_id: str) -> Undistortion | None:
-        """Return what corrects the images of the camera; None where nothing is known to distort them."""
+        """Return the undistortion of the camera's images; None if no distortion is known."""
         info = self._camera_info
         if info is None or info.header.frame_id != frame_id:
             return None
@@ -187,7 +187,7 @@ class LowresGateway(SelfStartingNode):
         return undistortion(intrinsics, model, coefficients)
 
     def _pass_camera_info(self, source_hw: tuple[int, int], header: Header, pinhole: bool) -> None:
-        """Send the camera_info of the small image, with the same stamp; without one that fits, none."""
+        """Publish the camera_info of the small image with the same stamp, if there is one that fits."""
         info, settings = self._camera_info, self.parameters
         if info is None:
             return
@@ -214,7 +214,7 @@ class LowresGateway(SelfStartingNode):
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the gateway, in a process that keeps no image and overwrites whatever memory it frees."""
+    """Run the gateway in a process that keeps no image and overwrites all memory that it frees."""
     memory.keep_no_received_image()
     memory.overwrite_freed_memory()
     run(LowresGateway, args)

@@ -16,7 +16,7 @@ def _message_class(name: str) -> Any:
 
 
 def installed_message_class(name: str) -> Any | None:
-    """Return the class of ``package/msg/Type``, or None where the package is not installed."""
+    """Return the class of ``package/msg/Type``, or None if the package is not installed."""
     try:
         return _message_class(name)
     except (ImportError, AttributeError, ValueError):

@@ -1,14 +1,14 @@
 """The pose node: low-resolution images of one or several cameras in, 2D and 3D skeletons of everyone out.
 
-One model serves all cameras, in batches as large as pays. A callback only stores the newest frame of its
-camera; a worker takes what waits, so that latency stays bounded when frames arrive faster than they can be
-served.
+One model serves all cameras, in batches as large as is efficient. A callback only stores the newest frame of
+its camera; a worker processes the stored frames, so that latency stays bounded when frames arrive faster than
+they can be processed.
 
     [camera/]lowres/depth/image_raw or lowres/color/image_raw (or compressed), lowres/camera_info
         -> [camera/]skeletons_2d, [camera/]skeletons_3d; skeleton_info and model_info (latched)
-        -> [camera/]skeletons_3d_root_relative, of a model that lifts joints into space by itself
+        -> [camera/]skeletons_3d_root_relative, from a model that lifts joints to 3D
 
-skeletons_3d is METRIC where there is depth, and for a model that lifts ROOT_RELATIVE where there is none.
+skeletons_3d is METRIC with depth. Without depth, a model that lifts joints publishes ROOT_RELATIVE.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PoseNode(SelfStartingNode):
         self._cameras: dict[str, PoseCamera] = {}
         self._infos: list[tuple[LifecyclePublisher, Any]] = []
         self._applied = self.parameters
-        # Of the node's own clock: with use_sim_time a bag that starts again sets it back.
+        # Time of the node's clock: with use_sim_time, a bag that starts again sets it back.
         self._jump = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-JUMP_BACK_NS), on_clock_change=False
@@ -66,9 +66,9 @@ class PoseNode(SelfStartingNode):
         )
 
     def configure(self) -> None:
-        """Make publishers and diagnostics, load and warm up the model, then subscribe.
+        """Create publishers and diagnostics, load and warm up the model, then subscribe.
 
-        The publishers come first, so that whoever waits for them sees that this node is there.
+        The publishers are created first, so that other nodes can discover them early.
         """
         settings = self.parameters
         if settings.privacy_problem:
@@ -84,7 +84,7 @@ class PoseNode(SelfStartingNode):
             began_s = time.monotonic()
             if settings.compressed_depth:
                 conversions.compile_rvl()
-            # An engine compiles for each size of batch that it meets.
+            # An engine compiles for each batch size.
             for batch in range(1, len(settings.cameras) + 1):
                 self.estimator.warm_up(batch)
             self.get_logger().info(f"warmed up in {time.monotonic() - began_s:.1f} s")
@@ -104,7 +104,7 @@ class PoseNode(SelfStartingNode):
             camera.subscribe(self.watch, info, self.diagnostics.drop, self._refused)
 
     def activate(self) -> None:
-        """Publish skeleton_info and model_info, and start serving."""
+        """Publish skeleton_info and model_info, and start processing."""
         for publisher, message in self._infos:
             publisher.publish(message)
         for camera in self._cameras.values():
@@ -112,7 +112,7 @@ class PoseNode(SelfStartingNode):
         self._worker.start()
 
     def deactivate(self) -> None:
-        """Finish the batch at hand and serve no more."""
+        """Finish the current batch and stop processing."""
         self._worker.stop()
 
     def clean_up(self) -> None:
@@ -131,7 +131,7 @@ class PoseNode(SelfStartingNode):
         self.estimator = self.watch = self.diagnostics = None
 
     def _announce(self, estimator: PoseEstimator) -> None:
-        """Say once which model runs where; loudly where it is not trained."""
+        """Log the model and its device, with a warning if it is not trained."""
         info = estimator.info
         self.get_logger().info(
             f"model {info.name} ({info.backend} on {info.device}), {info.modality} of "
@@ -149,7 +149,7 @@ class PoseNode(SelfStartingNode):
     # Below: the worker's thread.
 
     def _serve(self, batch: Mapping[str, Arrived]) -> None:
-        """Take one batch the whole way: messages, frames, poses, tracks, messages."""
+        """Process one batch: messages, frames, poses, tracks, messages."""
         self._apply_settings()
         read = {namespace: self._frame(namespace, arrived.item) for namespace, arrived in batch.items()}
         frames = {namespace: frame for namespace, frame in read.items() if frame is not None}
@@ -166,7 +166,7 @@ class PoseNode(SelfStartingNode):
             self.diagnostics.frame(time.monotonic() - batch[namespace].at_s)
 
     def _frame(self, namespace: str, messages: CameraMessages) -> RgbdFrame | None:
-        """Return the frame of a camera's messages; None where it is late, or bad: it costs itself alone."""
+        """Return the frame of a camera's messages; None if it is late or invalid."""
         try:
             return self._cameras[namespace].frame(messages)
         except LateFrame:
@@ -176,7 +176,7 @@ class PoseNode(SelfStartingNode):
         return None
 
     def _apply_settings(self) -> None:
-        """Bring parameters that were set meanwhile to the estimator and the trackers."""
+        """Apply parameters that were set since the last batch to the estimator and the trackers."""
         settings = self.parameters
         if settings is self._applied or self.estimator is None:
             return
@@ -186,7 +186,7 @@ class PoseNode(SelfStartingNode):
         self._applied = settings
 
     def _estimate(self, frames: Mapping[str, RgbdFrame]) -> dict[str, Poses]:
-        """Estimate all frames in one batch; if that fails, each alone: one must not spoil the others."""
+        """Estimate all frames in one batch; if that fails, each separately, so that only bad ones fail."""
         assert self.estimator is not None
         if not frames:
             return {}

@@ -2,8 +2,9 @@
 
     [camera/]skeletons_3d, skeleton_info -> [camera/]skeleton_markers
 
-With ``place_cameras`` it also says on /tf_static where the cameras are. Skeletons relative to the pelvis have
-no place in the room; they are set side by side before the camera, or refused (parameter ``root_relative``).
+With ``place_cameras`` it also publishes the poses of the cameras on /tf_static. Skeletons relative to the
+pelvis have no position in the room: they are drawn side by side in front of the camera, or refused (parameter
+``root_relative``).
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ JOINTS, BONES, LABEL = "joints", "bones", "label"
 ROW_DISTANCE_M = 3.0
 ROW_SPACING_M = 1.2
 LIFETIME = 1.5
-"""Of markers, in terms of ``stale_s``: they vanish also when this node is gone and cannot remove them."""
+"""Lifetime of markers in units of ``stale_s``: they also vanish if this node dies and cannot remove them."""
 
 
 @dataclass(frozen=True)
 class MarkerParameters:
-    """How skeletons are drawn."""
+    """Parameters of drawing skeletons."""
 
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras; empty = the node's own namespace."
@@ -86,7 +87,7 @@ class MarkerParameters:
 
 
 def track_marker_color(track_id: int) -> ColorRGBA:
-    """Return the color of a track: always the same, unlike those of the ids next to it; -1 is grey."""
+    """Return the color of a track: constant, and different from those of neighbouring ids; -1 is gray."""
     if track_id < 0:
         return ColorRGBA(r=0.6, g=0.6, b=0.6, a=1.0)
     r, g, b = (value / 255 for value in track_color(track_id))  # the same as in our pictures
@@ -94,7 +95,7 @@ def track_marker_color(track_id: int) -> ColorRGBA:
 
 
 class _Scene:
-    """The markers that one camera's skeletons have in RViz at the moment."""
+    """The current markers in RViz of one camera's skeletons."""
 
     def __init__(self, publisher: LifecyclePublisher) -> None:
         self.publisher = publisher
@@ -106,7 +107,7 @@ class _Scene:
 
 
 class SkeletonMarkers(SelfStartingNode):
-    """Draws skeletons; see the module."""
+    """Publishes skeletons as markers; see the module."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("skeleton_markers", **arguments)
@@ -122,13 +123,13 @@ class SkeletonMarkers(SelfStartingNode):
         self._info: Any = None
 
     def configure(self) -> None:
-        """Make publishers and subscriptions."""
+        """Create publishers and subscriptions."""
         self.watch = InputWatch(self, self.parameters.silence_s)
         self.diagnostics = NodeDiagnostics(self, "cpu", problems=self._problems, served="skeletons")
         if self.parameters.place_cameras:
             settings = self.parameters
             self._frame = RoomFrame(self, settings.room_frame, settings.cameras, settings.calibration)
-        # Not watched: it is sent once, and silent for good.
+        # Not watched: it is published only once.
         self._info = self.create_subscription(SkeletonInfo, "skeleton_info", self._take_info, copy(LATCHED))
         for namespace in self.parameters.cameras:
             prefix = f"{namespace}/" if namespace else ""
@@ -151,7 +152,7 @@ class SkeletonMarkers(SelfStartingNode):
         self._active = True
 
     def deactivate(self) -> None:
-        """Remove everyone and draw no more."""
+        """Remove all markers and stop drawing."""
         for scene in self._scenes.values():
             self._clear(scene)
         self._active = False
@@ -187,7 +188,7 @@ class SkeletonMarkers(SelfStartingNode):
             self.get_logger().warning(f"skeleton_info refused: {error}")
 
     def _take(self, scene: _Scene, namespace: str, message: Skeleton3DArray) -> None:
-        """Draw one message; ValueError refuses it."""
+        """Draw one message; a ValueError refuses it."""
         assert self.watch is not None and self.diagnostics is not None  # made before the subscription
         if not self._active:
             return
@@ -236,7 +237,7 @@ class SkeletonMarkers(SelfStartingNode):
     def _person(
         self, header: Header, person: Skeleton3D, row: int, skeleton: Skeleton, offset: Sequence[float]
     ) -> list[Marker]:
-        """Return the markers of one person: none where no joint is known."""
+        """Return the markers of one person; none if no joint is known."""
         if len(person.keypoints) != len(skeleton):
             raise ValueError(
                 f"expected {len(skeleton)} keypoints of {skeleton.name}, got {len(person.keypoints)}"
@@ -251,7 +252,7 @@ class SkeletonMarkers(SelfStartingNode):
         there = [point for point in points if point is not None]
         if not there:
             return []
-        # RViz tells markers apart by 32 bits; who has no track is told apart by the row.
+        # RViz identifies markers by 32 bits. People without a track are identified by their row.
         marker_id = int(person.track_id % 2**31) if person.track_id >= 0 else -1 - row
         common = {
             "header": header,
@@ -294,7 +295,7 @@ class SkeletonMarkers(SelfStartingNode):
         return markers
 
     def _give_places(self, scene: _Scene, message: Skeleton3DArray | None) -> None:
-        """Keep everyone's place in the row, and give newcomers the first free ones."""
+        """Keep the positions of people in the row, and assign the first free ones to new people."""
         ids = [] if message is None else [p.track_id for p in message.skeletons if p.track_id >= 0]
         scene.places = {i: place for i, place in scene.places.items() if i in ids}
         for track_id in ids:
@@ -309,7 +310,7 @@ class SkeletonMarkers(SelfStartingNode):
                 self._clear(scene)
 
     def _clear(self, scene: _Scene) -> None:
-        """Remove everyone of one camera."""
+        """Remove all markers of one camera."""
         if scene.shown:
             scene.publisher.publish(MarkerArray(markers=[self._delete_all(scene.header)]))
         scene.shown.clear()
@@ -327,7 +328,7 @@ def _marker(**fields: Any) -> Marker:
 
 
 def _place(k: int) -> tuple[float, float, float]:
-    """Return where the k-th person of the row stands: 0 in the middle, then alternately right and left."""
+    """Return the position of the k-th person of the row: 0 in the middle, then alternately right and left."""
     side = (k + 1) // 2 * (1 if k % 2 else -1)
     return side * ROW_SPACING_M, 0.0, ROW_DISTANCE_M
 

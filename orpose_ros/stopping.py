@@ -1,11 +1,11 @@
-"""Ends a process with status 0 soon after it is told to, whatever runs in it.
+"""Ends a process with status 0 soon after it is told to stop, whatever it is doing.
 
 The work runs in a thread of its own; the main thread only waits for SIGINT, SIGTERM and SIGHUP. Signals may
-come twice (Ctrl-C to a group, systemd, docker), while a model loads, or in the middle of cleaning up: none of
-them raises an exception anywhere. What does not end by itself within :data:`GRACE_S` is left as it is. Python
-is not torn down afterwards, which takes seconds where PyTorch is loaded.
+come repeatedly (Ctrl-C to a group, systemd, docker), while a model loads, or during clean-up: none of them
+raises an exception. Work that does not end within :data:`GRACE_S` is abandoned. Python is not torn down
+afterwards, because that takes seconds with PyTorch.
 
-The end of the launch that started the process is told like a signal.
+The end of the launch that started the process has the same effect as a signal.
 
 This module imports neither ROS nor PyTorch, so that a script can call :func:`end_when_told` before it imports
 them.
@@ -24,13 +24,13 @@ from contextlib import suppress
 from typing import NoReturn
 
 GRACE_S = 1.5
-"""The work has this long to end after the first signal; a busy machine may add a second to it."""
+"""Time for the work to end after the first signal, s; a busy machine may add a second."""
 
 LAUNCH_PID = "ORPOSE_LAUNCH_PID"
 """Environment variable: process id of the launch that started this process."""
 
 _LOOK_S = 1.0
-"""How often to look whether the launch is there, where the kernel cannot tell."""
+"""Interval of checking whether the launch still runs, s, if the kernel has no pidfd."""
 
 _told = threading.Event()
 _working = False
@@ -38,9 +38,9 @@ _watched = False
 
 
 def end_when_told() -> None:
-    """From now on a signal ends this process with status 0; at once while no work has begun.
+    """Make signals end this process with status 0; at once if no work has started.
 
-    SIGHUP stays ignored where it is, as under nohup.
+    An ignored SIGHUP, as under nohup, stays ignored.
     """
     global _watched
     if threading.current_thread() is not threading.main_thread():
@@ -59,7 +59,7 @@ def work(do: Callable[[threading.Event], int]) -> int:
     """Run ``do`` in a thread until it ends, or until the process is told to stop; return its exit status.
 
     Args:
-        do: the work. It gets the event that is set when it shall end, and returns an exit status.
+        do: the work. Its argument is the event that is set when it must end; it returns an exit status.
     """
     global _working
     over, status = threading.Event(), [1]
@@ -86,7 +86,7 @@ def work(do: Callable[[threading.Event], int]) -> int:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process at once: no thread is waited for, and no destructor is run."""
+    """End the process at once, without waiting for threads or running destructors."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # a pipe that nobody reads, or a closed stream
             stream.flush()

@@ -1,11 +1,11 @@
-"""The graph in a browser: small images with skeletons, the room in space, and a time line.
+"""The graph in a browser: small images with skeletons, the room in 3D, and a time line.
 
     [camera/]lowres/depth/image_raw or lowres/color/image_raw, [camera/]skeletons_2d, [camera/]skeletons_3d,
     room/skeletons_3d, and a calibration file or tf with [camera/]lowres/camera_info
         -> a page on http://127.0.0.1:8090
 
-An image above the limit is refused before it is decoded. What is older than ``seconds`` is forgotten. The
-process runs at low priority, so that looking does not slow down the nodes that estimate.
+An image above the limit is refused before it is decoded. Data older than ``seconds`` are deleted. The process
+runs at low priority, so that the page does not slow down the other nodes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NICE = 10
 
 
 class _Camera:
-    """What has come from one camera."""
+    """Messages of one camera."""
 
     def __init__(self, namespace: str) -> None:
         self.name = namespace or "camera"
@@ -57,7 +57,7 @@ class _Camera:
 
 
 class ViewNode(SelfStartingNode):
-    """Shows; see the module."""
+    """Serves the page; see the module."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("view_node", **arguments)
@@ -108,7 +108,7 @@ class ViewNode(SelfStartingNode):
             self.watch.subscribe(CameraInfo, topic, take_info, qos_profile_sensor_data, required=False)
 
     def _place_cameras(self) -> None:
-        """Know where the cameras hang, as far as a file or tf can tell."""
+        """Update the poses of the cameras from the file or tf."""
         assert self.history is not None
         settings = self.parameters
         if settings.calibration:
@@ -125,11 +125,11 @@ class ViewNode(SelfStartingNode):
         self._active = True
 
     def deactivate(self) -> None:
-        """Show no more than what has come."""
+        """Stop adding data to the page."""
         self._active = False
 
     def clean_up(self) -> None:
-        """Close the page and all that :meth:`configure` made."""
+        """Close the page and destroy all that :meth:`configure` made."""
         self._active = False
         for thing in (self.watch, self.diagnostics, self._transforms, self.page):
             if thing is not None:
@@ -140,7 +140,7 @@ class ViewNode(SelfStartingNode):
         self._cameras = []
 
     def _take_image(self, camera: _Camera, message: Image) -> None:
-        """Take an image if it is small enough to be looked at; ValueError refuses it."""
+        """Store an image if it is small enough; a ValueError refuses it."""
         if not self._active or self.history is None or self.diagnostics is None:
             return
         size_hw = image_messages.size_of(message)
@@ -189,7 +189,7 @@ class ViewNode(SelfStartingNode):
         self.history.add_room(RoomMoment(stamp_ns_of(message), skeleton, ids, xyz_m, sigma_m))
 
     def _look_for_cameras(self) -> None:
-        """Ask tf where the cameras are."""
+        """Look up the poses of the cameras in tf."""
         if self._transforms is None or self.history is None:
             return
         for camera in self._cameras:

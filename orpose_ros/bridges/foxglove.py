@@ -1,7 +1,6 @@
 """``foxglove_msgs/ImageAnnotations``: skeletons that Foxglove draws on the low-resolution image.
 
-Foxglove counts px from the corner of the image, ours are counted from the centre of its first pixel: half a
-px is added.
+Foxglove's origin is the corner of the image, ours the centre of the first pixel, so half a px is added.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _NOTHING = (0.0, 0.0, 0.0, 0.0)
 
 
 def to_annotations(people: ImagePeople) -> ImageAnnotations:
-    """Return bones, joints (a circle as wide as two standard deviations where they are known) and ids."""
+    """Return bones, joints (circles with a radius of one standard deviation, if known) and ids."""
     out, stamp, poses = ImageAnnotations(), people.header.stamp, people.poses
     scale = people.image_hw[1] / 64
     for row in range(len(poses)):

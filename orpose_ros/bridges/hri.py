@@ -1,7 +1,7 @@
-"""REP 155 (ROS4HRI): ids, regions and 2D skeletons of bodies, as ``hri_msgs`` 2 and libhri have them.
+"""REP 155 (ROS4HRI): ids, regions and 2D skeletons of bodies, for ``hri_msgs`` 2 and libhri.
 
-Coordinates are shares of the image: 0 is its left or upper border, 1 its right or lower one. The messages
-allow no missing value, so that a joint that is absent is 0, 0 with confidence 0.
+Coordinates are normalized: 0 is the left or upper border of the image, 1 the right or lower one. The messages
+have no missing value, so an absent joint is (0, 0) with confidence 0.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from orpose_core.skeleton import Skeleton
 from orpose_ros.bridges.people import ImagePeople
 
 BODIES = "/humans/bodies"
-"""REP 155 has absolute names: there is one list of bodies."""
+"""Absolute name, as required by REP 155: there is one list of bodies."""
 
 _JOINTS = 18
 
 
 def body_id(camera: str, track_id: int) -> str:
-    """Return the id of a body, which is unique among cameras and may be part of a topic's name."""
+    """Return the id of a body, which is unique among all cameras and valid in the name of a topic."""
     name = re.sub(r"[^A-Za-z0-9]+", "_", camera).strip("_")
     return f"{name or 'camera'}_{track_id}" if not name[:1].isdigit() else f"camera_{name}_{track_id}"
 
@@ -35,7 +35,7 @@ def to_ids(ids: Sequence[str], header: Header) -> IdsList:
 
 
 def to_region(people: ImagePeople, row: int) -> NormalizedRegionOfInterest2D:
-    """Return where in the image a person is, cut at its borders."""
+    """Return the region of a person in the image, clipped to its borders."""
     height, width = people.image_hw
     box = (people.poses.boxes_px[row].astype(np.float64) + 0.5) / [width, height, width, height]
     if not np.isfinite(box).all():
@@ -46,7 +46,7 @@ def to_region(people: ImagePeople, row: int) -> NormalizedRegionOfInterest2D:
 
 
 def to_skeleton(people: ImagePeople, row: int) -> Skeleton2D:
-    """Return a person's joints in the order of ``hri_msgs``; a neck is made of the shoulders."""
+    """Return a person's joints in the order of ``hri_msgs``; the neck is computed from the shoulders."""
     points = _shares(people, row)
     scores, skeleton = people.poses.scores[row], people.poses.skeleton
     joints = [NormalizedPointOfInterest2D() for _ in range(_JOINTS)]
@@ -60,7 +60,7 @@ def to_skeleton(people: ImagePeople, row: int) -> Skeleton2D:
 
 
 def _indices(skeleton: Skeleton) -> dict[str, int]:
-    """Return where in the message the joints stand that both have (its eyes are not in OpenPose's order)."""
+    """Return the indices in the message of the common joints (its eyes are not in OpenPose's order)."""
     return {
         name: int(getattr(Skeleton2D, name.upper()))
         for name in skeleton.joints

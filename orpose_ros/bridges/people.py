@@ -1,4 +1,4 @@
-"""What every bridge is given: the people of one image, or of the room."""
+"""The input of every bridge: the people of one image, or of the room."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ImagePeople:
     """The people of one image.
 
     Attributes:
-        header: of the image.
-        poses: px of the image, integer = pixel centre.
+        header: header of the image.
+        poses: people in px of the image, integer = pixel centre.
         image_hw: (height, width) of the image.
     """
 
@@ -33,13 +33,13 @@ class SpacePeople:
     """People in space.
 
     Attributes:
-        header: with the frame of the positions.
+        header: header with the frame of the positions.
         skeleton: the joint set.
-        track_ids: one per person, -1 = none.
-        scores: of each person, in [0, 1].
-        roots_m: float64 (m, 3), pelvis, NaN = unknown.
-        xyz_m: float64 (m, n, 3), NaN = unknown.
-        sigma_m: float64 (m, n), NaN = unknown.
+        track_ids: track id of each person, -1 = none.
+        scores: score of each person, in [0, 1].
+        roots_m: float64 (m, 3), position of the pelvis, m, NaN = unknown.
+        xyz_m: float64 (m, n, 3), positions of joints, m, NaN = unknown.
+        sigma_m: float64 (m, n), standard deviations, m, NaN = unknown.
     """
 
     header: Header
@@ -55,7 +55,7 @@ def space_people(message: Any, skeleton: Skeleton) -> SpacePeople:
     """Return the people of a metric ``Skeleton3DArray``.
 
     Raises:
-        ValueError: positions relative to the pelvis, or a wrong number of joints.
+        ValueError: positions are relative to the pelvis, or the number of joints is wrong.
     """
     if message.kind != message.KIND_METRIC:
         raise ValueError("expected metric skeletons, got ones relative to the pelvis, which have no place")

@@ -29,7 +29,7 @@ _ANY_ANGLE_RAD2 = math.pi**2
 
 
 def to_detections_2d(people: ImagePeople) -> Detection2DArray:
-    """Return everybody in an image who has a box; px, integer = pixel centre. A pose is not known."""
+    """Return all people in an image with a box, px, integer = pixel centre, without poses."""
     detections = []
     poses = people.poses
     for row, box in enumerate(poses.boxes_px.astype(np.float64)):
@@ -51,9 +51,9 @@ def to_detections_2d(people: ImagePeople) -> Detection2DArray:
 
 
 def to_detections_3d(people: SpacePeople) -> Detection3DArray:
-    """Return everybody of whom a joint has a place; the box holds the known joints, along the frame's axes.
+    """Return all people with at least one known joint; boxes along the frame's axes enclose the known joints.
 
-    The pose is that of the pelvis, else of the box's centre; its orientation is not known (variance pi^2).
+    The pose is that of the pelvis, or of the box's centre; the orientation is unknown (variance pi^2).
     """
     detections = []
     for row, points in enumerate(people.xyz_m):
@@ -77,7 +77,7 @@ def to_detections_3d(people: SpacePeople) -> Detection3DArray:
 
 
 def _covariance(sigma_m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 36 numbers: the joints' median variance in place, nothing known of the angles."""
+    """Return a covariance, 36 numbers: the median variance of the joints' positions, angles unknown."""
     sigma_m = sigma_m[np.isfinite(sigma_m)]
     out = np.zeros((6, 6))
     if not len(sigma_m):

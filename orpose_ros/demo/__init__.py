@@ -1,8 +1,8 @@
-"""The whole graph at work on a scene that the project renders itself: real nodes over real DDS.
+"""A demonstration of the whole graph on a rendered scene: real nodes over real DDS.
 
     two cameras (this process) -> lowres_gateway -> pose_node -> fusion_node -> skeleton_markers
         -> this process
 
-What comes back is drawn, on the low-resolution images of each camera and in the room, and written with COCO
-results and 3D joints.
+The resulting skeletons are drawn on the low-resolution images of each camera and in the room, and written as
+COCO results and 3D joints.
 """

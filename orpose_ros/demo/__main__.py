@@ -22,8 +22,8 @@ RIG = "calibration.yaml"
 
 
 def run(out: Path, model: str, count: int, rate_hz: float, seed: int) -> None:
-    """Run the demo; StageError where a stage gave nothing."""
-    # A domain of its own: the demo must not talk into a graph that is running here. rclpy.init reads it.
+    """Run the demo; raise StageError if a stage published nothing."""
+    # Its own domain, so that the demo does not disturb another graph on this machine. rclpy.init reads it.
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     with ExitStack() as stack:
@@ -54,7 +54,7 @@ def run(out: Path, model: str, count: int, rate_hz: float, seed: int) -> None:
 
 
 def _start(nodes: NodeProcesses, model: str, rig: Path) -> None:
-    """Start all nodes, as or_pose.launch.py does for these cameras."""
+    """Start the same nodes as or_pose.launch.py for these cameras."""
     cameras = f"cameras:=[{','.join(CAMERAS)}]"
     small = [
         f"{name}/{topic}" for name in CAMERAS for topic in ("lowres/depth/image_raw", "lowres/camera_info")
@@ -69,13 +69,13 @@ def _start(nodes: NodeProcesses, model: str, rig: Path) -> None:
 
 
 def _reliable(topics: Sequence[str]) -> list[str]:
-    """Arguments that make a node ask for reliable images: a busy machine loses large best-effort ones."""
+    """Return arguments that make a node request reliable images, which busy machines do not lose."""
     names = [f"qos_overrides./{topic}.subscription.reliability" for topic in topics]
     return [argument for name in names for argument in ("-p", f"{name}:=reliable")]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo from the command line; exit status 1 where a stage gave nothing."""
+    """Run the demo from the command line; exit status 1 if a stage published nothing."""
     parser = argparse.ArgumentParser(
         prog="python -m orpose_ros.demo", description=(ABOUT or "").splitlines()[0]
     )

@@ -1,4 +1,4 @@
-"""What the demo shows of a scene: a video, a picture, JSON, and a few lines of text."""
+"""The outputs of the demo: a video, a picture, JSON, and a few lines of text."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from orpose_ros.graph.node_processes import StageError
 WANTED_PEOPLE = 3
 SHEET = 4
 _HALF = 2
-"""The picture of several moments is this many times smaller than the video."""
+"""Factor by which the picture of several moments is smaller than the video."""
 
 Moment = Sequence[SimulatedFrame]
-"""What each of :data:`~orpose_ros.demo.stage.CAMERAS` sees at one moment."""
+"""The frame of each of :data:`~orpose_ros.demo.stage.CAMERAS` at one moment."""
 
 
 def render_scene(count: int, rate_hz: float, seed: int) -> list[Moment]:
-    """Render the cameras of a synthetic operating room in which several people are seen all the time."""
+    """Render the cameras of a synthetic operating room in which several people are always visible."""
     cameras = len(CAMERAS)
     config = StreamConfig(
         "or", (480, 640), "depth", seed, cameras, frames_per_sequence=count, rate_hz=rate_hz, rig="mvor"
@@ -56,7 +56,7 @@ def render_scene(count: int, rate_hz: float, seed: int) -> list[Moment]:
 
 
 def rig_of(moment: Moment) -> list[RoomCamera]:
-    """Return where the cameras hang in the synthetic room."""
+    """Return the poses of the cameras in the synthetic room."""
     cameras = []
     for name, frame in zip(CAMERAS, moment, strict=True):
         assert frame.frame.intrinsics is not None  # the simulator gives them
@@ -67,7 +67,7 @@ def rig_of(moment: Moment) -> list[RoomCamera]:
 
 @dataclass(frozen=True)
 class CameraAnswer:
-    """What came back of one image."""
+    """The results for one image."""
 
     small: RgbdFrame
     poses: Poses
@@ -76,10 +76,10 @@ class CameraAnswer:
 
 @dataclass(frozen=True)
 class Answer:
-    """A moment that came back whole.
+    """A moment with complete results.
 
     Attributes:
-        stamp_ns: of it.
+        stamp_ns: stamp of the moment, ns.
         cameras: in the order of :data:`~orpose_ros.demo.stage.CAMERAS`.
         room: Skeleton3DArray of the fused people.
     """
@@ -90,7 +90,7 @@ class Answer:
 
 
 def answers_of(stage: Stage) -> list[Answer]:
-    """Bring the messages of each moment together, in order."""
+    """Group the messages by moment, in order."""
     whole = set(stage.room)
     for seen in stage.seen.values():
         whole &= seen.flat.keys() & seen.space.keys() & seen.small.keys()
@@ -107,12 +107,12 @@ def answers_of(stage: Stage) -> list[Answer]:
 
 
 def picture_of(answer: Answer, rig: Sequence[RoomCamera], centre_m: NDArray) -> Picture:
-    """Draw both cameras, one above the other, and beside them the room with everybody in it.
+    """Draw both cameras, one above the other, and beside them the room with all people.
 
     Args:
         answer: the moment.
-        rig: where the cameras hang.
-        centre_m: float (3,), the middle of the room's view.
+        rig: poses of the cameras.
+        centre_m: float (3,), centre of the view of the room, room frame, m.
     """
     images = [overlay(a.small, a.poses, a.image_hw) for a in answer.cameras]
     column = np.concatenate(images, axis=0)
@@ -130,14 +130,14 @@ def picture_of(answer: Answer, rig: Sequence[RoomCamera], centre_m: NDArray) -> 
 
 
 def _joints_m(answer: Answer) -> NDArray[np.float64]:
-    """Return the joints of the fused people, float64 (m, n, 3), room frame, NaN = unknown."""
+    """Return the joints of the fused people, float64 (m, n, 3), room frame, m, NaN = unknown."""
     people = answer.room.skeletons
     xyz_m = [[(k.position.x, k.position.y, k.position.z) for k in person.keypoints] for person in people]
     return np.array(xyz_m, np.float64).reshape(len(people), len(by_name(answer.room.skeleton_model)), 3)
 
 
 def _middle_m(answers: Sequence[Answer]) -> NDArray[np.float64]:
-    """Return the point among everybody, float64 (3,), room frame, at the height of a hip."""
+    """Return the point between all people at hip height, float64 (3,), room frame, m."""
     every = np.concatenate([_joints_m(answer).reshape(-1, 3) for answer in answers])
     known = every[np.isfinite(every).all(axis=-1)]
     x, y = np.median(known[:, :2], axis=0) if len(known) else (0.0, 0.0)
@@ -178,7 +178,7 @@ def write_outputs(
 
 
 def _room_people(room: Any) -> list[dict[str, Any]]:
-    """Return the fused people as JSON values: joints by name, m in the room, unknown ones left out."""
+    """Return the fused people as JSON values: known joints by name, room frame, m."""
     joints = by_name(room.skeleton_model).joints
     return [
         {
@@ -195,7 +195,7 @@ def _room_people(room: Any) -> list[dict[str, Any]]:
 
 
 def report(stage: Stage, answers: Sequence[Answer], scene: Sequence[Moment]) -> None:
-    """Print what was done; StageError names a stage that gave nothing."""
+    """Print a summary; a StageError names a stage that published nothing."""
     model, seen = stage.models[0], stage.seen
     for what, count in (
         ("lowres_gateway gave no image", min(len(s.small) for s in seen.values())),

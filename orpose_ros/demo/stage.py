@@ -1,4 +1,4 @@
-"""The demo's own node: it plays the cameras and hears everything that the others publish."""
+"""The demo's own node, which publishes the cameras' images and subscribes to all results."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ QUIET_S = 2.0  # this long without a new skeleton after the last image, and the 
 
 @dataclass
 class Seen:
-    """What came back of one camera, by stamp (ns)."""
+    """The results for one camera by stamp, ns."""
 
     small: dict[int, Any] = field(default_factory=dict)  # Image
     flat: dict[int, Any] = field(default_factory=dict)  # Skeleton2DArray
     space: dict[int, Any] = field(default_factory=dict)  # Skeleton3DArray
 
     def clear(self) -> None:
-        """Forget it."""
+        """Delete the results."""
         for heard in (self.small, self.flat, self.space):
             heard.clear()
 
@@ -45,11 +45,11 @@ class Stage(SpunByHand):
     """This process's node.
 
     Attributes:
-        seen: what came back, by camera.
-        room: fused people (Skeleton3DArray) by stamp (ns).
-        sent_s: steady time at which a moment was sent, by stamp.
-        latencies_s: from then to the 2D skeletons of each camera, and to the room.
-        models: PoseModelInfo.
+        seen: results by camera.
+        room: fused people (Skeleton3DArray) by stamp, ns.
+        sent_s: time at which a moment was sent, by stamp, s of the steady clock.
+        latencies_s: time until the 2D skeletons of each camera and the fused people were received, s.
+        models: received PoseModelInfo messages.
     """
 
     def __init__(self) -> None:
@@ -90,11 +90,11 @@ class Stage(SpunByHand):
             self.spin(0.1)
 
     def _missing(self) -> list[str]:
-        """Return what is not connected yet."""
+        """Return the connections that are still missing."""
         node = self._node
         missing = [] if self.models else ["model_info"]
         published = [f"/{ROOM}/skeletons_3d", f"/{ROOM}/skeleton_markers"]
-        # The pose node listens to the gateway, markers and fusion to the pose node, this node to them all.
+        # The pose node subscribes to the gateway, markers and fusion to the pose node, this node to all.
         heard = [(f"/{ROOM}/skeletons_3d", 2)]
         for name in CAMERAS:
             topics = ("lowres/depth/image_raw", "skeletons_2d", "skeletons_3d", "skeleton_markers")
@@ -113,9 +113,9 @@ class Stage(SpunByHand):
         return missing
 
     def rehearse(self, frames: Sequence[RgbdFrame], nodes: NodeProcesses) -> None:
-        """Send one moment until everything came back: only then have all the others found each other.
+        """Send one moment repeatedly until all results arrive: then all nodes have discovered each other.
 
-        What came back until then does not count.
+        These results do not count.
         """
         end = time.monotonic() + START_LIMIT_S
         while silent := self._silent():
@@ -133,7 +133,7 @@ class Stage(SpunByHand):
         self.marker_arrays = self.markers = 0
 
     def _silent(self) -> list[str]:
-        """Return the nodes from which nothing has come."""
+        """Return the nodes that have published nothing."""
         seen = self.seen.values()
         came = {
             "lowres_gateway": all(s.small for s in seen),
@@ -144,10 +144,10 @@ class Stage(SpunByHand):
         return [name for name, heard in came.items() if not heard]
 
     def play(self, moments: Sequence[Sequence[RgbdFrame]], rate_hz: float, nodes: NodeProcesses) -> None:
-        """Publish the moments, and spin until nothing more comes back.
+        """Publish the moments, and spin until no more results arrive.
 
-        The rate is kept where the nodes can serve it. On a slower machine the cameras wait for them a little,
-        so that the video is whole; they stop when their time is over.
+        The rate is kept if the nodes are fast enough. On a slower machine the cameras wait briefly for them,
+        so that the video is complete; they stop when their time is over.
         """
         begin_s, begin_ns = time.monotonic(), time.time_ns()
         for k, frames in enumerate(moments):
@@ -165,7 +165,7 @@ class Stage(SpunByHand):
         self.spin(0.3)  # the last markers
 
     def _send(self, frames: Sequence[RgbdFrame], stamp_ns: int) -> None:
-        """Publish what the cameras see at one moment."""
+        """Publish the images of the cameras at one moment."""
         self.sent_s[stamp_ns] = time.monotonic()
         for name, frame in zip(CAMERAS, frames, strict=True):
             assert frame.depth_m is not None and frame.intrinsics is not None  # the simulator gives both
@@ -176,7 +176,7 @@ class Stage(SpunByHand):
             self._depth[name].publish(conversions.depth_message(frame.depth_m, header, "16UC1"))
 
     def _keeper(self, place: dict[int, Any], timed: str = "") -> Any:
-        """Return what keeps messages by stamp, and under ``timed`` notes how long they took."""
+        """Return a callback that stores messages by stamp and, with ``timed``, their latency."""
 
         def keep(message: Any) -> None:
             stamp_ns, now_s = stamp_ns_of(message), time.monotonic()

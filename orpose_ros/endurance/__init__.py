@@ -1,1 +1,1 @@
-"""The whole graph under load for minutes or hours: does it hold, and does it keep what it promises?"""
+"""The whole graph under load for minutes or hours: tests of endurance and privacy."""

@@ -16,7 +16,7 @@ from orpose_ros.graph.node_processes import StageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line; exit status 1 where something does not hold."""
+    """Run from the command line; exit status 1 if a check fails."""
     parser = argparse.ArgumentParser(prog="python -m orpose_ros.endurance")
     parser.add_argument("what", choices=("soak", "privacy"))
     parser.add_argument("--minutes", type=float, default=5.0)

@@ -1,8 +1,8 @@
-"""Cameras of a room that is rendered once and shown again and again: a process of its own.
+"""Cameras of a room that is rendered once and published repeatedly, in a process of their own.
 
     python -m orpose_ros.endurance.cameras FRAMES.npz --rate 15
 
-It publishes until SIGTERM and then prints, as JSON, how many images each camera has sent.
+The program publishes until SIGTERM and then prints the number of images of each camera as JSON.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _SLOW = 3  # images at both ends, 1 s apart: what is lost before the first or af
 
 
 def render_room(cameras: Sequence[str], folder: Path, mark: Mark | None = None) -> tuple[Path, Path]:
-    """Render an operating room, and write what its cameras see and where they hang.
+    """Render an operating room, and write the frames and the poses of its cameras.
 
-    A room has up to three cameras; a fourth sees what the first does.
+    A room has up to three cameras; a fourth publishes the images of the first.
 
     Returns:
-        The files of the frames and of the cameras' places.
+        The files of the frames and of the cameras' poses.
     """
     there = min(3, len(cameras))
     config = StreamConfig("or", (480, 640), "depth", 1, there, frames_per_sequence=MOMENTS, rig="mvor")
@@ -76,7 +76,7 @@ def _frame_id(camera: str) -> str:
 
 
 def play(file: Path, rate_hz: float) -> dict[str, int]:
-    """Publish until SIGTERM or SIGINT; return how many images each camera sent."""
+    """Publish until SIGTERM or SIGINT; return the number of images of each camera."""
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told.append(number))
@@ -119,7 +119,7 @@ def play(file: Path, rate_hz: float) -> dict[str, int]:
 
 
 def _all_listen(node: Node, cameras: Sequence[str]) -> bool:
-    """Return whether the pose node takes the small images of every camera: none is sent to it before."""
+    """Return whether the pose node subscribes to all cameras; no image is sent before."""
     topics = [f"/{camera}/lowres/depth/image_raw" for camera in cameras]
     readers = [{i.node_name for i in node.get_subscriptions_info_by_topic(topic)} for topic in topics]
     return all("pose_node" in names for names in readers)

@@ -1,4 +1,4 @@
-"""Images that can be recognized wherever any piece of them turns up."""
+"""Images with a mark by which any part of them can be recognized."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _IMAGE_HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"II*\x00", b"MM
 
 
 class Mark:
-    """A random row of px, and every form in which a piece of it could be somewhere.
+    """A random row of px, and all forms in which a part of it could appear.
 
     Attributes:
-        row_mm: uint16 (8,), depth of the marked px, mm; the row repeats it.
+        row_mm: uint16 (8,), depth of the marked px, mm, which is repeated along the row.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Mark:
         forms = {"16-bit px": self.row_mm, "px in m": metres(self.row_mm)}
         self._forms = {name: _pattern(_rotations(values)) for name, values in forms.items()}
         raw = np.tile(self.row_mm, 4).tobytes()
-        # The row is long and repeats itself, so that each of these pieces is in it at every alignment.
+        # The row is long and periodic, so that it contains each of these parts at every alignment.
         texts = [base64.b64encode(raw)[:16], raw.hex().encode()[:24]]
         numbers = [str(int(v)) for v in self.row_mm[:4]]
         texts += [", ".join(numbers).encode(), ",".join(numbers).encode(), " ".join(numbers).encode()]
@@ -44,12 +44,12 @@ class Mark:
         return marked
 
     def found_in(self, content: bytes) -> str:
-        """Return in which form a piece of the mark is in ``content``, "" = in none."""
+        """Return the form in which ``content`` contains a part of the mark; "" = none."""
         return next((name for name, pattern in self._forms.items() if pattern.search(content)), "")
 
 
 def large_image_in(content: bytes, most_pixels: int) -> str:
-    """Return what encoded image in ``content`` has more px than allowed, "" = none has."""
+    """Return a description of an encoded image in ``content`` that has too many px; "" = none."""
     for head in _IMAGE_HEADS:
         at = content.find(head)
         while at >= 0:
@@ -61,7 +61,7 @@ def large_image_in(content: bytes, most_pixels: int) -> str:
 
 
 def _rotations(values: NDArray) -> list[bytes]:
-    """Return the bytes of six neighbouring px, wherever the piece begins."""
+    """Return the bytes of six neighbouring px, for every position."""
     return [np.roll(values, -k)[:6].tobytes() for k in range(len(values))]
 
 

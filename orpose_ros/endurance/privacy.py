@@ -1,8 +1,8 @@
-"""Everything that the graph publishes, logs and stores while marked images pass: nothing above the limit.
+"""Checks that nothing the graph publishes, logs or stores contains an image above the limit.
 
-The images carry a random mark (:class:`~orpose_ros.endurance.mark.Mark`), which would be recognized in
-messages, parameter events, logs and files, as px, in m, or as text. Besides, no image may have more px than
-the limit, encoded or not.
+The images carry a random mark (:class:`~orpose_ros.endurance.mark.Mark`), which is searched for in messages,
+parameter events, logs and files, as px, in m, or as text. In addition, no image, encoded or not, may have
+more px than the limit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_FINDINGS = 20
 
 @dataclass
 class Seen:
-    """What was looked at, and what was found.
+    """What was searched, and what was found.
 
     Attributes:
         messages: number of messages by topic.
@@ -42,7 +42,7 @@ class Seen:
         unread: topics that could not be read, with the reason.
         files: number of files.
         file_bytes: their size.
-        findings: what must not be.
+        findings: violations.
     """
 
     messages: dict[str, int] = field(default_factory=dict)
@@ -53,20 +53,20 @@ class Seen:
     findings: list[str] = field(default_factory=list)
 
     def look(self, where: str, content: bytes, mark: Mark) -> None:
-        """Look for the mark, and for encoded images above the limit."""
+        """Search for the mark, and for encoded images above the limit."""
         if form := mark.found_in(content):
             self.find(f"{where}: a piece of a full-size image ({form})")
         if large := large_image_in(content, MOST_PIXELS):
             self.find(f"{where}: {large}")
 
     def find(self, sentence: str) -> None:
-        """Note what was found, once."""
+        """Add a finding, if it is new."""
         if sentence not in self.findings and len(self.findings) < _MOST_FINDINGS:
             self.findings.append(sentence)
 
 
 class Recorder(SpunByHand):
-    """Subscribes to every topic but those of the cameras, and looks at the bytes of each message."""
+    """Subscribes to every topic except those of the cameras, and searches the bytes of each message."""
 
     def __init__(self, mark: Mark, seen: Seen) -> None:
         rclpy.init()
@@ -75,7 +75,7 @@ class Recorder(SpunByHand):
         self._subscriptions: dict[str, Any] = {}
 
     def spin(self, seconds: float) -> None:
-        """Hear what comes for so long, and look for new topics each second."""
+        """Receive messages for some time, and look for new topics every second."""
         end_s, look_s = time.monotonic() + seconds, 0.0
         while (now_s := time.monotonic()) < end_s:
             if now_s >= look_s:
@@ -116,7 +116,7 @@ class Recorder(SpunByHand):
 
 
 def look_at_files(folder: Path, mark: Mark, seen: Seen) -> None:
-    """Look at every file below a folder."""
+    """Search every file below a folder."""
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             content = file.read_bytes()
@@ -128,7 +128,7 @@ def look_at_files(folder: Path, mark: Mark, seen: Seen) -> None:
 def privacy(
     minutes: float, cameras: Sequence[str], rate_hz: float, folder: Path, model: str, say: Say = print
 ) -> Seen:
-    """Run the graph for so long, look at everything, and return what was seen."""
+    """Run the graph for some minutes, search everything, and return what was found."""
     mark, seen = Mark(), Seen()
     given = {"pose_node": {"model": model}}
     with running(cameras, rate_hz, folder, given, mark, say) as run:
@@ -158,7 +158,7 @@ def privacy(
 
 
 def report(seen: Seen) -> list[str]:
-    """Return what was seen, in lines."""
+    """Return what was found as lines of text."""
     count = sum(seen.messages.values())
     lines = [f"{count:,} messages on {len(seen.messages)} topics; the largest of each, bytes:"]
     lines += [

@@ -1,4 +1,4 @@
-"""A whole graph in processes of its own: cameras, gateways, pose node, fusion, and whatever else there is."""
+"""A whole graph in processes of its own: cameras, gateways, pose node, fusion, and all other nodes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Running:
 
     Attributes:
         nodes: the processes of the nodes.
-        folder: everything that they write goes there, their home included.
+        folder: folder for everything that they write, including their home.
     """
 
     def __init__(self, nodes: NodeProcesses, cameras: subprocess.Popen[bytes], folder: Path) -> None:
@@ -34,13 +34,13 @@ class Running:
         self._cameras = cameras
 
     def check(self) -> None:
-        """Raise StageError where a node, or the cameras, have ended."""
+        """Raise StageError if a node or the cameras have ended."""
         self.nodes.check()
         if self._cameras.poll() is not None:
             raise StageError(f"the cameras ended with status {self._cameras.returncode}")
 
     def stop_cameras(self) -> dict[str, int]:
-        """Let the cameras stop, and return how many images each has sent."""
+        """Stop the cameras, and return the number of images of each."""
         self._cameras.send_signal(signal.SIGTERM)
         said, _ = self._cameras.communicate(timeout=60)
         return dict(json.loads(said))
@@ -55,17 +55,17 @@ def running(
     mark: Mark | None = None,
     say: Say = print,
 ) -> Iterator[Running]:
-    """Start everything in a domain of its own, and end it on leaving.
+    """Start everything in a domain of its own, and end it when the context is left.
 
     Args:
-        cameras: their namespaces.
-        rate_hz: of each camera.
-        folder: for everything that is written.
+        cameras: namespaces of the cameras.
+        rate_hz: rate of each camera.
+        folder: folder for everything that is written.
         given: parameters of nodes, by module.
-        mark: is put on the images; None = they show a room alone.
-        say: takes lines for people.
+        mark: mark to put on the images; None = no mark.
+        say: prints messages about the progress.
     """
-    # rclpy.init reads both. A graph that is running here must not hear of this one.
+    # rclpy.init reads both. Another graph on this machine must not discover this one.
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     folder = folder.absolute()

@@ -1,4 +1,4 @@
-"""Does the graph hold for hours: memory flat, latency bounded, every image accounted for, no error?"""
+"""Endurance test of the graph: memory is flat, latency bounded, every image accounted for, no error."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _QUIET_S = 5.0
 
 @dataclass
 class Soak:
-    """What was measured.
+    """Results of an endurance test.
 
     Attributes:
-        minutes: how long.
-        sent: images by camera.
-        answered: skeleton messages by camera.
-        fused: messages of the room.
+        minutes: duration.
+        sent: number of images by camera.
+        answered: number of skeleton messages by camera.
+        fused: number of messages with fused people.
         latencies_s: from the stamp of an image to its skeletons, s, after the first fifth of the time.
         memory_kib: anonymous memory of each node's process, KiB, every 2 s.
-        counts: frames, dropped, refused of each node, as it says itself.
-        errors: lines of the logs that say ERROR or FATAL.
-        load: of the machine at the end, over the last minute.
+        counts: frames, dropped, refused of each node, from its diagnostics.
+        errors: lines of the logs with ERROR or FATAL.
+        load: load of the machine at the end, over the last minute.
     """
 
     minutes: float
@@ -55,7 +55,7 @@ class Soak:
 
     @property
     def growth(self) -> dict[str, float]:
-        """Of each node's memory: the median of the last fifth over that of the second fifth, less 1."""
+        """Growth of each node's memory: median of the last fifth over that of the second fifth, minus 1."""
         found = {}
         for name, samples in self.memory_kib.items():
             fifth = max(len(samples) // 5, 1)
@@ -73,7 +73,7 @@ class Soak:
 
     @property
     def unaccounted(self) -> int:
-        """Images that were sent and are neither served, dropped nor refused by any node's count."""
+        """Number of sent images that no node counts as served, dropped or refused."""
         counted = sum(
             count
             for node, counts in self.counts.items()
@@ -85,7 +85,7 @@ class Soak:
 
     @property
     def verdicts(self) -> dict[str, bool]:
-        """Each promise, and whether it held."""
+        """The checks, and whether each passed."""
         median_s, p99_s = self.latency_s
         # The count of what was lost before a camera's first image is right to about one image, and its last
         # image may be lost.
@@ -98,12 +98,12 @@ class Soak:
 
     @property
     def holds(self) -> bool:
-        """Whether all held."""
+        """Whether all checks passed."""
         return all(self.verdicts.values())
 
 
 class _Listener(SpunByHand):
-    """Hears the skeletons and the diagnostics."""
+    """Subscribes to the skeletons and the diagnostics."""
 
     def __init__(self, cameras: Sequence[str], result: Soak) -> None:
         rclpy.init()
@@ -137,7 +137,7 @@ class _Listener(SpunByHand):
 def soak(
     minutes: float, cameras: Sequence[str], rate_hz: float, folder: Path, model: str, say: Say = print
 ) -> Soak:
-    """Run the graph for so long and return what was measured."""
+    """Run the graph for some minutes and return the measurements."""
     result = Soak(minutes)
     with running(cameras, rate_hz, folder, {"pose_node": {"model": model}}, say=say) as run:
         listener = _Listener(cameras, result)
@@ -175,7 +175,7 @@ def _measure(listener: _Listener, run: Running, seconds: float) -> None:
 
 
 def anonymous_memory_kib(pid: int) -> int:
-    """Return the memory of a process that no file backs, KiB: what a leak adds to."""
+    """Return the anonymous memory of a process, KiB, which a leak increases."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1])
@@ -183,7 +183,7 @@ def anonymous_memory_kib(pid: int) -> int:
 
 
 def report(result: Soak) -> list[str]:
-    """Return what was measured, in lines."""
+    """Return the measurements as lines of text."""
     median_s, p99_s = result.latency_s
     sent, answered = sum(result.sent.values()), sum(result.answered.values())
     lines = [

@@ -1,7 +1,7 @@
-"""The nodes that watch a room: found by rule, so that a new node belongs to them without being named.
+"""The nodes of a room, found by a rule, so that a new node is included automatically.
 
-Every module of ``orpose_ros`` with a ``main`` is a node. Those in :data:`PER_CAMERA` run once beside each
-camera, all others once for all cameras, with their parameter ``cameras`` where they have one.
+Every module of ``orpose_ros`` with a ``main`` is a node. Those in :data:`PER_CAMERA` run once for each
+camera, all others once for all cameras, with the parameter ``cameras`` if they have it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import orpose_ros
 
 PER_CAMERA = ("lowres_gateway",)
 ROOM = "room"
-"""The namespace of what is fused."""
+"""The namespace of the fused skeletons."""
 
 OUTSIDE = {
     "label_node": "it reads full-size images, and has a launch file of its own",
     "bag_replay": "it takes the place of cameras, with whatever topics a recording has",
 }
-"""Nodes that do not watch a room, and why."""
+"""Nodes that are not part of a room's graph, and why."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class NodeSpec:
     """A node to be started.
 
     Attributes:
-        module: below ``orpose_ros``; also the node's name.
-        namespace: of the node, without slashes at its ends; "" = none.
-        parameters: by name.
+        module: module below ``orpose_ros``; also the name of the node.
+        namespace: namespace of the node, without slashes at its ends; "" = none.
+        parameters: parameters by name.
     """
 
     module: str
@@ -63,7 +63,7 @@ class NodeSpec:
 
 
 def node_modules() -> list[str]:
-    """Return the modules that hold a node which watches a room."""
+    """Return the modules with a node of a room's graph."""
     folder = Path(next(p for p in orpose_ros.__path__ if Path(p, "pose_node.py").exists()))
     found = [f.stem for f in sorted(folder.glob("*.py")) if "\ndef main(" in f.read_text(encoding="utf-8")]
     return [name for name in found if name not in OUTSIDE]
@@ -72,13 +72,13 @@ def node_modules() -> list[str]:
 def deployment(
     cameras: Sequence[str], rig: Path, audit: Path, given: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[NodeSpec]:
-    """Return the nodes for a room, those beside the cameras last.
+    """Return the nodes for a room; those that run once per camera are last.
 
     Args:
-        cameras: their namespaces.
-        rig: file of their places.
+        cameras: namespaces of the cameras.
+        rig: calibration file of the cameras.
         audit: file of the audit log.
-        given: more parameters, by module.
+        given: further parameters, by module.
     """
     known: dict[str, Any] = {
         "cameras": list(cameras),
@@ -109,7 +109,7 @@ def _node_class(module: str) -> type[Node]:
 
 
 def _parameter_names(module: str) -> set[str]:
-    """Return the names of the parameters that a node declares from dataclasses which its module knows."""
+    """Return the names of the parameters that a node declares from the dataclasses in its module."""
     there = vars(importlib.import_module(f"orpose_ros.{module}")).values()
     kinds = [c for c in there if inspect.isclass(c) and dataclasses.is_dataclass(c)]
     return {f.name for kind in kinds for f in dataclasses.fields(kind) if "description" in f.metadata}

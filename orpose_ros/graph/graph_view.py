@@ -1,4 +1,4 @@
-"""The graph as a node sees it: every topic with the nodes at its ends, and the machines they run on."""
+"""The graph as a node sees it: all topics with publishers and subscribers, and the machines of the nodes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NO_NAME = "_NODE_NAME_UNKNOWN_"  # of a participant whose nodes are not known y
 
 
 class GraphView:
-    """Looks at the graph.
+    """Reads the graph.
 
     Attributes:
-        machines: names of machines by the full name of a node, of those nodes that say so.
+        machines: names of machines by the full name of a node, for nodes that publish it.
     """
 
     def __init__(self, node: Node) -> None:
@@ -33,7 +33,7 @@ class GraphView:
         return {_full(name, space) for name, space in self._node.get_node_names_and_namespaces()}
 
     def topics(self) -> dict[str, TopicState]:
-        """Return all topics with their ends; those where an end is not known yet are left out."""
+        """Return all topics with their publishers and subscribers, except topics with unknown ones."""
         self._learn_hosts()
         found = {}
         for name, types in self._node.get_topic_names_and_types():
@@ -49,7 +49,7 @@ class GraphView:
         return found
 
     def _learn_hosts(self) -> None:
-        """Learn from the nodes that say where they run which machine is which; this one runs here."""
+        """Map DDS identities to machines, with the help of nodes that publish theirs and of this one."""
         own = self._node.get_fully_qualified_name()
         for info in self._node.get_publishers_info_by_topic("/diagnostics"):
             node = _full(info.node_name, info.node_namespace)
@@ -63,7 +63,7 @@ class GraphView:
         return f"{node}@{self._machine(node, info.endpoint_gid)}"
 
     def _machine(self, node: str, gid: Sequence[int]) -> str:
-        """Return the machine that a node says it runs on, else the one that its DDS identity tells."""
+        """Return the machine of a node: the published one, or the one that its DDS identity implies."""
         if node in self.machines:
             return self.machines[node]
         if not self._tells_hosts:

@@ -1,4 +1,4 @@
-"""From message to skeletons over real DDS: low-resolution images go to a pose node in a process of its own.
+"""Latency from message to skeletons over DDS, with the pose node in a process of its own.
 
 python -m orpose_ros.graph.latency --cameras 1 2 4 --seconds 20
 """
@@ -39,16 +39,16 @@ _PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True)
 class Latency:
-    """What was measured.
+    """Results of a measurement.
 
     Attributes:
-        cameras: how many.
-        backend: what computed.
-        sent: images, after the node had settled.
-        answered: skeleton messages for them; the others were dropped for newer images.
-        percentiles_ms: median, 95th and 99th percentile from just before an image was published to when its
-            skeletons were received.
-        first_s: from the start of the node's process to its first skeletons.
+        cameras: number of cameras.
+        backend: engine and device of the network.
+        sent: number of images after the node had settled.
+        answered: number of skeleton messages for them; other images were dropped for newer ones.
+        percentiles_ms: median, 95th and 99th percentile of the time from just before an image is published to
+            the reception of its skeletons, ms.
+        first_s: time from the start of the node's process to its first skeletons, s.
     """
 
     cameras: int
@@ -60,7 +60,7 @@ class Latency:
 
 
 class _Graph(SpunByHand):
-    """Cameras and a listener."""
+    """Publishers of the cameras, and subscriptions to the results."""
 
     def __init__(self, cameras: int) -> None:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -107,10 +107,10 @@ def _frame(moment: int) -> RgbdFrame:
 
 
 def measure(cameras: int, seconds: float, rate_hz: float, parameters: dict[str, str | int]) -> Latency:
-    """Measure one number of cameras, in a domain of its own.
+    """Measure the latency for one number of cameras, in a domain of its own.
 
     Raises:
-        StageError: the node ended, or gave no skeletons.
+        StageError: the node ended, or published no skeletons.
     """
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -157,7 +157,7 @@ def _send_for(graph: _Graph, seconds: float, rate_hz: float) -> list[int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line; exit status 1 where nothing could be measured."""
+    """Run from the command line; exit status 1 if nothing could be measured."""
     parser = argparse.ArgumentParser(prog="python -m orpose_ros.graph.latency")
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seconds", type=float, default=20.0)

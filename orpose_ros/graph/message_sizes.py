@@ -1,4 +1,4 @@
-"""How large the messages of a topic are: it is counted in bytes, and nothing of them is read."""
+"""The sizes of the messages of a topic in bytes; their content is not read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orpose_core.audit.trail import TopicState
 from orpose_ros.messages import installed_message_class
 
 IMAGE_TYPES = ("Image", "CompressedImage", "PointCloud", "PointCloud2", "DisparityImage", "LaserScan")
-"""Types, of whatever package, whose messages can hold a picture of the scene."""
+"""Message types of all packages that can contain a picture of the scene."""
 
 
 def is_image(types: tuple[str, ...]) -> bool:
@@ -22,11 +22,11 @@ def is_image(types: tuple[str, ...]) -> bool:
 
 
 class MessageSizes:
-    """Subscribes to what the nodes of orpose publish, and tells the size of each message.
+    """Subscribes to the topics of orpose's nodes, and reports the size of each message.
 
     Args:
-        node: that subscribes.
-        images: name of the part of a topic below which images are small, such as ``lowres``.
+        node: the node that subscribes.
+        images: component of a topic's name that marks topics with small images, such as ``lowres``.
         tell: called with the topic and the size in bytes.
     """
 
@@ -45,7 +45,7 @@ class MessageSizes:
             self._node.destroy_subscription(self._subscriptions.pop(name))
 
     def close(self) -> None:
-        """Hear no more."""
+        """Destroy the subscriptions."""
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()

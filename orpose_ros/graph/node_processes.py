@@ -12,24 +12,24 @@ from typing import Any
 
 
 class StageError(Exception):
-    """A stage of the graph gave nothing, or ended."""
+    """A stage of the graph published nothing, or ended."""
 
 
 class NodeProcesses:
-    """The nodes, each in a process of its own, with its log in a file; all ended on leaving."""
+    """Nodes in processes of their own, with logs in files; all are ended when the context is left."""
 
     def __init__(self, log_folder: Path, **options: Any) -> None:
         """Start nothing yet.
 
         Args:
-            log_folder: of the logs.
-            options: of ``subprocess.Popen``, for every node.
+            log_folder: folder of the logs.
+            options: options of ``subprocess.Popen``, for every node.
         """
         self._log_folder, self._options = log_folder, options
         self._processes: dict[str, subprocess.Popen] = {}
 
     def start(self, module: str, *arguments: str, name: str = "") -> None:
-        """Start the node that the module ``orpose_ros.<module>`` has; ``name`` tells several of it apart."""
+        """Start the node of module ``orpose_ros.<module>``; ``name`` distinguishes several nodes of it."""
         self._log_folder.mkdir(parents=True, exist_ok=True)
         code = f"from orpose_ros.{module} import main; main()"
         command, name = [sys.executable, "-c", code, "--ros-args", *arguments], name or module
@@ -46,7 +46,7 @@ class NodeProcesses:
         return self._processes[name]
 
     def check(self) -> None:
-        """Raise StageError where a node has ended."""
+        """Raise StageError if a node has ended."""
         for name, process in self._processes.items():
             if process.poll() is not None:
                 tail = "\n".join(self._log(name).read_text(errors="replace").splitlines()[-15:])

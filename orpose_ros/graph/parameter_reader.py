@@ -1,4 +1,4 @@
-"""The parameters of other nodes, read without waiting for them; nothing here can set one."""
+"""Asynchronous, read-only access to the parameters of other nodes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 
 _AGAIN_S = 10.0
-"""A node that has not answered is asked again after this long."""
+"""Time after which a request without a response is repeated, s."""
 
 
 class ParameterReader:
-    """Asks nodes for all their parameters.
+    """Requests all parameters of nodes.
 
     Args:
-        node: that asks.
+        node: the node that sends the requests.
         tell: called with the full name of a node and its parameters by name.
     """
 
@@ -29,7 +29,7 @@ class ParameterReader:
         self._asked_s: dict[str, float] = {}
 
     def ask(self, name: str) -> None:
-        """Ask a node, unless it was just asked or offers no parameters yet."""
+        """Request the parameters of a node, unless a request is pending or it offers none yet."""
         now_s = time.monotonic()
         if now_s - self._asked_s.get(name, -_AGAIN_S) < _AGAIN_S:
             return
@@ -45,13 +45,13 @@ class ParameterReader:
         lister.call_async(ListParameters.Request()).add_done_callback(partial(self._get, name, getter))
 
     def forget(self, name: str) -> None:
-        """Destroy what is there for a node that has gone."""
+        """Destroy the clients of a node that has ended."""
         self._asked_s.pop(name, None)
         for client in self._clients.pop(name, ()):
             self._node.destroy_client(client)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Destroy all clients."""
         for name in list(self._clients):
             self.forget(name)
 

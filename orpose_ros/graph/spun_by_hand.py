@@ -1,4 +1,4 @@
-"""A node that its process spins by hand, between other work: of benchmarks and of the demo."""
+"""A node that is spun explicitly, between other work, for benchmarks and the demo."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rclpy.executors import SingleThreadedExecutor
 
 
 class SpunByHand:
-    """One node in a context that is up already; :meth:`close` ends both.
+    """One node in an initialized context; :meth:`close` ends both.
 
     Args:
-        name: of the node.
+        name: name of the node.
     """
 
     def __init__(self, name: str) -> None:
@@ -21,16 +21,16 @@ class SpunByHand:
         self._executor.add_node(self._node)
 
     def spin(self, seconds: float) -> None:
-        """Hear what comes for so long."""
+        """Process messages for some time."""
         self.spin_until(time.monotonic() + seconds)
 
     def spin_until(self, end_s: float) -> None:
-        """Hear what comes until a moment of the monotonic clock."""
+        """Process messages until a time of the monotonic clock."""
         while (left_s := end_s - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left_s)
 
     def close(self) -> None:
-        """Leave the graph."""
+        """Destroy the node, and shut down the context."""
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.try_shutdown()

@@ -1,4 +1,5 @@
-"""What the launch files share.
+"""Common parts of the launch files.
 
-``ros2 launch`` may run under another Python than the nodes, so nothing here imports PyTorch or the core.
+``ros2 launch`` may run under another Python than the nodes, so these modules do not import PyTorch or the
+core.
 """

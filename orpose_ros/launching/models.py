@@ -1,4 +1,4 @@
-"""What a model needs from the cameras, known before it is loaded."""
+"""The images that a model needs, known before it is loaded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _LONGEST_HEADER = 10_000_000
 
 
 def needs_color(model: str, weights: Path) -> bool:
-    """Return whether a model looks at color images.
+    """Return whether a model is for color images.
 
     Args:
         model: name of shipped weights, path of a file, or ``untrained:NAME``.
         weights: folder of the shipped weights.
 
-    A safetensors file says so in its header. Where there is none the name decides: color models are the
-    students, and variants with ``color`` in their names. The pose node decides for itself what to load.
+    The header of a safetensors file contains the modality. Without a file, the name decides: color models are
+    the students, and variants with ``color`` in their names. The pose node itself reads the model.
     """
     for file in (Path(model), weights / model, weights / f"{model}.safetensors"):
         if file.is_file():
@@ -28,7 +28,7 @@ def needs_color(model: str, weights: Path) -> bool:
 
 
 def _modality(file: Path) -> str:
-    """Return what the header of a safetensors file says, "" where it says nothing."""
+    """Return the modality in the header of a safetensors file; "" if there is none."""
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > _LONGEST_HEADER:

@@ -1,4 +1,4 @@
-"""Nodes that never outlive the launch that started them."""
+"""Nodes that end with the launch that started them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from launch_ros.actions import Node
 from orpose_ros.stopping import LAUNCH_PID
 
 RESPAWN_DELAY_S = 5.0
-"""A node that has died is started again after this long."""
+"""Time after which a node that has died is started again, s."""
 
 
 def orpose_node(executable: str, *, namespace: str = "", respawn: bool = False, **arguments: Any) -> Node:
     """Return a node of this package.
 
-    launch forgets processes that it has started when a later action raises, and it leaves them behind on
-    SIGTERM and SIGKILL. So the node is told the launch's process id, and ends when that process ends.
+    launch does not end the processes that it has started if a later action raises, or on SIGTERM and SIGKILL.
+    Therefore the node gets the process id of the launch, and ends when that process ends.
 
     Args:
-        executable: its name.
-        namespace: of the node; "" = none.
+        executable: name of the executable.
+        namespace: namespace of the node; "" = none.
         respawn: start it again :data:`RESPAWN_DELAY_S` after it has ended, for whatever reason.
-        arguments: of ``launch_ros.actions.Node``.
+        arguments: arguments of ``launch_ros.actions.Node``.
     """
     again = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S} if respawn else {}
     if os.environ.get("ROS_SECURITY_ENABLE") == "true":  # as the policy in config/security names it

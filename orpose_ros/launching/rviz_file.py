@@ -1,4 +1,4 @@
-"""The RViz settings for the cameras at hand, from the settings for one camera without a namespace."""
+"""The RViz configuration for several cameras, made from that for one camera without a namespace."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import yaml
 def write_rviz_file(
     template: Path, file: Path, cameras: Sequence[str], fixed_frame: str, *, color: bool, fused: str = ""
 ) -> Path:
-    """Write the RViz settings of several cameras.
+    """Write the RViz configuration for several cameras.
 
     Args:
-        template: settings of one camera without a namespace; each display with a topic is meant for each
-            camera.
-        file: to be written.
-        cameras: namespaces, "" for none.
-        fixed_frame: that RViz draws in.
-        color: whether low-resolution color is shown as well.
-        fused: namespace of the skeletons that are made of those of all cameras; "" = there are none.
+        template: configuration for one camera without a namespace; displays with a topic are repeated for
+            each camera.
+        file: the file to write.
+        cameras: namespaces of the cameras; "" = none.
+        fixed_frame: fixed frame of RViz.
+        color: whether to show low-resolution color as well.
+        fused: namespace of the fused skeletons; "" = there are none.
 
     Returns:
         ``file``.
@@ -46,7 +46,7 @@ def _topic(display: dict[str, Any]) -> str:
 
 
 def _of_each(display: dict[str, Any], cameras: Sequence[str], fused: str) -> list[dict[str, Any]]:
-    """Return the display once for each camera, and as it is where it has no topic."""
+    """Return the display once for each camera, or unchanged if it has no topic."""
     if not _topic(display):
         return [display]
     is_skeletons = _topic(display) == "/skeleton_markers"

@@ -1,4 +1,4 @@
-"""What the audit node can be told."""
+"""Parameters of the audit node."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@
 
     settings = declare(node, GatewayParameters)
 
-The dataclass holds the only defaults. A parameter is read-only unless ``live=True``; the live ones can be set
-while the node runs, and :func:`on_change` hands the node the new dataclass once all of them are valid.
+Only the dataclass contains defaults. A parameter is read-only unless ``live=True``. Live parameters can be
+set while the node runs, and :func:`on_change` passes the new dataclass to the node if all values are valid.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PARAMETER_ERRORS = (
     InvalidParameterValueException,
     ParameterImmutableException,
 )
-"""What rclpy raises where a parameter has a wrong type or value."""
+"""Exceptions of rclpy for parameters with a wrong type or value."""
 
 
 def parameter(
@@ -52,8 +52,8 @@ def parameter(
     """Return a dataclass field that :func:`declare` turns into a ROS parameter.
 
     Args:
-        default: the value where nobody sets one.
-        description: what it does, with its unit; shown by ``ros2 param describe``.
+        default: the default value.
+        description: description with the unit, which ``ros2 param describe`` shows.
         low: smallest value allowed (numbers).
         high: largest value allowed (numbers).
         choices: the only values allowed (strings).
@@ -67,8 +67,8 @@ def declare(node: Node, kind: type[Settings]) -> Settings:
     """Declare every field of the dataclass ``kind`` as a parameter of ``node`` and return the values.
 
     Raises:
-        ValueError: a value has the wrong type, is out of its range or is not one of the choices. The message
-            names the node, the parameter, what was expected and what was got.
+        ValueError: a value has the wrong type, is out of its range or is not one of the choices. The text
+            names the node, the parameter, the expected and the given value.
     """
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ def declare(node: Node, kind: type[Settings]) -> Settings:
 
 
 def read(node: Node, kind: type[Settings], changed: dict[str, Any] | None = None) -> Settings:
-    """Return the dataclass of the parameters as they are now, with ``changed`` put over them.
+    """Return the dataclass of the current parameters, updated with ``changed``.
 
     Raises:
         ValueError: see :func:`declare`.
@@ -105,10 +105,10 @@ def read(node: Node, kind: type[Settings], changed: dict[str, Any] | None = None
 
 
 def on_change(node: Node, kind: type[Settings], changed: Callable[[Settings], None]) -> None:
-    """Call ``changed`` with the new dataclass whenever live parameters were set.
+    """Call ``changed`` with the new dataclass after live parameters were set.
 
-    A set that is not valid (also by the dataclass's own ``__post_init__``) is refused with the reason, and
-    the old values stay.
+    Invalid values (also according to the dataclass's ``__post_init__``) are refused with the reason, and the
+    old values are kept.
     """
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
 
@@ -133,7 +133,7 @@ def on_change(node: Node, kind: type[Settings], changed: Callable[[Settings], No
 def unknown(node: Node) -> list[str]:
     """Return the parameters given to ``node`` that it does not have, such as misspelled ones.
 
-    Call it after all have been declared.
+    Call it after all parameters have been declared.
     """
     return sorted(
         n for n in given_parameters(node) if not node.has_parameter(n) and not n.startswith("qos_overrides.")
@@ -178,7 +178,7 @@ def _expected(field: dataclasses.Field[Any], hint: Any) -> str:
 
 
 def _check(node: Node, field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
-    """Check what ROS does not: choices, and ranges of arrays."""
+    """Check choices and the ranges of arrays, which ROS does not check."""
     meta = field.metadata
     items = value if isinstance(value, tuple) else (value,)
     hint = str if get_origin(hint) is Literal else hint

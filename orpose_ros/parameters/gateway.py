@@ -1,4 +1,4 @@
-"""What the gateway can be told."""
+"""Parameters of the gateway."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class GatewayParameters:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """(height, width) of the images that leave, px."""
+        """(height, width) of the published images, px."""
         return LOW_RESOLUTIONS[self.resolution]
 
     @property
     def reading(self) -> Reading:
-        """How the camera's messages are to be read."""
+        """Settings for decoding the camera's messages."""
         return Reading(self.depth_unit_m, self.rectified, self.max_input_pixels)
 
     def check(self) -> None:
-        """Raise ValueError unless the settings fit together."""
+        """Raise ValueError if the settings contradict each other."""
         height, width = self.size_hw
         if height * width > self.max_pixels:
             raise ValueError(

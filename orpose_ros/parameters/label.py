@@ -1,4 +1,4 @@
-"""What the label node can be told: the options of `orpose label` under their own names, and its topics."""
+"""Parameters of the label node: the options of `orpose label` under the same names, and its topics."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class LabelParameters:
 
     @property
     def privacy_problem(self) -> str:
-        """What lets images be stored in which people can be recognised, or ""."""
+        """The settings with which images may be stored in which people can be recognised; "" = none."""
         height, width = parse_resolution(self.low_resolution)
         if self.keep != "lowres" or height * width <= MAX_PRIVATE_PIXELS:
             return ""
@@ -161,7 +161,7 @@ class LabelParameters:
         )
 
     def make_teacher(self) -> Teacher:
-        """Return the teacher; ValueError where a file is missing or does not fit."""
+        """Return the teacher; raise ValueError if a file is missing or does not fit."""
         return teacher_of(
             self.detector,
             self.detector_weights or None,

@@ -1,4 +1,4 @@
-"""What the pose node can be told: its parameters, and the settings of the core that they stand for."""
+"""Parameters of the pose node, and the settings of the core that they set."""
 
 from __future__ import annotations
 
@@ -142,18 +142,18 @@ class PoseParameters:
             )
 
     def rotation_of(self, camera: str) -> int:
-        """Return by how many degrees a camera's images are turned clockwise."""
+        """Return the clockwise rotation of a camera's images, degrees."""
         return self.rotation[0] if len(self.rotation) == 1 else self.rotation[self.cameras.index(camera)]
 
     @property
     def reading(self) -> Reading:
-        """How the cameras' messages are to be read; in strict mode no larger image is decoded."""
+        """Settings for decoding the cameras' messages; in strict mode no larger image is decoded."""
         most = self.max_pixels if self.strict else Reading.most_pixels
         return Reading(self.depth_unit_m, self.rectified, most)
 
     @property
     def privacy_problem(self) -> str:
-        """What lets images in which people can be recognised through, or ""."""
+        """The settings that admit images in which people can be recognised; "" = none."""
         if not self.strict:
             return "strict is off: images of any size are processed, in which people can be recognised"
         if self.max_pixels > MAX_PRIVATE_PIXELS:

@@ -49,10 +49,10 @@ class ViewParameters:
 
     @property
     def page(self) -> PageConfig:
-        """Where the page is served."""
+        """Address and port of the page."""
         return PageConfig(self.host, self.port, self.rate_hz)
 
     @property
     def history(self) -> HistoryConfig:
-        """How much is kept."""
+        """Limits of the history."""
         return HistoryConfig(seconds=self.seconds, max_pixels=self.max_pixels)

@@ -1,1 +1,1 @@
-"""What every node does beside its task: start, stop, watch its inputs, and report on itself."""
+"""Common functions of all nodes: start, stop, monitoring of inputs, diagnostics."""

@@ -1,7 +1,7 @@
-"""What a node tells of itself on /diagnostics: rate, latency, drops, device, and what is wrong.
+"""The diagnostics of a node: rate, latency, drops, device, and problems.
 
-Everything is over the last :data:`WINDOW_S` of wall time, so that a rate of a frame every seven seconds
-reads as 0.14 Hz, and a fault that has passed is forgotten. The level follows :class:`Thresholds`.
+All values are over the last :data:`WINDOW_S` of wall time, so that one frame every seven seconds is reported
+as 0.14 Hz, and past faults disappear. The level follows :class:`Thresholds`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _MOST_EVENTS = 20_000  # 40 cameras at 50 Hz over the window
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When a status is no longer OK, over the window.
+    """Thresholds over the window above which a status is a warning or an error.
 
     Attributes:
-        refused_warn: share of the frames that were refused, above which it warns.
-        refused_error: share above which it is an error.
-        dropped_warn: share of the frames that were dropped for newer ones.
-        dropped_error: the same.
-        latency_warn_s: median latency, s.
-        latency_error_s: the same.
+        refused_warn: share of refused frames for a warning.
+        refused_error: share of refused frames for an error.
+        dropped_warn: share of frames dropped for newer ones, for a warning.
+        dropped_error: the same for an error.
+        latency_warn_s: median latency for a warning, s.
+        latency_error_s: median latency for an error, s.
     """
 
     refused_warn: float = 0.0
@@ -56,7 +56,7 @@ class NodeDiagnostics:
     """Counts frames and publishes a DiagnosticStatus once a second; any thread may call its methods.
 
     Attributes:
-        hardware_id: the device, for example ``cuda:0``; may be set once it is known.
+        hardware_id: the device, for example ``cuda:0``; it can be set later.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class NodeDiagnostics:
         """Create the publisher and its timer.
 
         Args:
-            node: whose diagnostics these are.
+            node: the node.
             hardware_id: the device, "" = not known yet.
-            values: more key-value pairs, asked for once a second.
-            problems: what is wrong at the moment; each makes the status a warning.
-            thresholds: when the level rises.
-            served: what the node serves, for the message while nothing has come.
+            values: returns further key-value pairs; called once a second.
+            problems: returns the current problems; each makes the status a warning.
+            thresholds: thresholds of the levels.
+            served: description of what the node processes, for the message while nothing has arrived.
         """
         self._node = node
         self.hardware_id = hardware_id
@@ -96,27 +96,27 @@ class NodeDiagnostics:
         )
 
     def frame(self, latency_s: float) -> None:
-        """Count a frame that was served, this many seconds after it arrived."""
+        """Count a frame that was processed, this many seconds after it arrived."""
         self._count(FRAMES, 1, latency_s)
 
     def drop(self, count: int = 1) -> None:
-        """Count frames that were left out because newer ones had come."""
+        """Count frames that were dropped for newer ones."""
         self._count(DROPPED, count)
 
     def refuse(self, count: int = 1) -> None:
-        """Count frames that could not be served."""
+        """Count frames that were refused."""
         self._count(REFUSED, count)
 
     def counts(self) -> dict[str, int]:
-        """Return how many frames were served, dropped and refused so far."""
+        """Return the numbers of processed, dropped and refused frames so far."""
         with self._lock:
             return dict(self._counts)
 
     @contextmanager
     def busy(self, doing: str) -> Iterator[None]:
-        """Say, once a second, what keeps the node from its work, such as ``loading the model``.
+        """Report once a second why the node does not work yet, such as ``loading the model``.
 
-        The executor may be blocked meanwhile: a thread of its own publishes.
+        A separate thread publishes, because the executor may be blocked meanwhile.
         """
         done = threading.Event()
         began_s = time.monotonic()
@@ -139,7 +139,7 @@ class NodeDiagnostics:
             self._began_s = time.monotonic()
 
     def status(self) -> DiagnosticStatus:
-        """Return the status as it is now."""
+        """Return the current status."""
         now = time.monotonic()
         with self._lock:
             while self._events and now - self._events[0][0] > WINDOW_S:

@@ -1,9 +1,8 @@
-"""Subscriptions that say what is wrong with them: silence is named, a bad message never kills.
+"""Subscriptions that report their faults: silence is reported, and a bad message is skipped.
 
-An input that stays silent is the most common fault of a ROS graph, and the least visible. :class:`InputWatch`
-makes the subscriptions of a node and names each that has heard nothing for a while: nobody publishes it,
-somebody does with another type, the QoS of the two do not fit (and which policy), or all is well and nothing
-is sent, or gets through.
+A silent input is the most common fault of a ROS graph, and the least visible. :class:`InputWatch` creates the
+subscriptions of a node, and reports each that has received nothing for a while, with the reason: there is no
+publisher, it has another type, the QoS is incompatible (and which policy), or nothing is sent or arrives.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from orpose_ros.running.peer_states import PeerStates
 from orpose_ros.running.sequence_gaps import Numbered, SequenceGaps
 
 SILENCE_S = 5.0
-"""After so long without a message an input is called silent."""
+"""Time without a message after which an input is reported as silent, s."""
 
 TROUBLE_S = 10.0
-"""A message that was refused is a problem for this long after it."""
+"""Time for which a refused message counts as a problem, s."""
 
 REMIND_S = 30.0
-"""The same complaint is logged again only after so long."""
+"""Interval after which the same warning is logged again, s."""
 
 _LONGEST_WAIT_S = 60.0  # a larger difference is a system clock that was set
 
 OVERRIDABLE = (
     QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY,
 )  # fmt: skip
-"""The QoS policies that ``qos_overrides.<topic>.subscription.<policy>`` parameters may set."""
+"""The QoS policies that parameters ``qos_overrides.<topic>.subscription.<policy>`` can set."""
 
 
 def overridable_qos() -> QoSOverridingOptions:
@@ -71,14 +70,13 @@ class _Input:
 
 
 class InputWatch:
-    """Makes subscriptions, guards their callbacks, and names those that stay silent.
+    """Creates subscriptions, guards their callbacks, and reports silent ones.
 
-    Not for two threads at once: it expects the node's callbacks in one thread, as in a single-threaded
-    executor.
+    It is not thread-safe: the node's callbacks must run in one thread, as in a single-threaded executor.
 
     Attributes:
-        arrived_s: when the message whose callback runs came to this machine, by the steady clock; it may have
-            waited in the middleware while the executor was busy.
+        arrived_s: time at which the message of the running callback arrived on this machine, s of the steady
+            clock; it may have waited in the middleware while the executor was busy.
     """
 
     def __init__(self, node: Node, silence_s: float = SILENCE_S) -> None:
@@ -88,8 +86,7 @@ class InputWatch:
         self._inputs: dict[str, _Input] = {}
         self._peers = PeerStates(node)
         self._starting: set[str] = set()  # reasons that are no fault: a publisher is still starting
-        # A steady clock: with use_sim_time and nobody playing, ROS time stands still and would hide the
-        # silence.
+        # A steady clock: with use_sim_time and no player, ROS time stands still and would hide the silence.
         self._timer = node.create_timer(
             min(1.0, silence_s / 4), self._look, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
@@ -107,13 +104,13 @@ class InputWatch:
 
         Args:
             message_type: class of the message.
-            topic: relative or absolute; remappings apply.
+            topic: relative or absolute name; remappings apply.
             callback: called with each message.
-            qos: what is asked for; parameters may override it (``qos_overrides``).
-            required: whether silence is worth a warning; that of an optional input is only in :attr:`silent`.
-            missed: told how many messages were sent and never came, by the numbers that a publisher gives
-                them (:class:`SequenceGaps`): the queue of a subscription drops the oldest in silence, and the
-                middleware loses large ones on a busy machine.
+            qos: requested QoS; parameters may override it (``qos_overrides``).
+            required: whether to warn about silence; silent optional inputs are only listed in :attr:`silent`.
+            missed: called with the number of messages that were sent but not received, according to their
+                sequence numbers (:class:`SequenceGaps`): the queue of a subscription silently drops the
+                oldest, and the middleware loses large messages on a busy machine.
         """
         name = self._node.resolve_topic_name(topic)
         module, kind = message_type.__module__.split(".")[0], message_type.__name__
@@ -135,12 +132,12 @@ class InputWatch:
 
     @property
     def silent(self) -> dict[str, str]:
-        """Silent topics, each with the reason."""
+        """The silent topics with the reasons."""
         return {i.topic: i.silence for i in self._inputs.values() if i.silence}
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the inputs: those that are silent, and what was refused a moment ago."""
+        """The problems of the inputs: silent ones, and recently refused messages."""
         now, found = time.monotonic(), []
         for i in self._inputs.values():
             if i.silence and i.required:
@@ -155,16 +152,16 @@ class InputWatch:
         return sum(i.refused for i in self._inputs.values())
 
     def messages(self, topic: str) -> int:
-        """Return how many messages came on ``topic`` so far."""
+        """Return the number of messages received on ``topic`` so far."""
         return self._inputs[self._node.resolve_topic_name(topic)].messages
 
     def was_busy(self) -> None:
-        """Begin to listen for silence anew, after something kept the executor from hearing messages."""
+        """Restart the timers of silence, after the executor was blocked."""
         for watched in self._inputs.values():
             watched.last_s = time.monotonic()
 
     def complain(self, topic: str, sentence: str) -> None:
-        """Log a warning about ``topic``, the same sentence again only after a while; it is a problem now."""
+        """Log a warning about ``topic``, at most once per interval, and report it as a problem."""
         watched = self._inputs[self._node.resolve_topic_name(topic)]
         watched.trouble, watched.trouble_s = sentence, time.monotonic()
         self._say(watched, f"{watched.topic}: {sentence}")
@@ -207,7 +204,7 @@ class InputWatch:
             watched.gaps.matched()
 
     def _count_missed(self, watched: _Input, info: Mapping[str, Any]) -> None:
-        """Count the numbers that are missing; those of several publishers tell nothing."""
+        """Count missing sequence numbers, which works only for a single publisher."""
         sequence, sent_ns = info.get("publication_sequence_number"), info.get("source_timestamp")
         if watched.missed is None or not sequence or not sent_ns:
             return
@@ -236,7 +233,7 @@ class InputWatch:
             self._say(watched, f"{watched.topic}: {reason}", is_wrong=not starting)
 
     def _reason(self, watched: _Input) -> str:
-        """Say why nothing arrives, from what the graph tells of the publishers; "" = not known yet."""
+        """Return why nothing arrives, according to the publishers in the graph; "" = not known yet."""
         publishers = self._node.get_publishers_info_by_topic(watched.topic)
         if not publishers:
             return "nobody publishes it (is the name right, does the camera run?)"

@@ -1,4 +1,4 @@
-"""A lifecycle node that configures and activates itself, and says why where it does not."""
+"""A lifecycle node that configures and activates itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orpose_ros.running.input_watch import REMIND_S
 from orpose_ros.running.rclpy_internals import destroy_state_machine, end_rclpy
 
 _LOOK_S = 0.1
-"""The executor looks this often whether it shall stop."""
+"""Interval at which the executor checks whether it must stop, s."""
 
 _Node = TypeVar("_Node", bound=Node)
 
@@ -39,11 +39,11 @@ class StartParameters:
 
 
 class SelfStartingNode(LifecycleNode):
-    """A lifecycle node whose work is in four hooks that may raise ValueError to refuse.
+    """A lifecycle node with four hooks that may raise ValueError to refuse a transition.
 
     A subclass declares its parameters in ``__init__`` and overrides :meth:`configure`, :meth:`activate`,
-    :meth:`deactivate` and :meth:`clean_up` (which must undo ``configure`` even where that stopped half-way).
-    Publishers made with ``create_lifecycle_publisher`` send only while the node is active.
+    :meth:`deactivate` and :meth:`clean_up`, which must also undo an incomplete ``configure``. Publishers
+    created with ``create_lifecycle_publisher`` publish only while the node is active.
     """
 
     def __init__(self, name: str, **arguments: Any) -> None:
@@ -52,19 +52,19 @@ class SelfStartingNode(LifecycleNode):
         self._said_s: dict[str, float] = {}
 
     def configure(self) -> None:
-        """Create what the node needs: models, publishers, subscriptions. ValueError refuses."""
+        """Create models, publishers and subscriptions; a ValueError refuses the transition."""
 
     def activate(self) -> None:
-        """Start working. ValueError refuses."""
+        """Start working; a ValueError refuses the transition."""
 
     def deactivate(self) -> None:
-        """Stop working; what ``configure`` made stays."""
+        """Stop working; everything that ``configure`` created is kept."""
 
     def clean_up(self) -> None:
-        """Destroy all that ``configure`` made."""
+        """Destroy everything that ``configure`` created."""
 
     def warn_seldom(self, sentence: str) -> None:
-        """Warn, but repeat the same warning only after some seconds."""
+        """Log a warning; repeat the same one only after some seconds."""
         now = time.monotonic()
         if now - self._said_s.get(sentence, -REMIND_S) >= REMIND_S:
             if len(self._said_s) > 20:  # sentences that name changing numbers must not pile up
@@ -73,21 +73,21 @@ class SelfStartingNode(LifecycleNode):
             self.get_logger().warning(sentence)
 
     def start(self) -> bool:
-        """Configure and activate; return whether the node is active. The log says why where it is not."""
+        """Configure and activate; return whether the node is active. The log contains the reason if not."""
         done = TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == done and self.trigger_activate() == done
 
     def destroy_node(self) -> None:
-        """Destroy the node, its state machine included."""
+        """Destroy the node, including its state machine."""
         super().destroy_node()
         destroy_state_machine(self)
 
     def stop(self) -> None:
-        """End for good, within :data:`stopping.GRACE_S`: what takes longer is given up."""
+        """Stop the node for good; work that takes longer than :data:`stopping.GRACE_S` is abandoned."""
         self.clean_up()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Run :meth:`configure`; undo it where it refuses."""
+        """Run :meth:`configure`; undo it if it refuses."""
         for name in parameters.unknown(self):
             self.get_logger().warning(
                 f"parameter {name} was given, but {self.get_name()} has no such parameter"
@@ -99,7 +99,7 @@ class SelfStartingNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let the publishers send, then run :meth:`activate`."""
+        """Activate the publishers, then run :meth:`activate`."""
         result = super().on_activate(state)
         if result != TransitionCallbackReturn.SUCCESS:
             return result
@@ -109,7 +109,7 @@ class SelfStartingNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Run :meth:`deactivate`, then hold the publishers."""
+        """Run :meth:`deactivate`, then deactivate the publishers."""
         result = self._guarded("deactivate", self.deactivate)
         return result if result != TransitionCallbackReturn.SUCCESS else super().on_deactivate(state)
 
@@ -118,7 +118,7 @@ class SelfStartingNode(LifecycleNode):
         return self._guarded("clean up", self.clean_up)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop and clean up, from whatever state."""
+        """Stop and clean up, from any state."""
         if state.label == "active":
             self._guarded("deactivate", self.deactivate)
         return self._guarded("clean up", self.clean_up)
@@ -128,7 +128,7 @@ class SelfStartingNode(LifecycleNode):
         return self._guarded("clean up", self.clean_up)
 
     def _guarded(self, doing: str, hook: Callable[[], None]) -> TransitionCallbackReturn:
-        # rclpy turns an exception of a transition callback into ERROR and says nothing of it.
+        # rclpy turns an exception in a transition callback into ERROR without logging it.
         try:
             hook()
         except ValueError as error:

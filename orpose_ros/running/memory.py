@@ -1,4 +1,4 @@
-"""Where images are in memory: none outlives its use, and Fast DDS has room for those on their way."""
+"""Images in memory: they are overwritten after use, and Fast DDS has enough space for those in transit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE") 
 
 
 def overwrite_freed_memory() -> bool:
-    """Make the allocator overwrite whatever this process frees from now on, in Python, OpenCV and DDS alike.
+    """Make the allocator overwrite all memory that this process frees, in Python, OpenCV and DDS.
 
-    Large blocks that glibc maps by themselves go back to the kernel, which clears them. Costs a pass over
-    each block that is freed. Does nothing without glibc.
+    Large blocks that glibc maps separately are returned to the kernel, which clears them. The cost is a pass
+    over each freed block. Without glibc this does nothing.
 
     Returns:
-        Whether the allocator took the setting.
+        Whether the allocator accepted the setting.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -32,22 +32,22 @@ def overwrite_freed_memory() -> bool:
 
 
 def keep_no_received_image() -> None:
-    """Let Fast DDS free the buffers of received messages instead of keeping them for the next ones."""
+    """Make Fast DDS free the buffers of received messages instead of reusing them."""
     if _use_profile("gateway_memory"):
         os.environ["RMW_FASTRTPS_USE_QOS_FROM_XML"] = "1"
 
 
 def make_room_for_full_size_images() -> None:
-    """Let Fast DDS share more memory with other processes, for a process that publishes full-size images.
+    """Give Fast DDS more shared memory, for a process that publishes full-size images.
 
-    Its usual half a MiB holds no image of 640x480 px depth as a whole, so that a busy machine loses most
-    of the best-effort ones.
+    Its default of 0.5 MiB is less than a depth image of 640x480 px, so that a busy machine loses most
+    best-effort images.
     """
     _use_profile("full_size_images")
 
 
 def _use_profile(name: str) -> bool:
-    """Let Fast DDS read a profile when the first node is made; one that the user has set stays."""
+    """Make Fast DDS read a profile when the first node is created, unless the user has set one."""
     profile = find_resource("config", name, ".xml")
     if profile is None or any(variable in os.environ for variable in _PROFILES):
         return False
@@ -56,14 +56,14 @@ def _use_profile(name: str) -> bool:
 
 
 def wipe_message(message: Any) -> None:
-    """Overwrite the data field of an image message that nobody needs any more."""
+    """Overwrite the data field of an image message that is no longer needed."""
     data = np.frombuffer(memoryview(message.data).cast("B"), np.uint8)
     if data.flags.writeable:
         data[:] = 0
 
 
 def wipe(*images: NDArray | None) -> None:
-    """Overwrite arrays that nobody needs any more."""
+    """Overwrite arrays that are no longer needed."""
     for image in images:
         if image is not None and image.flags.writeable:
             image[...] = 0

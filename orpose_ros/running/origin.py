@@ -1,4 +1,4 @@
-"""Who started a node, where and when: every node says so in its diagnostics, and the audit node reads it."""
+"""Who started a node, where and when. Diagnostics contain it, and the audit node reads it from there."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _BY, _ON, _AT = "started by", "started on", "started at"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a process comes from.
+    """The origin of a process.
 
     Attributes:
-        by: user.
+        by: name of the user.
         machine: name of the machine.
-        at: when the node was made, UTC, ISO 8601.
+        at: creation time of the node, UTC, ISO 8601.
     """
 
     by: str
@@ -28,7 +28,7 @@ class Origin:
 
     @classmethod
     def here(cls) -> Origin:
-        """Return that of this process, now."""
+        """Return the origin of this process, with the current time."""
         try:
             user = getpass.getuser()
         except (OSError, KeyError, ImportError):  # a user without a name, as in containers
@@ -37,12 +37,12 @@ class Origin:
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> Origin | None:
-        """Return what a diagnostic status says; None where it is not that of a node of orpose."""
+        """Return the origin in a diagnostic status; None if it is not that of a node of orpose."""
         if not {_BY, _ON, _AT} <= set(values):
             return None
         return cls(values[_BY], values[_ON], values[_AT])
 
     @property
     def values(self) -> dict[str, object]:
-        """The values of a diagnostic status that say it."""
+        """Return the values of a diagnostic status that contain the origin."""
         return {_BY: self.by, _ON: self.machine, _AT: self.at}

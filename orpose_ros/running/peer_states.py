@@ -1,4 +1,4 @@
-"""Whether a node that should publish something is up yet: lifecycle nodes are asked for their state."""
+"""Whether a publishing node is already active: lifecycle nodes are asked for their state."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 
 _PATIENCE_S = 1.0
-"""A node that has not answered by then is busy."""
+"""Time after which a node that has not answered counts as busy, s."""
 
 
 class PeerStates:
-    """Asks lifecycle nodes for their state, without waiting for the answer."""
+    """Requests the state of lifecycle nodes asynchronously."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -22,10 +22,10 @@ class PeerStates:
         self._known: dict[str, str] = {}
 
     def not_active(self, name: str, namespace: str) -> str | None:
-        """Say why a node that exists does not work yet.
+        """Return why an existing node does not work yet.
 
         Returns:
-            A sentence; "" where the node is active or no lifecycle node; None where its answer is awaited.
+            A sentence; "" if the node is active or not a lifecycle node; None while its answer is pending.
         """
         full = f"{namespace.rstrip('/')}/{name}"
         service = f"{full}/get_state"

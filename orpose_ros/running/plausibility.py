@@ -1,4 +1,4 @@
-"""Whether depth can be in metres: rooms and people have sizes, and a wrong unit makes them impossible."""
+"""Plausibility of depth: with a wrong unit, rooms and people have impossible sizes."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 from orpose_core.types import Poses, RgbdFrame
 
 ROOM_M = (0.25, 25.0)
-"""Median depth that a camera in a room can see, m."""
+"""Plausible range of the median depth of a room, m."""
 
 TORSO_M = (0.15, 1.2)
-"""Distance from the middle of the shoulders to the middle of the hips that a person can have, m."""
+"""Plausible range of the distance from the middle of the shoulders to the middle of the hips, m."""
 
 _FRAMES = 20
 
 
 class Plausibility:
-    """Remembers what depth and people of the last frames were like; one thread sees, any may ask."""
+    """Keeps depth and torso lengths of the last frames. One thread adds frames; any thread may read."""
 
     def __init__(self) -> None:
         self._depths_m: deque[float] = deque(maxlen=_FRAMES)
         self._torsos_m: deque[float] = deque(maxlen=_FRAMES)
 
     def see(self, frame: RgbdFrame) -> None:
-        """Take note of a frame's median depth."""
+        """Add the median depth of a frame."""
         if frame.depth_m is not None:
             valid = frame.depth_m[np.isfinite(frame.depth_m)]
             if valid.size:
                 self._depths_m.append(float(np.median(valid)))
 
     def see_people(self, poses: Poses) -> None:
-        """Take note of how long the torsos of people in space are."""
+        """Add the torso lengths of people with 3D joints."""
         if poses.xyz_cam_m is None or not len(poses):
             return
         joints = poses.skeleton.joints
@@ -47,7 +47,7 @@ class Plausibility:
 
     @property
     def problem(self) -> str:
-        """What cannot be, or ""."""
+        """The implausible size as a sentence; "" = all are plausible."""
         for values, (low, high), what in (
             (list(self._depths_m), ROOM_M, "the median depth"),
             (list(self._torsos_m), TORSO_M, "the median length of people's torsos"),

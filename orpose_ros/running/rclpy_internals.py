@@ -1,4 +1,4 @@
-"""What rclpy (Jazzy, Kilted) keeps to itself and the nodes need, in one place."""
+"""All uses of private parts of rclpy (Jazzy, Kilted), in one place."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rclpy.node import Node
 
 
 def given_parameters(node: Node) -> dict[str, Any]:
-    """Return the values given to ``node`` on the command line, in files and by its maker, by name.
+    """Return the values given to ``node`` on the command line, in files and by its creator, by name.
 
-    rclpy offers only those that were declared; names that nobody declared are what a user misspelled.
+    rclpy provides only declared parameters; names that were not declared are misspelled.
     """
     return {name: given.value for name, given in getattr(node, "_parameter_overrides", {}).items()}
 
@@ -21,7 +21,7 @@ def given_parameters(node: Node) -> dict[str, Any]:
 def destroy_state_machine(node: LifecycleNode) -> None:
     """Destroy the state machine of a lifecycle node, which ``destroy_node`` leaves to the garbage collector.
 
-    Until then the node lives on in the graph, and a new one of the same name cannot log to /rosout.
+    Until then the node remains in the graph, and a new one of the same name cannot log to /rosout.
     """
     machine = getattr(node, "_state_machine", None)
     if machine is not None:
@@ -29,10 +29,10 @@ def destroy_state_machine(node: LifecycleNode) -> None:
 
 
 def end_rclpy() -> None:
-    """Shut rclpy down and leave the graph now, not only when Python destroys its objects.
+    """Shut rclpy down and leave the graph immediately, not only when Python destroys its objects.
 
-    rcl holds the DDS participant until the last object of the context is gone. A process that ends before
-    that stays in the graph of the others until its lease runs out.
+    rcl keeps the DDS participant until the last object of the context is destroyed. A process that ends
+    before that remains in the graph of other processes until its lease expires.
     """
     context = rclpy.get_default_context()
     rclpy.try_shutdown()

@@ -1,4 +1,4 @@
-"""How many messages of a publisher never came: known from the numbers that it gives them."""
+"""The number of lost messages of a publisher, from their sequence numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _NO_SEQUENCE = 2**64 - 1  # of a middleware that does not number messages
 
 @dataclass(frozen=True)
 class Numbered:
-    """A message that came.
+    """A received message.
 
     Attributes:
-        sequence: its number, as the publisher counts.
-        sent_s: when it was sent, by the publisher's clock.
-        arrived_s: when it came, by the steady clock of this machine.
+        sequence: its sequence number.
+        sent_s: time of sending, s of the publisher's clock.
+        arrived_s: time of arrival, s of the steady clock of this machine.
     """
 
     sequence: int
@@ -24,11 +24,12 @@ class Numbered:
 
 
 class SequenceGaps:
-    """Finds the numbers that are missing between the messages of one publisher, and before the first.
+    """Finds missing sequence numbers between the messages of one publisher, and before the first message.
 
-    What was sent before the middleware knew of the publisher is not missing: nobody could have received it.
-    The first message's number alone does not tell whether others were lost after that. So the second message
-    gives the publisher's rate, and what it could have sent meanwhile at this rate is the most that counts.
+    Messages that were sent before the middleware had discovered the publisher are not missing. The number of
+    the first message alone does not show whether messages were lost after the discovery. Therefore the rate
+    of the publisher is determined with the second message, and limits the number of messages that can be
+    missing.
     """
 
     def __init__(self) -> None:
@@ -37,13 +38,13 @@ class SequenceGaps:
         self._newest: Numbered | None = None
 
     def matched(self) -> None:
-        """Note that a publisher has just become known; its numbers begin anew."""
+        """Start again with a publisher that has just been discovered."""
         self._known_s = time.monotonic()
         if self._first is None:  # else the first message was faster than the news of its publisher
             self._newest = None
 
     def take(self, message: Numbered) -> int:
-        """Return how many messages are now known to be missing that were not known before."""
+        """Return the number of missing messages that this message reveals."""
         if not 0 < message.sequence < _NO_SEQUENCE:
             return 0
         before, self._newest = self._newest, message

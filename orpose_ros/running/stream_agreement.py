@@ -1,4 +1,4 @@
-"""Whether the color and depth images of one camera fit together, when each passes by itself."""
+"""Consistency of the color and depth images of one camera, which the gateway processes separately."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Seen:
-    """All that is remembered of a full-resolution image: no pixel.
+    """The properties of a full-resolution image that are kept; no pixels.
 
     Attributes:
-        size_hw: (height, width).
-        frame_id: of its header.
+        size_hw: (height, width), px.
+        frame_id: frame id of its header.
     """
 
     size_hw: tuple[int, int]
@@ -20,24 +20,24 @@ class Seen:
 
 
 class StreamAgreement:
-    """Refuses images that do not fit the other stream: 3D from such a pair would be wrong.
+    """Refuses images that are inconsistent with the other stream, because 3D from such a pair would be wrong.
 
-    A stream is known by what two of its images in a row were like. One wrong image therefore costs itself
-    alone: it is held against no image of the other stream.
+    The properties of a stream are those of two consecutive images. A single wrong image therefore does not
+    affect the images of the other stream.
     """
 
     def __init__(self, trusted_s: float) -> None:
         """Create it.
 
         Args:
-            trusted_s: a stream that has been silent for longer is not compared with.
+            trusted_s: time of silence after which a stream is no longer used for comparison, s.
         """
         self._trusted_s = trusted_s
         self._newest: dict[str, Seen] = {}
         self._known: dict[str, tuple[Seen, float]] = {}
 
     def check(self, stream: str, other: str, seen: Seen) -> None:
-        """Take note of an image; ValueError where it does not fit the other stream."""
+        """Add an image; raise ValueError if it is inconsistent with the other stream."""
         now = time.monotonic()
         if self._newest.get(stream) == seen:
             self._known[stream] = seen, now

@@ -1,1 +1,1 @@
-"""SROS 2: what each node may do, from what the nodes really use."""
+"""SROS 2 policies, made from what the nodes use."""

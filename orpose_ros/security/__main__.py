@@ -1,6 +1,6 @@
 """`python -m orpose_ros.security`: write the SROS 2 policy for the cameras of a room.
 
-The nodes run for this, in a domain of their own and without images, and the policy allows what they use.
+The nodes are run in a domain of their own and without images, and the policy allows what they use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The policy of SROS 2 in XML: each node in an enclave of its own, and what it may do there.
+"""SROS 2 policies in XML, with an enclave for each node.
 
-What is not allowed is denied. A node may do what it uses and no more. The enclave ``/operator`` is for
-people: it alone may set parameters and change the state of nodes.
+A node may do only what it uses; everything else is denied. The enclave ``/operator`` is for people: only it
+may set parameters and change the state of nodes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RULES = (
 
 
 def operator_of(uses: Iterable[Uses]) -> Uses:
-    """Return what an operator may do: see how nodes are, and call every service of theirs."""
+    """Return the permissions of an operator: read the state of nodes, and call all their services."""
     services = {name for one in uses for name in one.replies if not one.node.endswith(f"/{CAMERA}")}
     return Uses(OPERATOR, _EVERY_NODE, _WATCHED, (), tuple(sorted(services)))
 
@@ -34,8 +34,8 @@ def policy_xml(uses: Sequence[Uses], about: str) -> str:
     """Return the policy.
 
     Args:
-        uses: of each node.
-        about: a comment: how the policy was made.
+        uses: topics and services of each node.
+        about: a comment on how the policy was made.
     """
     policy = ElementTree.Element("policy", version=VERSION)
     policy.append(ElementTree.Comment(f" {about} "))
@@ -55,7 +55,7 @@ def policy_xml(uses: Sequence[Uses], about: str) -> str:
 
 
 def read_policy(file: Path) -> dict[str, Uses]:
-    """Return what a policy allows, by enclave."""
+    """Return the permissions of a policy by enclave."""
     found = {}
     for enclave in ElementTree.parse(file).getroot().iter("enclave"):
         rights = {

@@ -1,4 +1,4 @@
-"""What every node of a room uses: topics, services and clients, seen in a graph that runs for this alone."""
+"""The topics, services and clients that each node of a room uses, observed in a graph started for this."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from orpose_core.types import Intrinsics
 from orpose_ros.graph.deployment import NodeSpec, deployment
 
 CAMERA = "camera"
-"""Name of the node that stands for the driver of a camera, in the camera's namespace."""
+"""Name of the node that represents the driver of a camera, in the camera's namespace."""
 
 _STABLE_S = 6.0
 _LONGEST_S = 300.0
 _MODELS = {False: "untrained:depthpose_64x48@0.0625", True: "untrained:rtpose_color_53x40@0.0625"}
-"""Small networks of depth and of color: the topics do not depend on anything else of a model."""
+"""Small networks for depth and color: the topics depend only on the modality."""
 
 
 @dataclass(frozen=True)
 class Uses:
-    """What a node uses, by full names, sorted.
+    """The topics and services that a node uses, as sorted full names.
 
     Attributes:
-        node: full name.
-        publishes: topics.
-        subscribes: topics.
+        node: full name of the node.
+        publishes: topics that it publishes.
+        subscribes: topics that it subscribes to.
         replies: services that it offers.
         requests: services that it calls.
     """
@@ -60,17 +60,17 @@ def observe(
 ) -> tuple[list[Uses], dict[str, tuple[str, ...]]]:
     """Run all nodes of a room, with cameras that send nothing, until they use nothing new.
 
-    The cameras are silent so that each node asks the others for their state, as it does when an input is
+    The cameras are silent so that each node requests the state of the others, as it does when an input is
     missing. rclpy must not be initialized.
 
     Args:
-        cameras: their namespaces.
-        color: the model looks at color instead of depth.
-        compressed_color: the cameras send compressed color.
-        tick: called again and again meanwhile.
+        cameras: namespaces of the cameras.
+        color: whether the model is for color instead of depth.
+        compressed_color: whether the cameras publish compressed color.
+        tick: called repeatedly.
 
     Returns:
-        What each node uses, that of the cameras included, and the types of all topics.
+        The uses of each node, including those of the cameras, and the types of all topics.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orpose-security-")))
@@ -140,7 +140,7 @@ def _camera(name: str, color: bool, compressed_color: bool) -> Node:
 
 
 def _made(spec: NodeSpec) -> Node:
-    """Make a node and start it."""
+    """Create a node and start it."""
     overrides = [
         Parameter(name, value=list(value) if isinstance(value, (list, tuple)) else value)
         for name, value in spec.parameters.items()

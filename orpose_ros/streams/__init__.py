@@ -1,1 +1,1 @@
-"""Messages on their way: kept, paired, paced, and assigned to cameras."""
+"""Queues, pairing and pacing of messages, and their assignment to cameras."""

@@ -1,4 +1,4 @@
-"""What was heard and not served yet, in order and bounded, with a word to whoever paces itself by it."""
+"""A bounded, ordered queue of received messages, with feedback for a sender that paces itself by it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 @dataclass
 class Waiting:
-    """A message that waits.
+    """A waiting message.
 
     Attributes:
-        topic: its full name.
-        stamp_ns: of its header.
-        message: the message; None once it was let go, because too many of its topic waited.
-        at_s: when it came, s of the steady clock.
+        topic: full name of its topic.
+        stamp_ns: stamp of its header, ns.
+        message: the message; None if it was dropped because too many messages of its topic waited.
+        at_s: time of arrival, s of the steady clock.
     """
 
     topic: str
@@ -30,11 +30,11 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Request:
-    """Something asked of the taker, in its turn among the messages.
+    """A request to the consumer, in order among the messages.
 
     Attributes:
-        answer: to be set by the taker.
-        last: no message comes after it.
+        answer: set by the consumer.
+        last: whether no message follows.
     """
 
     answer: Future[Any]
@@ -42,13 +42,13 @@ class Request:
 
 
 class Backlog:
-    """A queue of the messages of several topics, put by one thread and taken by another.
+    """A queue of the messages of several topics, with one producer thread and one consumer thread.
 
-    Of a topic at most ``capacity`` messages wait. A newer one takes the place of the oldest, whose stamp
-    alone stays in the queue, so that the taker knows what it missed.
+    At most ``capacity`` messages of a topic wait. A new message replaces the oldest one, of which only the
+    stamp remains in the queue, so that the consumer knows what it missed.
 
-    ``accepted`` is called for each message as soon as it is in the first half of what may wait. Who sends a
-    few messages ahead of that, no more than the other half, never has one let go.
+    ``accepted`` is called for each message as soon as it is in the first half of the capacity. No message of
+    a sender is dropped if the sender is ahead of that by at most the other half.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Backlog:
         """Create the queue, closed.
 
         Args:
-            capacity: messages of each topic that may wait.
-            accepted: told topic and stamp, by either thread.
-            dropped: told the topic of a message that is let go, by the thread that puts.
+            capacity: number of messages of each topic that may wait.
+            accepted: called with topic and stamp, in either thread.
+            dropped: called with the topic of a dropped message, in the producer thread.
         """
         if capacity < 2:
             raise ValueError(f"backlog: expected a capacity of at least 2, got {capacity}")
@@ -74,12 +74,12 @@ class Backlog:
         self._open = False
 
     def open(self) -> None:
-        """Take messages from now on."""
+        """Accept messages from now on."""
         with self._condition:
             self._open = True
 
     def put(self, topic: str, stamp_ns: int, message: Any) -> None:
-        """Append a message; one that waits already, or comes while the queue is closed, is forgotten."""
+        """Append a message, unless it already waits or the queue is closed."""
         with self._condition:
             if not self._open:
                 return
@@ -100,10 +100,10 @@ class Backlog:
         self._tell(topic, told)
 
     def ask(self, close: bool = False) -> Future[Any]:
-        """Append a request, which :meth:`until_asked` hands out in its turn, and return its answer to be.
+        """Append a request, which :meth:`until_asked` returns in order, and return the future of its answer.
 
         Args:
-            close: take no messages after it.
+            close: accept no messages after it.
         """
         request = Request(Future(), close)
         with self._condition:
@@ -113,7 +113,7 @@ class Backlog:
         return request.answer
 
     def discard(self) -> int:
-        """Let go of the messages that wait, and return how many they were."""
+        """Drop the waiting messages, and return their number."""
         with self._condition:
             count = sum(map(len, self._kept.values()))
             self._items = deque(item for item in self._items if isinstance(item, Request))
@@ -123,12 +123,12 @@ class Backlog:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait."""
+        """Number of waiting messages."""
         with self._condition:
             return sum(map(len, self._kept.values()))
 
     def until_asked(self, asked: list[Request]) -> Iterator[Waiting]:
-        """Yield the messages in order, waiting for more, until a request comes, which goes into ``asked``."""
+        """Yield messages in order, waiting for more, until a request, which is appended to ``asked``."""
         while not asked:
             with self._condition:
                 self._condition.wait_for(lambda: self._items)
@@ -145,7 +145,7 @@ class Backlog:
             del item  # no image outlives its turn while the thread waits for the next
 
     def _to_tell(self, topic: str) -> list[int]:
-        """Take the stamps that have come into the first half."""
+        """Return the stamps of messages that are now in the first half."""
         untold, told = self._untold[topic], []
         while untold and len(self._kept[topic]) - len(untold) < max(self._capacity // 2, 1):
             told.append(untold.popleft())

@@ -1,4 +1,4 @@
-"""A worker thread that always serves the newest, so that latency stays bounded under overload."""
+"""A worker thread that processes only the newest items, so that latency stays bounded under overload."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 SLOWER = 1.5
-"""A batch may take this many times as long as one item alone. An item may have waited for the next of its
-kind before, and so is served within twice the time of a single one."""
+"""Largest duration of a batch relative to that of a single item."""
 
 _ALONE_EVERY = 100  # batches; the time of one item alone is measured anew
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """One item and when it came.
+    """An item and its time of arrival.
 
     Attributes:
-        item: what was put.
-        at_s: time of arrival on the steady clock.
+        item: the item.
+        at_s: time of arrival, s of the steady clock.
     """
 
     item: Any
@@ -29,10 +28,10 @@ class Arrived:
 
 
 class BatchSize:
-    """How many items a batch may have, from the times that batches took.
+    """The size of batches, determined from the measured duration of batches.
 
-    Where a batch costs hardly more than one item (a GPU), it grows by one while it pays; where its cost
-    grows with its size (most processors), it stays small.
+    If a batch takes hardly longer than one item (a GPU), its size grows by one while that is efficient. If
+    the duration grows with the size (most CPUs), batches stay small.
     """
 
     def __init__(self) -> None:
@@ -42,11 +41,11 @@ class BatchSize:
         self._batches = 0  # since one item alone was measured
 
     def next(self, waiting: int) -> int:
-        """Return how many of the waiting items the next batch takes."""
+        """Return the size of the next batch, given the number of waiting items."""
         return 1 if self._batches >= _ALONE_EVERY else min(self.limit, waiting)
 
     def took(self, size: int, seconds: float) -> None:
-        """Learn how long a batch of this size took."""
+        """Add the duration of a batch of this size."""
         self._batches += 1
         if size == 1:
             self._alone_s = (self._alone_s + seconds) / 2 if self._alone_s else seconds
@@ -60,9 +59,9 @@ class BatchSize:
 
 
 class NewestWins:
-    """Holds one item per key; a newer one takes the place of one that still waits, which is then dropped.
+    """Keeps one item per key; a newer item replaces a waiting one, which is dropped.
 
-    A thread of its own hands what waits to ``serve`` in batches whose size follows from the time they take
+    A thread of its own passes waiting items to ``serve`` in batches, whose size depends on their duration
     (:class:`BatchSize`); the key that was served longest ago comes first.
     """
 
@@ -75,9 +74,9 @@ class NewestWins:
         """Create the worker, not started.
 
         Args:
-            serve: called in the worker's thread with a batch, by key.
-            dropped: called for each item that was never served, in the thread that put its successor.
-            failed: called where ``serve`` raised; the worker goes on.
+            serve: called in the worker's thread with a batch of items by key.
+            dropped: called for each dropped item, in the thread that put its successor.
+            failed: called if ``serve`` raised; the worker continues.
         """
         self._serve, self._dropped, self._failed = serve, dropped, failed
         self._waiting: dict[str, Arrived] = {}
@@ -89,7 +88,7 @@ class NewestWins:
         self.batch_size = BatchSize()
 
     def put(self, key: str, item: Any, at_s: float | None = None) -> None:
-        """Store an item as the newest of its key; it came at ``at_s`` of the steady clock, None = now."""
+        """Store the newest item of a key; ``at_s`` is its arrival on the steady clock, None = now."""
         with self._condition:
             if self._thread is None:
                 return  # nobody will ever serve it: do not keep it
@@ -100,7 +99,7 @@ class NewestWins:
             self._dropped()
 
     def discard(self, key: str) -> None:
-        """Forget what waits under a key."""
+        """Delete the waiting item of a key."""
         with self._condition:
             self._waiting.pop(key, None)
 
@@ -111,7 +110,7 @@ class NewestWins:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the batch at hand finish, forget what waits, and end the thread."""
+        """Finish the current batch, delete waiting items, and end the thread."""
         thread = self._thread
         if thread is None:
             return
@@ -140,7 +139,7 @@ class NewestWins:
             del batch  # no image outlives its turn while the thread waits for the next
 
     def _next_batch(self) -> dict[str, Arrived]:
-        """Take the items of the keys that were served longest ago out of what waits."""
+        """Remove and return the waiting items of the keys that were served longest ago."""
         first = sorted(self._waiting, key=lambda key: self._served.get(key, -1))
         chosen = first[: self.batch_size.next(len(first))]
         self._batches += 1

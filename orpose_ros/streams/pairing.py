@@ -1,9 +1,9 @@
-"""Messages of one moment brought together: approximate pairing by stamp.
+"""Pairing of messages by approximate stamps.
 
-Two ways behind one interface. ``message_filters`` is used where it is installed; :class:`BuiltInPairing`
-serves where it is not. Both bound their queues, both start anew where time jumps back (a bag that begins
-again), and neither runs the caller's function under a lock: Python message_filters does, so that a callback
-which raises or waits would stop it for good.
+There are two implementations of one interface: ``message_filters`` is used if it is installed, and
+:class:`BuiltInPairing` otherwise. Both limit their queues, both restart when time jumps back (a bag that
+starts again), and neither calls the caller's function under a lock. message_filters itself does in Python, so
+that a callback which raises or waits would block it forever.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from functools import partial
 from typing import Any
 
 JUMP_BACK_NS = 1_000_000_000
-"""A stream whose stamp falls so far behind its newest one began anew; less is disorder on the way."""
+"""Step backwards in the stamps of a stream that counts as a restart, s; smaller steps count as reordering."""
 
 PairedMessages = dict[str, Any]
 
 
 class Pairing:
-    """Takes messages of several streams; hands on one of each, as soon as all are within the slop.
+    """Receives messages of several streams, and passes on one of each when all are within the slop.
 
-    The two kinds differ in :meth:`_match` and :meth:`_clear` alone.
+    The two implementations differ only in :meth:`_match` and :meth:`_clear`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Pairing:
         self._added = self._sets = self._waiting = 0
 
     def add(self, stream: str, message: Any) -> None:
-        """Take a message that has a header; may call back with the set that it completes."""
+        """Add a message with a header; calls back with the set that it completes."""
         if stream not in self._streams:
             raise ValueError(f"pairing: expected a message of {self._streams}, got one of {stream!r}")
         stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
@@ -69,12 +69,12 @@ class Pairing:
 
     @property
     def unpaired(self) -> int:
-        """Messages that found no partner so far, those that still wait included."""
+        """Number of messages without a partner so far, including waiting ones."""
         return self._added - self._sets * len(self._streams)
 
     @property
     def problem(self) -> str:
-        """What keeps the streams from pairing at the moment, or nothing."""
+        """Why the streams cannot be paired at the moment; empty if they can."""
         if self._waiting < 3 * len(self._streams) or len(self._newest_ns) < len(self._streams):
             return ""  # a stream that is silent is named by InputWatch
         apart_s = (max(self._newest_ns.values()) - min(self._newest_ns.values())) / 1e9
@@ -91,7 +91,7 @@ class Pairing:
 
 
 class BuiltInPairing(Pairing):
-    """Pairs a message with the nearest of each other stream; what is older than a pair is let go."""
+    """Pairs a message with the nearest of each other stream; messages older than a pair are dropped."""
 
     def __init__(self, streams: Sequence[str], *arguments: Any, **options: Any) -> None:
         super().__init__(streams, *arguments, **options)
@@ -131,7 +131,7 @@ class BuiltInPairing(Pairing):
 
 
 class MessageFiltersPairing(Pairing):
-    """ApproximateTimeSynchronizer of message_filters, whose callback only notes what was found."""
+    """ApproximateTimeSynchronizer of message_filters, whose callback only stores the set."""
 
     def __init__(self, streams: Sequence[str], *arguments: Any, **options: Any) -> None:
         super().__init__(streams, *arguments, **options)
@@ -180,14 +180,14 @@ def make_pairing(
     queue_size: int = 10,
     jumped_back: Callable[[], None] | None = None,
 ) -> Pairing:
-    """Return the pairing that this machine has: message_filters where it is installed, else the built-in one.
+    """Return a pairing: with message_filters if it is installed, otherwise the built-in one.
 
     Args:
-        streams: names of the streams; one alone is handed on as it comes.
-        paired: called with ``{stream: message}``, in the thread that adds.
-        slop_s: how far apart the stamps of one set may be, s.
-        queue_size: messages of a stream that wait for the others, at most.
-        jumped_back: called where the time of a stream jumps back, before that message is taken.
+        streams: names of the streams; a single stream is passed on immediately.
+        paired: called with ``{stream: message}``, in the thread that adds a message.
+        slop_s: largest difference of the stamps of one set, s.
+        queue_size: largest number of messages of a stream that wait for the others.
+        jumped_back: called when the time of a stream jumps back, before that message is added.
     """
     kind = MessageFiltersPairing if message_filters_there() else BuiltInPairing
     return kind(streams, paired, slop_s, queue_size, jumped_back)

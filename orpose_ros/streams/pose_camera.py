@@ -1,4 +1,4 @@
-"""What the pose node has of each camera: its topics, its newest camera_info, its tracker, its publishers."""
+"""One camera of the pose node: its topics, newest camera_info, tracker and publishers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CameraMessages:
 
 
 class LateFrame(Exception):
-    """A frame that is older than one already served."""
+    """A frame is older than one that was already processed."""
 
 
 class PoseCamera:
@@ -58,14 +58,15 @@ class PoseCamera:
         rotation: int,
         store: Callable[[CameraMessages, float], None],
     ) -> None:
-        """Make the publishers.
+        """Create the publishers.
 
         Args:
             node: the pose node.
-            settings: of it.
-            namespace: of the camera.
-            rotation: by how many degrees its images are turned clockwise to be upright.
-            store: takes the messages of a moment, and when the last of them arrived (s, steady clock).
+            settings: parameters of the pose node.
+            namespace: namespace of the camera.
+            rotation: clockwise rotation that makes its images upright, degrees.
+            store: called with the messages of a moment, and the arrival of the last one, s of the steady
+                clock.
         """
         self.namespace, self.rotation = namespace, rotation
         self.camera_info: CameraInfo | None = None
@@ -93,13 +94,13 @@ class PoseCamera:
     def subscribe(
         self, watch: InputWatch, info: ModelInfo, missed: Callable[[int], None], refused: Callable[[], None]
     ) -> None:
-        """Subscribe to what the model reads.
+        """Subscribe to the images that the model needs.
 
         Args:
-            watch: makes the subscriptions.
-            info: of the model.
-            missed: told how many images were sent and never came.
-            refused: told of each image that is refused.
+            watch: creates the subscriptions.
+            info: description of the model.
+            missed: called with the number of images that were sent but not received.
+            refused: called for each image that is refused.
         """
         settings, self._watch, self._refused = self._settings, watch, refused
         if info.lifts:
@@ -148,7 +149,7 @@ class PoseCamera:
         self.camera_info = message
 
     def _take(self, stream: str, message: Image | CompressedImage) -> None:
-        """Store one image if it is small enough to be looked at; ValueError refuses it."""
+        """Store one image if it is small enough; a ValueError refuses it."""
         try:
             self.check_size(*image_messages.size_of(message))
         except ValueError:
@@ -174,11 +175,11 @@ class PoseCamera:
             )
 
     def reset(self) -> None:
-        """Ask for new tracks."""
+        """Request new tracks."""
         self.reset_wanted = True
 
     def problems(self) -> list[str]:
-        """What is wrong at the moment, in words."""
+        """The current problems as sentences."""
         name = self.namespace or "camera"
         problems = [f"{name}: {self.plausibility.problem}"] if self.plausibility.problem else []
         if self.pairing is not None and self.pairing.problem:
@@ -190,11 +191,11 @@ class PoseCamera:
     # Below: the worker's thread.
 
     def frame(self, messages: CameraMessages) -> RgbdFrame:
-        """Return the frame of the messages, turned upright.
+        """Return the upright frame of the messages.
 
         Raises:
-            ValueError: it cannot be read, or is too large.
-            LateFrame: a newer one was already served.
+            ValueError: an image cannot be decoded, or is too large.
+            LateFrame: a newer frame was already processed.
         """
         frame = conversions.frame_of(
             messages.color, messages.depth, messages.camera_info, self._settings.reading
@@ -211,11 +212,11 @@ class PoseCamera:
         return frame
 
     def upright(self, frame: RgbdFrame) -> RgbdFrame:
-        """Return the frame as the network shall see it."""
+        """Return the frame at the resolution of the network."""
         return upright(frame, self.rotation)
 
     def publish(self, frame: RgbdFrame, found: Poses, info: ModelInfo, track: bool) -> None:
-        """Publish the people found in an upright frame, as they are in the camera's image."""
+        """Publish the people in an upright frame, in the coordinates of the camera's image."""
         poses, states = turned_back(found, self.rotation, frame.size_hw), None
         self.plausibility.see_people(poses)
         if track:

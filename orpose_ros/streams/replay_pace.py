@@ -1,8 +1,8 @@
-"""A replay that waits for the node which takes its messages, so that none is lost however slow that node is.
+"""Pacing of a replay by the node that receives its messages, so that no message is lost.
 
 The node publishes ``~/taken`` (std_msgs/Header, latched): the stamp and topic (as ``frame_id``) of each
-message that is safely in, and an empty one when it starts; and it offers ``~/finish`` (std_srvs/Trigger).
-The label node does.
+message that is safely stored, and an empty header when it starts. It also offers ``~/finish``
+(std_srvs/Trigger). The label node does both.
 """
 
 from __future__ import annotations
@@ -24,30 +24,31 @@ from std_srvs.srv import Trigger
 from orpose_ros.running.input_watch import REMIND_S
 
 AHEAD = 4
-"""So many messages at most are under way to the node. Its queue must have room for twice as many."""
+"""Largest number of messages in transit to the node. Its queue must have room for twice as many."""
 
 TAKEN = QoSProfile(depth=16, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """QoS of ``~/taken``."""
 
 STILL_LABELLING = "still labelling"
-"""How the answer of ``~/finish`` begins while the work is not done."""
+"""Beginning of the response of ``~/finish`` while the work is not done."""
 
 _LOOK_S = 0.2
 _AGAIN_S = 1.0
 
 
 class ReplayPace:
-    """Lets a replay's thread wait for room in a node, whose answers come by the executor's thread."""
+    """Makes a replay's thread wait for room in a node, whose answers arrive in the executor's thread."""
 
     def __init__(
         self, node: Node, name: str, publishers: Mapping[str, Publisher], stop: threading.Event
     ) -> None:
-        """Listen to a node.
+        """Subscribe to the answers of a node.
 
         Args:
             node: the replay.
-            name: of the node that takes the messages; without a leading slash in the replay's namespace.
-            publishers: of the replay, by topic of the recording.
+            name: name of the node that receives the messages; relative to the replay's namespace without a
+                leading slash.
+            publishers: publishers of the replay, by topic of the recording.
             stop: ends all waiting.
         """
         self._node, self._stop = node, stop
@@ -62,10 +63,10 @@ class ReplayPace:
         self._finish = node.create_client(Trigger, f"{self._name}/finish")
 
     def wait_until_ready(self) -> None:
-        """Wait until the node is active and hears what is played.
+        """Wait until the node is active and subscribes to the topics.
 
         Raises:
-            ValueError: it takes no topic of the recording, or asks for best effort.
+            ValueError: the node subscribes to no topic of the recording, or requests best effort.
         """
         self._wait(lambda: self._ready, "to become active", gone=False)
         space, _, own = self._name.rpartition("/")
@@ -85,7 +86,7 @@ class ReplayPace:
             self._wait(partial(_has_subscriber, publisher), f"to hear {topic}", gone=True)
 
     def before(self, publisher: Publisher, data: bytes) -> float:
-        """Wait until a message may be sent, and return for how long, s."""
+        """Wait until a message may be sent, and return the duration, s."""
         if publisher.topic_name not in self._paced:
             return 0.0
         began_s = time.monotonic()
@@ -95,9 +96,9 @@ class ReplayPace:
         return time.monotonic() - began_s
 
     def after(self, publisher: Publisher, data: bytes) -> None:
-        """Send the first message of a topic until it is taken: who was just started may not hear it yet.
+        """Repeat the first message of a topic until it is taken, because discovery may not be complete.
 
-        What follows on a topic arrives, since both ends have found each other and are reliable.
+        Later messages arrive, because both ends have discovered each other and are reliable.
         """
         topic = publisher.topic_name
         sent = topic, _stamp_ns(data)
@@ -110,7 +111,7 @@ class ReplayPace:
                 publisher.publish(data)
 
     def finish(self) -> None:
-        """Wait until all is taken, let the node finish, and log what it says."""
+        """Wait until all messages are taken, call the node's ``~/finish``, and log the response."""
         self._wait(lambda: not self._under_way, "to take the last messages", gone=True)
         self._wait(self._finish.service_is_ready, "to offer ~/finish", gone=True)
         if self._stop.is_set():
@@ -141,10 +142,10 @@ class ReplayPace:
         """Wait for a condition and return whether it holds.
 
         Args:
-            condition: may change with each message of the node.
-            what: it says of the node, for people.
-            gone: raise ValueError where the node is not there any more.
-            at_most_s: give up after so long.
+            condition: the condition, which may change with each message of the node.
+            what: description of the condition, for the log.
+            gone: whether to raise ValueError if the node has ended.
+            at_most_s: timeout, s.
         """
         began_s = said_s = time.monotonic()
         while not self._stop.is_set() and time.monotonic() - began_s < at_most_s:

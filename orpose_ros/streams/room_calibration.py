@@ -1,4 +1,4 @@
-"""Where a room's cameras hang: from a calibration file, or from ``tf`` and ``camera_info``."""
+"""Poses of a room's cameras, from a calibration file, or from ``tf`` and ``camera_info``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orpose_ros import conversions
 
 
 def rig_of_file(path: str, cameras: Sequence[str]) -> dict[str, RoomCamera]:
-    """Return the cameras of a calibration file by name; ValueError names those it lacks."""
+    """Return the cameras of a calibration file by name; a ValueError names missing ones."""
     try:
         rig = {camera.name: camera for camera in read_rig(path)}
     except OSError as error:
@@ -30,7 +30,7 @@ def rig_of_file(path: str, cameras: Sequence[str]) -> dict[str, RoomCamera]:
 
 
 class TransformCalibration:
-    """Looks cameras up in ``tf``; their optics come from ``camera_info``."""
+    """Looks up the poses of cameras in ``tf``; intrinsics come from ``camera_info``."""
 
     def __init__(self, node: Node, room_frame: str) -> None:
         try:
@@ -45,7 +45,7 @@ class TransformCalibration:
         self._listener: Any = TransformListener(self._buffer, node)
 
     def camera(self, name: str, frame_id: str, info: CameraInfo | None) -> RoomCamera:
-        """Return a camera; ValueError says what is not known yet."""
+        """Return a camera; a ValueError names what is not known yet."""
         if info is None:
             raise ValueError(f"camera {name}: no camera_info has come yet")
         try:
@@ -59,7 +59,7 @@ class TransformCalibration:
         return RoomCamera(name, conversions.intrinsics_of(info), pose, frame_id)
 
     def close(self) -> None:
-        """Hear no more transforms."""
+        """Unsubscribe from the transforms."""
         self._listener.unregister()
 
 

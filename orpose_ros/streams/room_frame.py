@@ -1,8 +1,8 @@
-"""Where the cameras are, on /tf_static, for RViz.
+"""Poses of the cameras on /tf_static, for RViz.
 
-Camera drivers publish no transform between cameras, so RViz can show the skeletons of several cameras in one
-frame only if somebody says where the cameras are. With a calibration that is the room. Without one the
-cameras stand side by side in a frame of their own, which nobody can take for the room.
+Camera drivers publish no transforms between cameras, so RViz can show the skeletons of several cameras in one
+frame only if another node does. With a calibration this is the frame of the room. Without one, the cameras
+are placed side by side in a frame with another name, so that it is not mistaken for the room.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ UPRIGHT_XYZW = (-0.5, 0.5, -0.5, 0.5)
 
 
 UNPLACED = "cameras"
-"""Frame in which cameras stand that nobody has placed."""
+"""Frame of cameras with an unknown pose."""
 
 SPACING_M = 4.0
 PATIENCE_S = 3.0
-"""tf has this long to say where a camera is before it is put beside the others."""
+"""Time to wait for the pose of a camera in tf before it is placed beside the others, s."""
 
 
 class RoomFrame:
-    """Publishes the transform of each camera's optical frame, once a message has named that frame.
+    """Publishes the transform of each camera's optical frame when a message has named that frame.
 
     Args:
-        node: that publishes.
+        node: the node that publishes.
         frame: name of the room's frame.
-        cameras: namespaces, in the order in which cameras without a place stand side by side.
+        cameras: namespaces, in the order in which cameras with an unknown pose are placed side by side.
         calibration: file as :func:`~orpose_core.fusion.rig_files.read_rig` reads it, or "".
 
     Raises:
@@ -69,7 +69,7 @@ class RoomFrame:
             self._subscriptions.append(node.create_subscription(TFMessage, topic, self._hear, qos))
 
     def close(self) -> None:
-        """Publish and hear no more."""
+        """Destroy the publisher and the subscription."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         if self._publisher is not None:
@@ -77,7 +77,7 @@ class RoomFrame:
         self._subscriptions, self._publisher = [], None
 
     def saw(self, namespace: str, frame_id: str) -> None:
-        """Publish the transform of a camera's frame, unless it is known or tf may still have it."""
+        """Publish the transform of a camera's frame, unless it was published or may still arrive in tf."""
         if self._publisher is None or not frame_id or frame_id in (*self._transforms, self._frame):
             return
         name = namespace.strip("/")
