@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from orpose_core.estimators import PoseEstimator
 from orpose_core.evaluation.room_fusion import RoomOptions
 from orpose_core.fusion.calibration import Calibration, Sighting, calibrate
-from orpose_core.fusion.calibration.sightings import points_of
+from orpose_core.fusion.calibration.sightings import points_of, still_depth
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.geometry import project, transform_points
 from orpose_core.image_ops import low_resolution_frame
@@ -32,6 +33,7 @@ _STEP_M = 0.7  # between two moments
 _CLEAR_M, _WALL_M = 0.15, 0.45
 _HEIGHTS_M = (0.8, 1.55)  # of hips and head: a camera sees a place where both are in its image
 _TRIES = 500
+_IMAGES = 30  # depth images of each camera that show what stands still
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Walk:
     Attributes:
         rig: where the cameras really hang, with the intrinsics of the network's images.
         sightings: what the network found.
-        surfaces: points of one depth image by camera, float64 (k, 3), optical frame, m.
+        surfaces: by camera, points of what stands still in its depth images, float64 (k, 3), optical
+            frame, m.
     """
 
     rig: tuple[RoomCamera, ...]
@@ -98,7 +101,7 @@ def walk_about(
     )  # fmt: skip
     scene, rng = _with_staff_alone(scene_of(config, 0), options.people), np.random.default_rng(options.seed)
     rig: dict[str, RoomCamera] = {}
-    surfaces: dict[str, Float64Array] = {}
+    depths: dict[str, list[NDArray[np.float32]]] = {}
     sightings = []
     for moment in range(options.moments):
         scene = replace(scene, actors=tuple(_farther_on(scene, actor, rng) for actor in scene.actors))
@@ -107,13 +110,14 @@ def walk_about(
         for frame, image in zip(frames, small, strict=True):
             assert image.intrinsics is not None and image.depth_m is not None  # the simulator gives them
             rig.setdefault(frame.camera, RoomCamera(frame.camera, image.intrinsics, frame.room_from_camera))
-            if frame.camera not in surfaces:
-                surfaces[frame.camera] = points_of(image.depth_m, image.intrinsics)
+            if moment % max(1, options.moments // _IMAGES) == 0:
+                depths.setdefault(frame.camera, []).append(image.depth_m)
         found = estimator.estimate(small)
         views = {frame.camera: poses for frame, poses in zip(frames, found, strict=True)}
         sightings.append(Sighting(frames[0].frame.stamp_ns, views))
         if progress is not None:
             progress()
+    surfaces = {name: points_of(still_depth(images), rig[name].intrinsics) for name, images in depths.items()}
     return Walk(tuple(rig.values()), sightings, surfaces)
 
 

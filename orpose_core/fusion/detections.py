@@ -93,7 +93,7 @@ def _of_view(v: int, view: View, skeleton: Skeleton, config: FusionConfig) -> tu
     i = view.camera.intrinsics
     rays = np.ones((*xy.shape[:2], 3))
     rays[..., 0], rays[..., 1] = (xy[..., 0] - i.cx) / i.fx, (xy[..., 1] - i.cy) / i.fy
-    z, sigma_z = _depths(poses, rows, there, sigma / i.fx, config)
+    z, sigma_z = _depths(poses, rows, there, sigma / i.fx, view.camera.depth_scale, config)
     return (
         np.full(len(rows), v, np.int64), rows, np.nan_to_num(poses.person_scores[rows].astype(np.float64)),
         scores, xy, sigma, z, sigma_z, rays @ view.camera.room_from_camera[:3, :3].T,
@@ -101,12 +101,12 @@ def _of_view(v: int, view: View, skeleton: Skeleton, config: FusionConfig) -> tu
 
 
 def _depths(
-    poses: Poses, rows: NDArray, there: NDArray, ray_sigma: NDArray, config: FusionConfig
-) -> tuple[Float64Array, Float64Array]:
+    poses: Poses, rows: NDArray, there: NDArray, ray_sigma: NDArray, scale: float, config: FusionConfig
+) -> tuple[Float64Array, Float64Array]:  # fmt: skip
     """Return the measured depths along the optical axis and their deviations, (d, n) m, 0 = none."""
     if poses.xyz_cam_m is None or not len(rows):
         return np.zeros(there.shape), np.zeros(there.shape)
-    z = poses.xyz_cam_m[rows, :, 2].astype(np.float64)
+    z = scale * poses.xyz_cam_m[rows, :, 2].astype(np.float64)
     known = there & np.isfinite(z) & (z > 0.1) & (z < 50.0)
     z = np.where(known, z, 0.0)
     sigma = np.full(z.shape, config.depth_sigma_m)

@@ -19,12 +19,14 @@ class RoomCamera:
         intrinsics: of the images in whose px its skeletons are given.
         room_from_camera: float64 (4, 4), rigid, metres, from the optical frame to the room (z up, floor 0).
         frame_id: of its optical frame.
+        depth_scale: true depth by what its depth images say.
     """
 
     name: str
     intrinsics: Intrinsics
     room_from_camera: Float64Array
     frame_id: str = ""
+    depth_scale: float = 1.0
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.room_from_camera, np.float64)
@@ -35,6 +37,10 @@ class RoomCamera:
         rotation = matrix[:3, :3]
         if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
             raise ValueError(f"RoomCamera {self.name}: the rotation of room_from_camera is not one")
+        if not 0.5 < self.depth_scale < 2.0:
+            raise ValueError(
+                f"RoomCamera {self.name}: expected a depth_scale of about 1, got {self.depth_scale}"
+            )
         object.__setattr__(self, "room_from_camera", matrix)
 
     @property

@@ -1,7 +1,8 @@
 """Calibration files: orpose's YAML, MVOR's JSON, Kalibr's camchain, and ROS's camera_info with tf.
 
 The YAML file has, for each camera, its intrinsics and ``room_from_camera`` as a translation (m) and a
-quaternion (x, y, z, w), as in tf. Images must be rectified: distortion is not modeled.
+quaternion (x, y, z, w), as in tf, and ``depth_scale``, by which its depth is multiplied. Images must be
+rectified: distortion is not modeled.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def write_rig(path: str | os.PathLike, rig: Sequence[RoomCamera]) -> None:
                 "height": i.height,
                 "translation_m": translation,
                 "rotation_xyzw": quaternion,
+                "depth_scale": float(camera.depth_scale),
             }
         )
     write_text(Path(path), yaml.safe_dump({"format": _FORMAT, "cameras": cameras}, sort_keys=False))
@@ -98,7 +100,8 @@ def _own_camera(camera: Any, where: str) -> RoomCamera:
         k = {name: float(camera["intrinsics"][name]) for name in ("fx", "fy", "cx", "cy")}
         intrinsics = Intrinsics(**k, width=int(camera["width"]), height=int(camera["height"]))
         pose = transform_of(camera["translation_m"], camera["rotation_xyzw"])
-        return RoomCamera(str(camera["name"]), intrinsics, pose, str(camera.get("frame_id") or ""))
+        frame_id, depth_scale = str(camera.get("frame_id") or ""), float(camera.get("depth_scale", 1.0))
+        return RoomCamera(str(camera["name"]), intrinsics, pose, frame_id, depth_scale)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{where}: expected name, intrinsics, width, height, translation_m and rotation_xyzw, "

@@ -17,10 +17,11 @@ from orpose_core.cli import main
 from orpose_core.data.image_messages import encode_intrinsics
 from orpose_core.data.skeleton_messages import rosbags_types, to_skeletons_2d, to_skeletons_3d
 from orpose_core.fusion.calibration import CalibrationConfig, Sighting, calibrate
-from orpose_core.fusion.calibration.bundle import Observations, _Problem
-from orpose_core.fusion.calibration.floor import floor_of_clouds, floor_of_surfaces, level_on
+from orpose_core.fusion.calibration.bundle import Observations, Problem, Trust
+from orpose_core.fusion.calibration.floor import floor_of_surfaces, floor_points, level_on
 from orpose_core.fusion.calibration.report import LAUNCH, PICTURE, RIG, write_calibration
 from orpose_core.fusion.calibration.rig_calibration import _observations
+from orpose_core.fusion.calibration.sightings import still_depth
 from orpose_core.fusion.fuse import Sight
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import read_rig
@@ -108,6 +109,16 @@ def test_a_rough_guess_without_depth_is_refined():
     assert max(distance for distance, _ in _off(found, rig)) < 0.2
 
 
+def test_a_guess_in_the_frame_of_its_first_camera_is_put_on_the_floor():
+    rig = rooms.cameras(2, 1)
+    guess = [replace(c, room_from_camera=rig[0].camera_from_room @ c.room_from_camera) for c in rig]
+    found = calibrate(_sightings(rig, 40), {c.name: c.intrinsics for c in rig}, guess, _surfaces(rig))
+    assert found.floor == "depth"
+    for camera, true in zip(found.rig, rig, strict=True):
+        assert camera.room_from_camera[2, 3] == pytest.approx(true.room_from_camera[2, 3], abs=0.05)
+        assert camera.room_from_camera[2, 2] == pytest.approx(true.room_from_camera[2, 2], abs=0.02)
+
+
 def test_what_is_missing_is_said():
     rig = rooms.cameras(2, 1)
     optics = {c.name: c.intrinsics for c in rig}
@@ -127,13 +138,22 @@ def test_the_jacobian_is_the_derivative():
         [project(transform_points(c.camera_from_room, points), c.intrinsics) for c in rig]
     ) + rng.normal(0, 3, (8, 2))
     z = np.where(np.arange(8) % 3 == 0, 3.0, np.nan)
-    seen = Observations(camera, point, xy, np.full(8, 2.0), z, np.full(8, 0.1))
-    problem = _Problem(
-        np.stack([c.room_from_camera for c in rig]), [c.intrinsics for c in rig], points, seen, 0.3
+    corners = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.1], [-1.0, 0.0, 0.0]])
+    floor = np.concatenate([transform_points(c.camera_from_room, corners) for c in rig])
+    seen = Observations(
+        camera, point, xy, np.full(8, 2.0), z, np.full(8, 0.1), np.repeat([0, 1], 3), floor
+    )  # fmt: skip
+    trust = Trust(independent=5.0, hold=0.3)
+    problem = Problem(
+        np.stack([c.room_from_camera for c in rig]), [c.intrinsics for c in rig], points, seen, trust
     )
-    x = np.concatenate([rng.normal(0, 0.1, 6), points.ravel()])
+    x = problem.start(points)
+    x[:11] = rng.normal(0, 0.1, 11)  # a pose, two scales, the floor
     numeric = approx_fprime(x, problem.residuals, 1e-6)
     assert np.allclose(problem.jacobian(x).toarray(), numeric, rtol=1e-3, atol=1e-2)
+    squares = rng.uniform(0, 9, len(numeric))
+    loss, more = problem.loss(squares), problem.loss(squares + 1e-6)
+    assert np.allclose((more - loss)[:2] / 1e-6, loss[1:], atol=1e-5)
 
 
 def test_the_floor_is_found_below_furniture():
@@ -150,16 +170,47 @@ def test_the_floor_is_found_below_furniture():
     assert floor_of_surfaces(points[:50]) is None
 
 
-def test_cameras_whose_depth_is_off_do_not_tilt_the_floor():
-    rng, clouds = np.random.default_rng(1), []
-    for middle, height in (((-2.0, 0.0), 0.03), ((2.0, 0.0), -0.03), ((0.0, 2.0), 0.0)):
-        xy = rng.uniform(-0.8, 0.8, (1000, 2)) + middle
-        clouds.append(np.c_[xy, 0.02 * xy[:, 0] + height + rng.normal(0, 0.003, 1000)])
-    plane = floor_of_clouds(clouds)
-    assert np.allclose(plane, [0.02, 0.0, 0.0], atol=2e-3)
-    assert abs(floor_of_surfaces(np.concatenate(clouds))[0] - 0.02) > 0.005  # one plane through all leans
-    assert np.allclose(floor_of_clouds([*clouds, clouds[0][:10]]), plane)
-    assert floor_of_clouds([]) is None and floor_of_clouds([clouds[0][:10]]) is None
+def test_cables_and_feet_of_furniture_do_not_tilt_the_floor():
+    rng = np.random.default_rng(1)
+    xy = rng.uniform(-0.8, 0.8, (600, 2))
+    floor = np.c_[xy, 0.02 * xy[:, 0] + rng.normal(0, 0.005, 600)]
+    things = np.c_[rng.uniform(0.3, 0.8, (250, 2)), rng.uniform(0.02, 0.12, 250)]
+    assert np.allclose(floor_of_surfaces(np.concatenate([floor, things])), [0.02, 0, 0], atol=5e-3)
+
+
+def test_a_small_patch_of_floor_says_little_about_its_slope():
+    rng, camera = np.random.default_rng(0), rooms.cameras(1)[0]
+    for width in (0.3, 3.0):
+        patch = np.c_[rng.uniform(-width, width, (400, 2)), rng.normal(0, 0.002, 400)]
+        points = floor_points(camera.room_from_camera, transform_points(camera.camera_from_room, patch))
+        there = transform_points(camera.room_from_camera, points)
+        assert points.shape == (4, 3) and np.abs(there[:, 2]).max() < 0.01
+        assert np.linalg.norm(there[:, :2], axis=1) == pytest.approx([1.5 * width / 3**0.5] * 4, rel=0.2)
+    assert floor_points(camera.room_from_camera, np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_depth_cameras_that_measure_too_near_or_too_far_are_found_out():
+    rig, true = rooms.cameras(3, 1), (1.015, 0.985, 1.0)
+    sightings, surfaces = _sightings(rig, 60), _surfaces(rig)
+    for moment in sightings:
+        for camera, scale in zip(rig, true, strict=True):
+            poses = moment.views[camera.name]
+            moment.views[camera.name] = replace(poses, xyz_cam_m=poses.xyz_cam_m / np.float32(scale))
+    near = {c.name: surfaces[c.name] / scale for c, scale in zip(rig, true, strict=True)}
+    found = calibrate(sightings, {c.name: c.intrinsics for c in rig}, surfaces=near)
+    scales = np.array([camera.depth_scale for camera in found.rig])
+    assert np.allclose(scales - scales.mean(), np.array(true) - np.mean(true), atol=0.004)
+    for camera, there in zip(found.rig, rig, strict=True):
+        assert camera.room_from_camera[2, 3] == pytest.approx(there.room_from_camera[2, 3], abs=0.03)
+
+
+def test_whoever_walks_by_is_not_part_of_the_room():
+    images = [np.full((2, 3), 3.0, np.float32) for _ in range(6)]
+    images[0][0, 0] = images[3][0, 0] = 1.5  # somebody
+    for image in images[:5]:
+        image[1, 2] = np.nan
+    still = still_depth([*images, np.ones((4, 4), np.float32)])
+    assert np.isnan(still[1, 2]) and np.all(still.ravel()[:5] == 3.0)
 
 
 def test_rays_that_meet_behind_a_camera_are_left_out():
@@ -178,7 +229,9 @@ def test_rays_that_meet_behind_a_camera_are_left_out():
     # The nose is 2 m ahead of both; the rays of the wrist go apart.
     views = {"camera_1": seen(75.0, 40.0), "camera_2": seen(25.0, 60.0)}
     people = [(0, [Sight(0, 0, False), Sight(1, 0, False)], ["camera_1", "camera_2"])]
-    seen_joints, points, _ = _observations(rig, [Sighting(0, views)], people, CalibrationConfig())
+    seen_joints, points, _ = _observations(
+        rig, [Sighting(0, views)], people, [np.zeros((0, 3))] * 2, CalibrationConfig()
+    )
     assert np.allclose(points, [[0.5, 0.0, 2.0]], atol=0.01) and len(seen_joints.camera) == 2
 
 

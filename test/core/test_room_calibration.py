@@ -13,6 +13,7 @@ from orpose_core.evaluation.room_calibration import (
     CalibrationOptions,
     CalibrationScore,
     calibration_errors,
+    score_walk,
     walk_about,
 )
 from orpose_core.simulation.frames import SimulatedFrame, frame_of_scene
@@ -46,16 +47,19 @@ class Knows:
         return found
 
 
-def test_people_walk_where_two_cameras_see_them(monkeypatch) -> None:
+def test_people_walk_where_two_cameras_see_them_and_so_these_are_calibrated(monkeypatch) -> None:
     knows = Knows()
     monkeypatch.setattr("orpose_core.evaluation.room_calibration.frame_of_scene", knows.frame)
-    options = CalibrationOptions(rooms=1, moments=20, size_hw=(96, 128))
+    options = CalibrationOptions(rooms=1, moments=30, size_hw=(96, 128))
     walk = walk_about(knows, options, 0)
     stamps = [moment.stamp_ns for moment in walk.sightings]
     assert stamps == sorted(set(stamps)) and len(walk.rig) == 3
     for moment in walk.sightings:  # everybody is where two cameras see them
         assert sum(len(poses) > 0 for poses in moment.views.values()) >= 2
     assert set(walk.surfaces) == {camera.name for camera in walk.rig}
+    two, three = score_walk(walk)
+    assert (two.cameras, three.cameras) == (2, 3) and three.people >= 20 and three.floor == "depth"
+    assert max(three.distance_m) < 0.06 and max(three.angle_rad) < np.radians(1.0)
 
 
 def test_the_table_names_the_camera_that_is_farthest_off() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,22 +9,28 @@ Float64Array = NDArray[np.float64]
 
 ANKLE_HEIGHT_M = 0.07
 """Of a standing person's ankle over the floor, in the synthetic rooms."""
-_BAND_M = 0.5  # the floor lies within this of where people's hips say it is
+FLOOR_BAND_M = 0.5
+"""The floor lies within this of where people's hips say it is."""
 _THIN_M = 0.03  # points this near a plane are of it
+_NOISE_M = 0.01  # points farther from the floor than this count less
 _MOST_TILT_RAD = 0.2
-_LEAST_POINTS = 200
+_LEAST_POINTS, _LEAST_ANKLES = 60, 50
 
 
-def floor_of_surfaces(points: Float64Array, seed: int = 0) -> Float64Array | None:
+def floor_of_surfaces(
+    points: Float64Array, band_m: float = FLOOR_BAND_M, seed: int = 0
+) -> Float64Array | None:
     """Return the plane (a, b, c) of a floor ``z = a x + b y + c`` among points, or None where there is none.
 
-    The plane with the most points, by random trials (RANSAC), then by least squares through its points.
+    The plane with the most points, by random trials (RANSAC), then the plane to which most of its points are
+    nearest: cables and feet of furniture lie just above the floor and do not tilt it.
 
     Args:
         points: float64 (k, 3), of depth images, in a frame that is about level with the floor about at 0.
+        band_m: the floor lies within this of 0.
         seed: of the trials.
     """
-    low = points[np.abs(points[:, 2]) < _BAND_M]
+    low = points[np.abs(points[:, 2]) < band_m]
     if len(low) < _LEAST_POINTS:
         return None
     rng, best, best_count = np.random.default_rng(seed), None, 0
@@ -43,34 +47,39 @@ def floor_of_surfaces(points: Float64Array, seed: int = 0) -> Float64Array | Non
             best, best_count = plane, count
     if best is None or best_count < _LEAST_POINTS:
         return None
-    for _ in range(5):
-        near = low[np.abs(_above(low, best)) < _THIN_M]
-        best = np.linalg.lstsq(np.c_[near[:, :2], np.ones(len(near))], near[:, 2], rcond=None)[0]
+    for _ in range(10):
+        off = _above(low, best)
+        near = np.abs(off) < 2 * _THIN_M
+        root = np.sqrt(1 / (1 + (off[near] / _NOISE_M) ** 2))
+        system = np.c_[low[near, :2], np.ones(near.sum())] * root[:, None]
+        best = np.linalg.lstsq(system, low[near, 2] * root, rcond=None)[0]
     return np.asarray(best, np.float64)
 
 
-def floor_of_clouds(clouds: Sequence[Float64Array]) -> Float64Array | None:
-    """Return the floor that several cameras see, or None where none sees it.
+def floor_points(
+    room_from_camera: Float64Array, surface: Float64Array, band_m: float = FLOOR_BAND_M
+) -> Float64Array:
+    """Return four points that stand for the floor that a camera sees, (4, 3), optical frame, m.
 
-    Depth cameras measure a few per mille too near or too far, each in its own way. One plane through all
-    their points would lean where their floors lie above each other, so each has its own: the floor has their
-    mean slope, and goes through the middle of theirs.
+    They lie around the middle of what it sees, the farther away the more it sees: so the slope of a small
+    patch says little. (0, 3) where the camera sees no floor.
 
     Args:
-        clouds: float64 (k, 3) of each camera, as :func:`floor_of_surfaces` takes them.
+        room_from_camera: float64 (4, 4), to a frame that is about level with the floor about at 0.
+        surface: float64 (k, 3), points of a depth image, optical frame, m.
+        band_m: the floor lies within this of 0.
     """
-    planes, middles = [], []
-    for points in clouds:
-        plane = floor_of_surfaces(points)
-        if plane is not None:
-            planes.append(plane)
-            middles.append(np.median(points[np.abs(_above(points, plane)) < _THIN_M, :2], axis=0))
-    if not planes:
-        return floor_of_surfaces(np.concatenate(clouds)) if clouds else None
-    slopes, places = np.array(planes), np.array(middles)
-    slope = slopes[:, :2].mean(axis=0)
-    heights = (slopes[:, :2] * places).sum(axis=1) + slopes[:, 2]
-    return np.array([*slope, (heights - places @ slope).mean()])
+    points = surface @ room_from_camera[:3, :3].T + room_from_camera[:3, 3]
+    plane = floor_of_surfaces(points, band_m)
+    if plane is None:
+        return np.zeros((0, 3))
+    xy = points[np.abs(_above(points, plane)) < _THIN_M, :2]
+    middle = xy.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(xy.T))
+    reach = 1.5 * np.sqrt(np.maximum(variances, 0.0)) * axes  # columns
+    xy = middle + np.concatenate([reach.T, -reach.T])
+    around = np.c_[xy, xy @ plane[:2] + plane[2]]
+    return np.asarray((around - room_from_camera[:3, 3]) @ room_from_camera[:3, :3], np.float64)
 
 
 def floor_of_ankles(ankles: Float64Array) -> Float64Array | None:
@@ -79,7 +88,7 @@ def floor_of_ankles(ankles: Float64Array) -> Float64Array | None:
     Feet that are lifted lie above it: points above count less at every round.
     """
     ankles = ankles[np.isfinite(ankles).all(axis=1)]
-    if len(ankles) < _LEAST_POINTS // 4 or np.ptp(ankles[:, :2], axis=0).min() < 0.7:
+    if len(ankles) < _LEAST_ANKLES or np.ptp(ankles[:, :2], axis=0).min() < 0.7:
         return None
     plane, weights = np.zeros(3), np.ones(len(ankles))
     system = np.c_[ankles[:, :2], np.ones(len(ankles))]

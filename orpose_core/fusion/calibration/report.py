@@ -57,9 +57,14 @@ def calibration_report(found: Calibration) -> str:
         lines.append(
             f"{camera.name}: at {x:.2f} {y:.2f} {z:.2f} m, {len(off)} joints, reprojection error median "
             f"{np.median(off):.2f} px, 90 % below {np.percentile(off, 90):.2f} px of "
-            f"{camera.intrinsics.width}x{camera.intrinsics.height}"
+            f"{camera.intrinsics.width}x{camera.intrinsics.height}, depth {_too_far(camera.depth_scale)}"
         )
     return "\n".join(lines)
+
+
+def _too_far(scale: float) -> str:
+    percent = 100 * (1 / scale - 1)
+    return f"{abs(percent):.1f} % too {'far' if percent > 0 else 'near'}"
 
 
 def _draw(path: Path, found: Calibration) -> None:

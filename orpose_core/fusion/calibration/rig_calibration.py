@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.fusion.calibration.bundle import Adjusted, Observations, adjust
-from orpose_core.fusion.calibration.first_poses import first_poses
-from orpose_core.fusion.calibration.floor import floor_of_ankles, floor_of_clouds, level_on
+from orpose_core.fusion.calibration.bundle import Adjusted, Observations, Trust, adjust
+from orpose_core.fusion.calibration.first_poses import first_poses, level_camera
+from orpose_core.fusion.calibration.floor import FLOOR_BAND_M, floor_of_ankles, floor_points, level_on
 from orpose_core.fusion.calibration.sightings import Sighting
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.fuse import Sight, same_people
@@ -20,6 +20,8 @@ from orpose_core.types import Intrinsics, Poses
 
 Float64Array = NDArray[np.float64]
 _log = logging.getLogger(__name__)
+_UPRIGHT_RAD = 0.4  # of a guess's z, as far as people can tell
+_FLOOR_FOUND_M = 0.15  # once a round has found the floor, it lies within this of there
 _NEAR_M = 0.3  # rays that meet nearer than this, or behind a camera, do not start the adjustment
 
 
@@ -32,6 +34,9 @@ class CalibrationConfig:
         most_people: so many people and moments are used, spread over the recording.
         joint_sigma: deviation of a 2D joint without a sigma, times its OKS constant, m on the person.
         depth_sigma_m: deviation of a depth without a sigma.
+        independent_joints: the joints of a camera count as at most this many independent ones.
+        floor_m: deviation of the floor that a camera's depth image shows.
+        depth_scale: deviation of the depth cameras' scales.
         hold_m: without depth, cameras are held to the guess with this deviation, m and rad.
         seed: of the random trials.
     """
@@ -40,6 +45,9 @@ class CalibrationConfig:
     most_people: int = 300
     joint_sigma: float = 0.6
     depth_sigma_m: float = 0.15
+    independent_joints: float = 300.0
+    floor_m: float = 0.01
+    depth_scale: float = 0.01
     hold_m: float = 0.3
     seed: int = 0
 
@@ -48,11 +56,9 @@ class CalibrationConfig:
             raise ValueError(
                 f"CalibrationConfig.rounds_rad: expected positive numbers, got {self.rounds_rad}"
             )
-        for name in ("most_people", "joint_sigma", "depth_sigma_m", "hold_m"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"CalibrationConfig.{name}: expected a positive number, got {getattr(self, name)}"
-                )
+        for name, value in vars(self).items():
+            if name not in ("rounds_rad", "seed") and not value > 0:
+                raise ValueError(f"CalibrationConfig.{name}: expected a positive number, got {value}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Calibration:
     """What came out.
 
     Attributes:
-        rig: the cameras.
+        rig: the cameras, with the scales of their depths.
         people: how many times somebody was seen by two cameras or more and used.
         residuals_px: by camera, float64 (r,), distance of each 2D joint from where it projects.
         places_m: float64 (k, 2), where people were on the floor.
@@ -88,7 +94,7 @@ def calibrate(
         sightings: moments; joints in px of ``intrinsics``, with metric joints unless there is a guess.
         intrinsics: by camera name; their order is the cameras'.
         guess: rough places of the cameras; None = from nothing. The room's axes stay those of its first
-            camera.
+            camera, unless its z does not point up.
         surfaces: by camera, points of a depth image in the optical frame, m, for the floor.
         frame_ids: by camera, of the optical frames.
         config: settings.
@@ -97,36 +103,68 @@ def calibrate(
         ValueError: people were seen too seldom, or by too few cameras at once.
     """
     config = config or CalibrationConfig()
+    rig = _first_rig(sightings, intrinsics, guess, frame_ids or {}, config.seed)
+    clouds, nothing, band_m = surfaces or {}, np.zeros((0, 3)), FLOOR_BAND_M
+    for spread_rad in config.rounds_rad:
+        people = _people(rig, sightings, spread_rad, config)
+        floors = [floor_points(c.room_from_camera, clouds.get(c.name, nothing), band_m) for c in rig]
+        seen, start, ankles = _observations(rig, sightings, people, floors, config)
+        adjusted = _adjusted(rig, start, seen, config)
+        found = zip(rig, adjusted.room_from_camera, adjusted.scales, strict=True)
+        rig = [replace(c, room_from_camera=pose, depth_scale=float(scale)) for c, pose, scale in found]
+        rig, points = _moved(level_on(adjusted.floor), rig, adjusted.points)
+        band_m = _FLOOR_FOUND_M if len(seen.floor) else band_m
+        _log.info("%d people, median %.2f px", len(people), np.median(adjusted.residuals_px))
+    floor = "depth" if len(seen.floor) else "hips"
+    plane = floor_of_ankles(points[ankles]) if floor == "hips" else None
+    if plane is not None:
+        floor = "ankles"
+        rig, points = _moved(level_on(plane), rig, points)
+    if guess is None:
+        middle = np.eye(4)
+        middle[:2, 3] = -np.median(points[:, :2], axis=0)
+        rig, points = _moved(middle, rig, points)
+    residuals = {c.name: adjusted.residuals_px[seen.camera == i] for i, c in enumerate(rig)}
+    return Calibration(tuple(rig), len(people), residuals, points[:, :2], floor)
+
+
+def _first_rig(
+    sightings: Sequence[Sighting],
+    intrinsics: Mapping[str, Intrinsics],
+    guess: Sequence[RoomCamera] | None,
+    frame_ids: Mapping[str, str],
+    seed: int,
+) -> list[RoomCamera]:
+    """Return the cameras where they hang at first: at the guess, or where people alone say."""
     names = list(intrinsics)
     if len(names) < 2:
         raise ValueError(f"expected two cameras or more, got {names}")
     if guess is None:
-        poses = first_poses(sightings, names, config.seed)
+        poses = first_poses(sightings, names, seed)
     else:
         known = {camera.name: camera.room_from_camera for camera in guess}
         missing = [name for name in names if name not in known]
         if missing:
             raise ValueError(f"the guess has no camera {', '.join(missing)}; it has {', '.join(known)}")
-        poses = {name: known[name] for name in names}
-    ids = frame_ids or {}
-    rig = [RoomCamera(name, intrinsics[name], poses[name], ids.get(name, "")) for name in names]
-    for spread_rad in config.rounds_rad:
-        people = _people(rig, sightings, spread_rad, config)
-        seen, points, ankles = _observations(rig, sightings, people, config)
-        adjusted = _adjusted(rig, points, seen, config)
-        rig = [
-            RoomCamera(c.name, c.intrinsics, pose, c.frame_id)
-            for c, pose in zip(rig, adjusted.room_from_camera, strict=True)
-        ]
-        _log.info("%d people, median %.2f px", len(people), np.median(adjusted.residuals_px))
-    level, floor = _floor(rig, adjusted.points[ankles], surfaces or {})
-    places = adjusted.points @ level[:3, :3].T + level[:3, 3]
-    if guess is None:
-        level[:2, 3] -= np.median(places[:, :2], axis=0)
-        places = adjusted.points @ level[:3, :3].T + level[:3, 3]
-    rig = [RoomCamera(c.name, c.intrinsics, level @ c.room_from_camera, c.frame_id) for c in rig]
-    residuals = {c.name: adjusted.residuals_px[seen.camera == i] for i, c in enumerate(rig)}
-    return Calibration(tuple(rig), len(people), residuals, places[:, :2], floor)
+        upright = _upright(known[names[0]], sightings, names[0])
+        poses = {name: upright @ known[name] for name in names}
+    return [RoomCamera(name, intrinsics[name], poses[name], frame_ids.get(name, "")) for name in names]
+
+
+def _upright(guess: Float64Array, sightings: Sequence[Sighting], camera: str) -> Float64Array:
+    """Return the transform, (4, 4), that makes z point up in a guess that stands otherwise (Kalibr's)."""
+    level = level_camera([moment.views[camera] for moment in sightings if camera in moment.views])
+    if level is None or (guess[:3, :3] @ level[2, :3])[2] > np.cos(_UPRIGHT_RAD):
+        return np.eye(4)
+    return np.asarray(level @ np.linalg.inv(guess), np.float64)
+
+
+def _moved(
+    transform: Float64Array, rig: Sequence[RoomCamera], points: Float64Array
+) -> tuple[list[RoomCamera], Float64Array]:
+    """Return cameras and points of the room moved together."""
+    moved = [replace(c, room_from_camera=transform @ c.room_from_camera) for c in rig]
+    return moved, np.asarray(points @ transform[:3, :3].T + transform[:3, 3], np.float64)
 
 
 def _people(
@@ -162,6 +200,7 @@ def _observations(
     rig: Sequence[RoomCamera],
     sightings: Sequence[Sighting],
     people: Sequence[tuple[int, list[Sight], list[str]]],
+    floors: Sequence[Float64Array],
     config: CalibrationConfig,
 ) -> tuple[Observations, Float64Array, NDArray[np.int64]]:
     """Return what was seen of joints that two cameras have, where they are, and which are ankles."""
@@ -187,7 +226,7 @@ def _observations(
     table = np.array(columns, np.float64)
     seen = Observations(
         table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:4], table[:, 4], table[:, 5],
-        table[:, 6],
+        table[:, 6], np.repeat(np.arange(len(rig)), list(map(len, floors))), np.concatenate(floors),
     )  # fmt: skip
     return seen, np.array(points), np.array(ankles, np.int64)
 
@@ -233,23 +272,10 @@ def _adjusted(
     rig: Sequence[RoomCamera], points: Float64Array, seen: Observations, config: CalibrationConfig
 ) -> Adjusted:
     deep = bool(np.isfinite(seen.z).mean() > 0.1)
+    trust = Trust(
+        config.independent_joints, config.floor_m, config.depth_scale, None if deep else config.hold_m
+    )
     return adjust(
         np.stack([camera.room_from_camera for camera in rig]), [camera.intrinsics for camera in rig], points,
-        seen, None if deep else config.hold_m,
+        seen, trust,
     )  # fmt: skip
-
-
-def _floor(
-    rig: Sequence[RoomCamera], ankles: Float64Array, surfaces: Mapping[str, Float64Array]
-) -> tuple[Float64Array, str]:
-    """Return the transform that puts the floor at 0, and what found it."""
-    clouds = [
-        surfaces[c.name] @ c.room_from_camera[:3, :3].T + c.room_from_camera[:3, 3]
-        for c in rig
-        if c.name in surfaces
-    ]
-    plane = floor_of_clouds(clouds)
-    if plane is not None:
-        return level_on(plane), "depth"
-    plane = floor_of_ankles(ankles)
-    return (np.eye(4), "hips") if plane is None else (level_on(plane), "ankles")

@@ -20,6 +20,7 @@ from orpose_core.geometry import back_project
 from orpose_core.types import Intrinsics, Poses
 
 Float64Array = NDArray[np.float64]
+_EVERY_NS, _MOST_IMAGES = 10_000_000_000, 30  # depth images that are used of a recording
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Recorded:
     Attributes:
         sightings: moments, by time.
         intrinsics: by camera, of the images in whose px the people are.
-        surfaces: by camera, float64 (k, 3), points of a depth image, optical frame, m; none where there is no
-            depth.
+        surfaces: by camera, float64 (k, 3), points of what stands still in its depth images, optical frame,
+            m; none where there is no depth.
         frame_ids: by camera, of its optical frame.
     """
 
@@ -57,7 +58,7 @@ def read_sightings(
     bag: str | os.PathLike, cameras: Sequence[str], images: str = "lowres", skeletons: str = "",
     slop_s: float = 0.05,
 ) -> Recorded:  # fmt: skip
-    """Read the skeletons, calibration and a depth image of each camera from a bag.
+    """Read the skeletons, calibration and depth of each camera from a bag.
 
     Args:
         bag: a rosbag2, for example of ``ros2 bag record`` beside the pose node.
@@ -82,22 +83,25 @@ def read_sightings(
     flat: dict[str, dict[int, Any]] = {camera: {} for camera in cameras}
     space: dict[str, dict[int, Any]] = {camera: {} for camera in cameras}
     infos: dict[str, Any] = {}
-    depths: dict[str, Any] = {}
+    depths: dict[str, list[NDArray[np.float32]]] = {camera: [] for camera in cameras}
+    next_ns = dict.fromkeys(cameras, 0)
     with contextlib.ExitStack() as stack:
         for reader in open_readers(Path(bag), stack, SkipLog()):
             register_messages(reader.typestore)
             wanted = [c for c in reader.connections if c.topic in kinds]
-            for connection, _, raw in reader.messages(wanted):
+            for connection, recorded_ns, raw in reader.messages(wanted):
                 camera, name = kinds[connection.topic]
                 if (name == "camera_info" and camera in infos) or (
-                    name == "depth/image_raw" and camera in depths
+                    name == "depth/image_raw"
+                    and (recorded_ns < next_ns[camera] or len(depths[camera]) >= _MOST_IMAGES)
                 ):
                     continue
                 message = reader.deserialize(raw, connection.msgtype)
                 if name == "camera_info":
                     infos[camera] = message
                 elif name == "depth/image_raw":
-                    depths[camera] = message
+                    depths[camera].append(decode_depth(message))
+                    next_ns[camera] = recorded_ns + _EVERY_NS
                 else:
                     (flat if name == "skeletons_2d" else space)[camera][stamp_ns_of(message)] = message
     for camera in cameras:
@@ -111,9 +115,22 @@ def read_sightings(
         first = next(iter(flat[camera].values()))
         frame_ids[camera] = str(first.header.frame_id)
         intrinsics[camera] = own.resized((int(first.image_height), int(first.image_width)))
-        if camera in depths:
-            surfaces[camera] = points_of(decode_depth(depths[camera]), own)
+        if depths[camera]:
+            surfaces[camera] = points_of(still_depth(depths[camera]), own)
     return Recorded(_moments(flat, space, int(slop_s * 1e9)), intrinsics, surfaces, frame_ids)
+
+
+def still_depth(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the depth, float32 (h, w) m, of what stands still in depth images: whoever walks by is left out.
+
+    NaN where fewer than a third of the images have a depth. Images of another size than the first's are left
+    out.
+    """
+    stack = np.stack([image for image in images if image.shape == images[0].shape])
+    often = np.isfinite(stack).sum(axis=0) * 3 >= len(stack)
+    out = np.full(stack.shape[1:], np.nan, np.float32)
+    out[often] = np.nanmedian(stack[:, often], axis=0)
+    return out
 
 
 def points_of(depth_m: NDArray[np.float32], intrinsics: Intrinsics, most: int = 4000) -> Float64Array:
