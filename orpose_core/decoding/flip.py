@@ -92,4 +92,4 @@ def merged(
         )
     half = len(keypoint_maps) // 2
     keypoints, pafs = unmirrored(keypoint_maps[half:], paf_maps[half:], skeleton)
-    return (keypoint_maps[:half] + keypoints) / 2, (paf_maps[:half] + pafs) / 2
+    return keypoints.add_(keypoint_maps[:half]).mul_(0.5), pafs.add_(paf_maps[:half]).mul_(0.5)

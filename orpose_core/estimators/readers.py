@@ -19,7 +19,7 @@ from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.decoding.flip import merged, with_mirror
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
 from orpose_core.decoding.roi import RoiDecoderConfig, decode_roi
-from orpose_core.decoding.visibility import merged_visibility, with_visibility
+from orpose_core.decoding.visibility import with_visibility
 from orpose_core.engines import AUTO, Engine, choose_engine
 from orpose_core.estimators.config import EstimatorConfig
 from orpose_core.estimators.map_settings import MapSettings
@@ -85,18 +85,19 @@ class AnswerReader(Protocol):
 
 
 class MapAnswer(NamedTuple):
-    """The maps of a batch, the flip test included.
+    """The maps of a batch.
 
     Attributes:
-        keypoint_maps: float32 (B, n + 1, h, w), n joints.
-        paf_maps: float32 (B, 2 l, h, w), l limbs.
-        visibility_maps: float32 (B, n, h, w), the probability that the camera sees the joint of each map, or
-            None where the network does not say.
+        keypoint_maps: float32 (B, n + 1, h, w), n joints; with the flip test the means of image and mirror.
+        paf_maps: float32 (B, 2 l, h, w), l limbs; likewise.
+        visibility_logits: float32 (B, n, h, w), the log odds that the camera sees the joint of each map; with
+            the flip test (2B, n, h, w), the images' maps first, then those of their mirrors. None where the
+            network does not say.
     """
 
     keypoint_maps: Tensor
     paf_maps: Tensor
-    visibility_maps: Tensor | None
+    visibility_logits: Tensor | None
 
 
 class MapReader:
@@ -143,11 +144,9 @@ class MapReader:
         """Return a :class:`MapAnswer`; with the flip test means of image and mirror."""
         maps = self._engine.predict(with_mirror(images) if config.flip_test else images)
         paf_maps, keypoint_maps = maps.stages[-1]
-        logits = maps.visibility_logits
-        if not config.flip_test:
-            return MapAnswer(keypoint_maps, paf_maps, None if logits is None else torch.sigmoid(logits))
-        seen = None if logits is None else merged_visibility(logits, self.skeleton)
-        return MapAnswer(*merged(keypoint_maps, paf_maps, self.skeleton), seen)
+        if config.flip_test:
+            keypoint_maps, paf_maps = merged(keypoint_maps, paf_maps, self.skeleton)
+        return MapAnswer(keypoint_maps, paf_maps, maps.visibility_logits)
 
     def decoder(self, config: EstimatorConfig) -> PafDecoderConfig:
         """Return the decoder's settings: the user's, else those of the weights file."""
@@ -162,11 +161,15 @@ class MapReader:
         keypoint_maps, paf_maps = (
             np.ascontiguousarray(maps.numpy(), np.float32) for maps in (answer.keypoint_maps, answer.paf_maps)
         )
+        logits = None if answer.visibility_logits is None else answer.visibility_logits.numpy()
         found = []
         for i, size_hw in enumerate(sizes_hw):
             poses = decode_paf(keypoint_maps[i], paf_maps[i], size_hw, decoder, self.skeleton)
-            if answer.visibility_maps is not None:
-                poses = with_visibility(poses, answer.visibility_maps[i].numpy(), size_hw)
+            if logits is not None:
+                mirror = i + len(keypoint_maps)
+                poses = with_visibility(
+                    poses, logits[i], size_hw, logits[mirror] if mirror < len(logits) else None
+                )
             if (calibration := self.settings.calibration) is not None:
                 cells = keypoint_maps.shape[-2:]
                 poses = calibration.in_image(poses, math.sqrt(math.prod(size_hw) / math.prod(cells)))

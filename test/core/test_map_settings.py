@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.data.targets import render_targets
 from orpose_core.decoding.paf import PafDecoderConfig
-from orpose_core.decoding.visibility import merged_visibility, with_visibility
+from orpose_core.decoding.visibility import with_visibility
 from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.estimators.map_settings import Calibration, MapSettings, SigmaModel
 from orpose_core.models import FastPoseConfig, PoseMaps, StageMaps, build_model
@@ -150,16 +150,28 @@ def test_joints_say_whether_they_are_seen() -> None:
 
 
 def test_visibility_of_the_mirror_is_that_of_the_other_side() -> None:
-    image = torch.randn(1, 18, 4, 6)
-    mirror = image[:, list(OPENPOSE18.flip_permutation)].flip(-1)
-    torch.testing.assert_close(merged_visibility(torch.cat([image, mirror])), torch.sigmoid(image))
+    rng = np.random.default_rng(0)
+    _, truth = crowd()
+    poses = truth.converted(OPENPOSE18)
+    image = rng.normal(size=(18, 48, 64)).astype(np.float32)
+    mirror = image[list(OPENPOSE18.flip_permutation), :, ::-1]
+    there = poses.scores > 0
+
+    def seen(logits: np.ndarray, mirror_logits: np.ndarray | None = None) -> np.ndarray:
+        visibility = with_visibility(poses, logits, (96, 128), mirror_logits).visibility
+        assert visibility is not None
+        return visibility[there]
+
+    assert 0.2 < (seen(image) == Visibility.VISIBLE).mean() < 0.8
+    np.testing.assert_array_equal(seen(image, mirror), seen(image))
+    np.testing.assert_array_equal(seen(image, 3 * -mirror), seen(-image))  # the surer one decides
 
 
 def test_a_joint_at_the_border_is_read_within_the_maps() -> None:
     _, truth = crowd()
     poses = truth.converted(OPENPOSE18)
     edge = np.where(np.isnan(poses.xy_px), np.float32(np.nan), np.array([127.49, 95.49], np.float32))
-    maps = np.zeros((18, 48, 64), np.float32)
+    maps = np.full((18, 48, 64), np.float32(-1))
     maps[:, -1, -1] = 1.0
     seen = with_visibility(replace(poses, xy_px=edge), maps, (96, 128)).visibility
     assert seen is not None and set(np.unique(seen)) <= {Visibility.ABSENT, Visibility.VISIBLE}
