@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 
+import numba
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from orpose_core.skeleton import OPENPOSE18, Skeleton
+from orpose_core.types import FloatArray
 
 
 def with_mirror(images: Tensor) -> Tensor:
@@ -51,45 +55,67 @@ def paf_flip_order(
 
 
 def unmirrored(
-    keypoint_maps: Tensor,
-    paf_maps: Tensor,
+    keypoint_maps: FloatArray,
+    paf_maps: FloatArray,
     skeleton: Skeleton = OPENPOSE18,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[FloatArray, FloatArray]:
     """Turn the maps of a mirrored image into those of the image; its own inverse.
 
     Args:
-        keypoint_maps: float (B, n + 1, h, w).
-        paf_maps: float (B, 2 l, h, w).
+        keypoint_maps: float32 (B, n + 1, h, w).
+        paf_maps: float32 (B, 2 l, h, w).
         skeleton: whose maps these are.
     """
     order, signs = paf_flip_order(skeleton)
-    sign = torch.tensor(signs, dtype=paf_maps.dtype, device=paf_maps.device)[:, None, None]
     return (
-        keypoint_maps.flip(-1)[:, list(keypoint_flip_order(skeleton))],
-        paf_maps.flip(-1)[:, list(order)] * sign,
+        keypoint_maps[:, list(keypoint_flip_order(skeleton)), :, ::-1],
+        paf_maps[:, list(order), :, ::-1] * np.array(signs, np.float32)[:, None, None],
     )
 
 
 def merged(
-    keypoint_maps: Tensor,
-    paf_maps: Tensor,
+    keypoint_maps: FloatArray,
+    paf_maps: FloatArray,
     skeleton: Skeleton = OPENPOSE18,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[FloatArray, FloatArray]:
     """Average the maps of :func:`with_mirror`'s batch.
 
     Args:
-        keypoint_maps: float (2B, n + 1, h, w), the images' maps first, then those of their mirrors.
-        paf_maps: float (2B, 2 l, h, w), likewise.
+        keypoint_maps: float32 (2B, n + 1, h, w), the images' maps first, then those of their mirrors.
+        paf_maps: float32 (2B, 2 l, h, w), likewise.
         skeleton: whose maps these are.
 
     Returns:
-        ``(keypoint_maps, paf_maps)`` of the images, (B, n + 1, h, w) and (B, 2 l, h, w).
+        ``(keypoint_maps, paf_maps)`` of the images, float32 (B, n + 1, h, w) and (B, 2 l, h, w).
+
+    Raises:
+        ValueError: the batches are odd, or differ.
     """
     if len(keypoint_maps) % 2 or len(keypoint_maps) != len(paf_maps):
         raise ValueError(
             "merged: expected maps of images and as many mirrors, got batches of "
             f"{len(keypoint_maps)} and {len(paf_maps)}"
         )
-    half = len(keypoint_maps) // 2
-    keypoints, pafs = unmirrored(keypoint_maps[half:], paf_maps[half:], skeleton)
-    return keypoints.add_(keypoint_maps[:half]).mul_(0.5), pafs.add_(paf_maps[:half]).mul_(0.5)
+    keypoint_order, (paf_order, signs) = keypoint_flip_order(skeleton), paf_flip_order(skeleton)
+    keypoint_signs = np.ones(len(keypoint_order), np.float32)
+    return (
+        _means(np.ascontiguousarray(keypoint_maps, np.float32), np.array(keypoint_order), keypoint_signs),
+        _means(np.ascontiguousarray(paf_maps, np.float32), np.array(paf_order), np.array(signs, np.float32)),
+    )
+
+
+# One pass in one thread. PyTorch needs five, and wakes other threads for each.
+@numba.njit(cache=True, nogil=True)
+def _means(maps: FloatArray, order: NDArray[np.int64], signs: FloatArray) -> FloatArray:
+    """Average the first half of maps with the mirrored second half."""
+    half = len(maps) // 2
+    _, channels, height, width = maps.shape
+    means = np.empty((half, channels, height, width), np.float32)
+    for i in range(half):
+        for c in range(channels):
+            there, sign = order[c], signs[c]
+            for y in range(height):
+                for x in range(width):
+                    mirror = sign * maps[half + i, there, y, width - 1 - x]
+                    means[i, c, y, x] = (maps[i, c, y, x] + mirror) * np.float32(0.5)
+    return means

@@ -95,9 +95,9 @@ class MapAnswer(NamedTuple):
             network does not say.
     """
 
-    keypoint_maps: Tensor
-    paf_maps: Tensor
-    visibility_logits: Tensor | None
+    keypoint_maps: FloatArray
+    paf_maps: FloatArray
+    visibility_logits: FloatArray | None
 
 
 class MapReader:
@@ -143,10 +143,11 @@ class MapReader:
     def run(self, images: Tensor, config: EstimatorConfig) -> object:
         """Return a :class:`MapAnswer`; with the flip test means of image and mirror."""
         maps = self._engine.predict(with_mirror(images) if config.flip_test else images)
-        paf_maps, keypoint_maps = maps.stages[-1]
+        paf_maps, keypoint_maps = (one.numpy() for one in maps.stages[-1])
         if config.flip_test:
             keypoint_maps, paf_maps = merged(keypoint_maps, paf_maps, self.skeleton)
-        return MapAnswer(keypoint_maps, paf_maps, maps.visibility_logits)
+        logits = maps.visibility_logits
+        return MapAnswer(keypoint_maps, paf_maps, None if logits is None else logits.numpy())
 
     def decoder(self, config: EstimatorConfig) -> PafDecoderConfig:
         """Return the decoder's settings: the user's, else those of the weights file."""
@@ -159,9 +160,9 @@ class MapReader:
         assert isinstance(answer, MapAnswer)
         decoder = self.decoder(config)
         keypoint_maps, paf_maps = (
-            np.ascontiguousarray(maps.numpy(), np.float32) for maps in (answer.keypoint_maps, answer.paf_maps)
+            np.ascontiguousarray(maps, np.float32) for maps in (answer.keypoint_maps, answer.paf_maps)
         )
-        logits = None if answer.visibility_logits is None else answer.visibility_logits.numpy()
+        logits = answer.visibility_logits
         found = []
         for i, size_hw in enumerate(sizes_hw):
             poses = decode_paf(keypoint_maps[i], paf_maps[i], size_hw, decoder, self.skeleton)

@@ -158,10 +158,9 @@ def test_maps_of_a_toy_skeleton_are_drawn_mirrored_and_decoded_by_its_own_joints
     assert len(found) == 1 and found.skeleton == TOY
     np.testing.assert_allclose(found.xy_px, person.xy_px, atol=3.0)
     mirrored = render_targets(person.mirrored(640), (480, 640), (48, 64), skeleton=TOY)
-    maps = (torch.from_numpy(m)[None] for m in (mirrored.keypoint_maps, mirrored.paf_maps))
-    keypoint_maps, paf_maps = unmirrored(*maps, skeleton=TOY)
-    np.testing.assert_allclose(keypoint_maps[0].numpy(), drawn.keypoint_maps, atol=1e-4)
-    np.testing.assert_allclose(paf_maps[0].numpy(), drawn.paf_maps, atol=1e-4)
+    keypoint_maps, paf_maps = unmirrored(mirrored.keypoint_maps[None], mirrored.paf_maps[None], TOY)
+    np.testing.assert_allclose(keypoint_maps[0], drawn.keypoint_maps, atol=1e-4)
+    np.testing.assert_allclose(paf_maps[0], drawn.paf_maps, atol=1e-4)
     with pytest.raises(ValueError, match=r"expected keypoint_maps float32 \(19, h, w\)"):
         decode_paf(drawn.keypoint_maps, drawn.paf_maps, (480, 640))
 
@@ -182,7 +181,7 @@ def test_a_skeleton_drives_the_channels_of_every_network_and_a_wrong_one_is_refu
         build_model(replace(ToyConfig(), architecture="depthpose"))
     lopsided = Skeleton("lopsided", ("left_hip", "right_hip", "left_knee"), ((0, 2),), (0.1, 0.1, 0.1))
     with pytest.raises(ValueError, match=r"no joint 'right_knee'|has no mirror image"):
-        unmirrored(torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 2, 2), lopsided)
+        unmirrored(np.zeros((1, 4, 2, 2), np.float32), np.zeros((1, 2, 2, 2), np.float32), lopsided)
     with pytest.raises(ValueError, match="each of 2 PAF channels once"):
         replace(lopsided, paf_channels=((0, 0),))
 
