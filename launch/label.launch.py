@@ -27,40 +27,40 @@ SHARE = Path(__file__).resolve().parent.parent
 SWITCH = ["true", "false"]
 TOPICS = ("color", "depth", "camera_info")
 
-# Those of the node, under its own names; empty = as the configuration says.
+# Parameters of the node under the same names; empty = the value in the configuration.
 TEXTS = {
-    "recording": "Name in the labels; empty with a bag = the bag's.",
+    "recording": "Name in the labels; empty = the name of the bag.",
     "detector": "movenet_multipose, a detection model of torchvision, or untrained:NAME.",
     "keypoints": "movenet_thunder, a file such as pose_hrnet_w48_384x288.pth, or untrained:NAME.",
-    "detector_weights": "Its file.",
-    "lifter": "File of the 2D-to-3D lifter; labels are in 2D without.",
-    "keep": "lowres, depth or none: what is stored of the images.",
-    "low_resolution": "WxH: stored images are no larger, px.",
+    "detector_weights": "File of the detector's weights.",
+    "lifter": "File of the 2D-to-3D lifter; empty = labels in 2D.",
+    "keep": "Images to store: lowres, depth or none.",
+    "low_resolution": "Largest size of stored images, WxH, px.",
     "device": "auto, cpu, cuda or cuda:N.",
 }
 NUMBERS = {
     "min_box_score": (float, "Lowest score of a person's box."),
     "rate": (float, "Highest number of frames per second and camera."),
     "depth_unit_m": (float, "Unit of 16-bit depth, m."),
-    "rotation": (int, "Clockwise turn that makes the images upright: 0, 90, 180 or 270 degrees."),
+    "rotation": (int, "Clockwise rotation that makes the images upright: 0, 90, 180 or 270 degrees."),
     "every": (int, "Use every N-th frame."),
     "limit": (int, "Highest number of frames."),
-    "batch": (int, "Frames that the networks look at together."),
+    "batch": (int, "Frames per batch of the networks."),
 }
 
 # Name, default (None = must be given), what it does, and the only values allowed (None = any).
 ARGUMENTS: list[tuple[str, str | None, str, list[str] | None]] = [
-    ("out", None, "Folder into which the labels are written.", None),
-    ("cameras", "", "Namespaces of the cameras, with commas between; empty = one without any.", None),
-    ("depth", "true", "Keep registered depth beside color.", SWITCH),
+    ("out", None, "Folder for the labels.", None),
+    ("cameras", "", "Namespaces of the cameras, separated by commas; empty = one camera without.", None),
+    ("depth", "true", "Also store registered depth.", SWITCH),
     *((name, "", description, None) for name, description in TEXTS.items()),
     *((name, "", description, None) for name, (_, description) in NUMBERS.items()),
     ("bag", "", "Folder of a rosbag2 to replay; empty = live topics, or `ros2 bag play`.", None),
-    ("speed", "1000.0", "Of the bag, at most; the labelling sets the pace.", None),
-    ("color_topic", "color/image_raw", "Where a camera's color is, relative to its namespace.", None),
-    ("depth_topic", "depth/image_raw", "Where its depth is.", None),
-    ("camera_info_topic", "camera_info", "Where its camera_info is.", None),
-    ("config", str(SHARE / "config" / "label_node.yaml"), "Parameters of the node; the above win.", None),
+    ("speed", "1000.0", "Largest speed of the bag; labelling sets the pace.", None),
+    ("color_topic", "color/image_raw", "Color topic of a camera, relative to its namespace.", None),
+    ("depth_topic", "depth/image_raw", "Depth topic of a camera.", None),
+    ("camera_info_topic", "camera_info", "camera_info topic of a camera.", None),
+    ("config", str(SHARE / "config" / "label_node.yaml"), "Parameters; other arguments override them.", None),
 ]
 
 

@@ -31,36 +31,36 @@ SHARE = Path(__file__).resolve().parent.parent
 
 SWITCH = ["true", "false"]
 RESOLUTIONS = ["64x48", "80x60", "53x40"]
-ROOM = "room"  # the frame of a calibration, and the namespace of what is fused
-UNPLACED = "cameras"  # the frame of cameras that nobody has placed
+ROOM = "room"  # the frame of a calibration, and the namespace of the fused skeletons
+UNPLACED = "cameras"  # the frame of cameras with unknown poses
 
 # Name, default, what it does, and the only values allowed (None = any).
 ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
-    ("cameras", "", "Namespaces of the cameras, with commas between; empty = one without any.", None),
+    ("cameras", "", "Namespaces of the cameras, separated by commas; empty = one camera without.", None),
     ("model", "fastpose_64x48", "Name of shipped weights, path of a checkpoint, or untrained:NAME.", None),
     ("device", "auto", "auto, cpu, cuda or cuda:N.", None),
-    ("resolution", "64x48", "Of the images that leave the gateway, px.", RESOLUTIONS),
-    ("color", "auto", "Let low-resolution color leave the gateway; auto = if the model needs it.",
+    ("resolution", "64x48", "Resolution of the images from the gateway, px.", RESOLUTIONS),
+    ("color", "auto", "Publish low-resolution color from the gateway; auto = if the model needs it.",
      ["auto", *SWITCH]),
     ("compressed_color", "false", "The gateway takes color from COLOR_TOPIC/compressed.", SWITCH),
     ("depth_with_color", "false", "Color models: pair color with depth, so that 3D is metric.", SWITCH),
-    ("gateway", "true", "Run the gateways here; false where they run beside the cameras.", SWITCH),
+    ("gateway", "true", "Run the gateways on this machine; false if they run beside the cameras.", SWITCH),
     ("rviz", "false", "Open RViz.", SWITCH),
     ("view", "false", "Show the graph in a browser, at http://127.0.0.1:8090.", SWITCH),
     ("bridges", "false", "Publish hri_msgs, vision_msgs and foxglove_msgs, as far as installed.", SWITCH),
-    ("calibration", "", "File of the cameras' places (orpose calibrate); empty = tf.", None),
-    ("fixed_frame", "", "Frame that RViz draws in; empty = room with a calibration, and a frame in which the "
-     "cameras stand side by side without.", None),
+    ("calibration", "", "Calibration file (orpose calibrate); empty = tf.", None),
+    ("fixed_frame", "", "Fixed frame of RViz; empty = room with a calibration, otherwise a frame with the "
+     "cameras side by side.", None),
     ("audit", "", "File of the audit log (orpose audit); empty = no audit.", None),
     ("respawn", "true", "Start a node that has died again after 5 s.", SWITCH),
     ("bag", "", "Folder of a rosbag2 to play; empty = live cameras.", None),
     ("rate", "1.0", "Speed of the bag.", None),
-    ("loop", "false", "Play the bag again and again.", SWITCH),
+    ("loop", "false", "Play the bag repeatedly.", SWITCH),
     ("use_sim_time", "false", "Take the time from /clock, which a bag given here publishes.", SWITCH),
-    ("depth_topic", "depth/image_raw", "Where a camera's depth is, relative to its namespace.", None),
-    ("color_topic", "color/image_raw", "Where a camera's color is.", None),
-    ("camera_info_topic", "camera_info", "Where a camera's camera_info is.", None),
-    ("config", str(SHARE / "config" / "or_pose.yaml"), "Parameters of the nodes; the above win.", None),
+    ("depth_topic", "depth/image_raw", "Depth topic of a camera, relative to its namespace.", None),
+    ("color_topic", "color/image_raw", "Color topic of a camera.", None),
+    ("camera_info_topic", "camera_info", "camera_info topic of a camera.", None),
+    ("config", str(SHARE / "config" / "or_pose.yaml"), "Parameters; other arguments override them.", None),
 ]  # fmt: skip
 
 # Name that the gateway subscribes to, the argument that says where it is, and what image_transport appends.

@@ -59,7 +59,7 @@ class MarkerParameters:
     label_height_m: float = parameter(
         0.18, "Height of the letters, m; 0 = no labels.", low=0.0, high=2.0, live=True
     )
-    min_score: float = parameter(0.0, "Joints below it are not drawn.", low=0.0, high=1.0, live=True)
+    min_score: float = parameter(0.0, "Lowest score of joints to draw.", low=0.0, high=1.0, live=True)
     root_relative: str = parameter(
         "row",
         "Skeletons without a position in the room: draw them in a row in front of the camera, or not at all.",
@@ -67,15 +67,15 @@ class MarkerParameters:
     )
     room_frame: str = parameter("room", "Frame whose z points up; in the cameras' frames y points down.")
     stale_s: float = parameter(
-        2.0, "Everyone is removed when no message has come for this long, s.", low=0.1, high=60.0
+        2.0, "Time without a message after which all markers are removed, s.", low=0.1, high=60.0
     )
     place_cameras: bool = parameter(
         False,
-        "Publish on /tf_static where the cameras are: in room_frame by the calibration; without it side by "
-        "side in a frame of their own, unless tf has them already.",
+        "Publish the poses of the cameras on /tf_static: in room_frame with a calibration; without one, side "
+        "by side in a frame of their own, unless tf has them already.",
     )
     calibration: str = parameter(
-        "", "File of the cameras' places (orpose calibrate), for place_cameras; empty = not known."
+        "", "Calibration file (orpose calibrate) for place_cameras; empty = unknown poses."
     )
     silence_s: float = parameter(
         SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0

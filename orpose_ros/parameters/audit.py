@@ -11,8 +11,8 @@ from orpose_ros.parameters.declaring import parameter
 class AuditParameters:
     """Parameters of the audit node; all are read before it starts."""
 
-    file: str = parameter("", "The log, to which is only ever added; its head is kept in FILE.head.")
+    file: str = parameter("", "The append-only log; its head is stored in FILE.head.")
     images: str = parameter(
-        "lowres", "Images are read below topics of this name only, to measure how large they are."
+        "lowres", "Images are received only below topics of this name, to measure their size."
     )
-    period_s: float = parameter(2.0, "How often the graph is looked at, s.", low=0.1, high=60.0)
+    period_s: float = parameter(2.0, "Interval at which the graph is read, s.", low=0.1, high=60.0)

@@ -17,9 +17,9 @@ class BridgeParameters:
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras; empty = the node's own namespace."
     )
-    room: str = parameter("", "Namespace of the fused skeletons; empty = nobody fuses.")
+    room: str = parameter("", "Namespace of the fused skeletons; empty = no fusion.")
     formats: tuple[str, ...] = parameter(
-        FORMATS, "What is published where its package is installed: hri, vision, foxglove."
+        FORMATS, "Formats to publish if their packages are installed: hri, vision, foxglove."
     )
     silence_s: float = parameter(
         SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0

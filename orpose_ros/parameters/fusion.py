@@ -50,7 +50,7 @@ class FusionParameters:
         high=100,
     )
     acceleration: float = parameter(
-        _TRACKER.acceleration, "Of joints, m/s^2 per root Hz: higher = less lag, lower = smoother.",
+        _TRACKER.acceleration, "Acceleration of joints, m/s^2/sqrt(Hz): higher = less lag, lower = smoother.",
         low=0.01, high=100.0,
     )  # fmt: skip
     calibration_rad: float = parameter(

@@ -48,7 +48,7 @@ class GatewayParameters:
         "bilinear", "How color is shrunk; bilinear as in the paper.", choices=COLOR_METHODS
     )
     depth_encoding: str = parameter(
-        "32FC1", "Of the published depth image: m with NaN, or mm with 0.", choices=("32FC1", "16UC1")
+        "32FC1", "Encoding of the published depth: m with NaN, or mm with 0.", choices=("32FC1", "16UC1")
     )
     silence_s: float = parameter(
         SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0

@@ -40,19 +40,19 @@ class LabelParameters:
     min_box_score: float = parameter(
         0.0, "Lowest score of a person's box; 0 = the detector's own threshold.", low=0.0, high=1.0
     )
-    hard_score: float = parameter(0.35, "Joints above it are in the hard set.", low=0.0, high=1.0)
+    hard_score: float = parameter(0.35, "Joints with a higher score are in the hard set.", low=0.0, high=1.0)
     scales: tuple[int, ...] = parameter(
-        (), "Image sides that the detector looks at, px; empty = its own.", low=32, high=10_000
+        (), "Image sides for the detector, px; empty = its default.", low=32, high=10_000
     )
     decoding: str = parameter("quarter", "Decoding of the keypoint maps.", choices=("quarter", "dark"))
-    no_flip: bool = parameter(False, "Without mirrored images: twice as fast.")
+    no_flip: bool = parameter(False, "Do not use mirrored images: twice as fast.")
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
     keep: str = parameter(
         _OPTIONS.keep,
-        "Store low-resolution images, depth as large as it comes and no color, or only labels.",
+        "Images to store: low-resolution ones, full-size depth without color, or none.",
         choices=("lowres", "depth", "none"),
     )
-    low_resolution: str = parameter("80x60", "WxH: stored images are no larger, px.")
+    low_resolution: str = parameter("80x60", "Largest size of stored images, WxH, px.")
     max_pixels: int = parameter(
         4800,
         "Strict upper limit of width times height of a stored image, px.",
@@ -64,8 +64,8 @@ class LabelParameters:
     )
     rotation: int = parameter(
         _OPTIONS.rotation,
-        "Clockwise turn that makes the images of all cameras upright, degrees. Stored images and labels are "
-        "upright.",
+        "Clockwise rotation that makes the images of all cameras upright, degrees. Stored images and labels "
+        "are upright.",
         low=0,
         high=270,
     )
@@ -102,7 +102,7 @@ class LabelParameters:
     )
     finish_idle_s: float = parameter(
         10.0,
-        "Write the files when nothing has come for this long, s; 0 = only when asked or at the end.",
+        "Write the files when no message has arrived for this time, s; 0 = only on request or at the end.",
         low=0.0,
         high=86_400.0,
     )

@@ -14,7 +14,7 @@ from orpose_ros.parameters.declaring import parameter
 from orpose_ros.running.input_watch import SILENCE_S
 
 # The defaults of the core hold here too.
-_ELSE = " = as the weights file says, else the default."
+_ELSE = " = the value in the weights file, or the default."
 _DECODER = (
     "keypoint_threshold",
     "paf_threshold",
@@ -39,10 +39,10 @@ class PoseParameters:
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N.")
     backend: str = parameter(
         "auto",
-        "What runs the network: auto (OpenVINO on a CPU where it is installed, else PyTorch), torch, "
+        "Engine of the network: auto (OpenVINO on a CPU if installed, otherwise PyTorch), torch, "
         "openvino or onnxruntime.",
     )
-    half_precision: bool = parameter(True, "Compute in bfloat16 where that is fast.")
+    half_precision: bool = parameter(True, "Compute in bfloat16 if that is fast.")
     threads: int = parameter(
         0, "CPU threads of the network; 0 = as many as PyTorch would use.", low=0, high=256
     )
@@ -62,7 +62,7 @@ class PoseParameters:
     rotation: tuple[int, ...] = parameter(
         (0,),
         "Degrees (0, 90, 180, 270) by which images are turned clockwise to be upright: one for all cameras, "
-        "or one each. Skeletons stay in the image as it came.",
+        "or one each. Skeletons are published in the frame of the original image.",
         low=0,
         high=270,
     )
@@ -108,12 +108,12 @@ class PoseParameters:
     )
     min_keypoint_score: float = parameter(
         -1.0,
-        f"Color students: joints below it are absent; negative{_ELSE}",
+        f"Color students: joints with a lower score are absent; negative{_ELSE}",
         low=-1.0,
         high=1.0,
         live=True,
     )
-    track: bool = parameter(True, "Give people ids that last from frame to frame.")
+    track: bool = parameter(True, "Track people, so that their ids are constant over time.")
     track_max_gap_s: float = parameter(
         _TRACKER.max_gap_s, "A person not seen for longer gets a new id, s.", low=0.01, high=60.0, live=True
     )

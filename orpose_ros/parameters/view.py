@@ -21,24 +21,24 @@ class ViewParameters:
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras; empty = the node's own namespace."
     )
-    room: str = parameter("", "Namespace of the fused skeletons; empty = nobody fuses.")
+    room: str = parameter("", "Namespace of the fused skeletons; empty = no fusion.")
     calibration: str = parameter(
-        "", "File of the cameras' places (orpose calibrate); empty = tf, and side by side where it has none."
+        "", "Calibration file (orpose calibrate); empty = tf, or side by side without it."
     )
     room_frame: str = parameter("room", "Without a calibration file: frame in which cameras are looked up.")
     images: str = parameter("lowres", "Name below a camera's namespace that has its low-resolution images.")
-    modality: str = parameter("depth", "Which images are shown.", choices=("depth", "color"))
+    modality: str = parameter("depth", "Modality of the images.", choices=("depth", "color"))
     max_pixels: int = parameter(
         _HISTORY.max_pixels, "Images of more px are refused.", low=1, high=MAX_PRIVATE_PIXELS
     )
     host: str = parameter(
-        _PAGE.host, "Address that the page is served at; 127.0.0.1 = to this machine alone, 0.0.0.0 = to all."
+        _PAGE.host, "Address of the page; 127.0.0.1 = this machine only, 0.0.0.0 = all machines."
     )
     port: int = parameter(_PAGE.port, "Port of the page; 0 = any.", low=0, high=65535)
     rate_hz: float = parameter(
-        _PAGE.rate_hz, "A browser gets at most this many changes a second.", low=0.1, high=60.0
+        _PAGE.rate_hz, "Largest number of updates per second for a browser.", low=0.1, high=60.0
     )
-    seconds: float = parameter(_HISTORY.seconds, "How much can be looked back at, s.", low=1.0, high=3600.0)
+    seconds: float = parameter(_HISTORY.seconds, "Length of the history, s.", low=1.0, high=3600.0)
     silence_s: float = parameter(
         SILENCE_S, "An input that is silent for this long is reported, s.", low=0.5, high=600.0
     )
