@@ -46,7 +46,7 @@ def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="orpose",
         description="Poses of everybody in an operating room, from images in which nobody can be recognised.",
-        epilog="example:\n  orpose demo --out demo_output --seconds 2\n\n"
+        epilog="example:\n  orpose demo --out demo_output --seconds 1\n\n"
         "`orpose COMMAND --help` describes a command.",
         formatter_class=CommandHelp,
     )

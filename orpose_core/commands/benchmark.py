@@ -106,7 +106,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers,
         "benchmark",
         "Measure how fast things are on this machine.",
-        "orpose benchmark estimate fastpose_64x48 --repeats 5\norpose benchmark decode --people 12",
+        "orpose benchmark estimate fastpose_64x48 --backend torch --repeats 5 --threads 1\n"
+        "orpose benchmark decode --people 12",
     )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_estimate(what)
@@ -193,7 +194,7 @@ def _add_graph(what: argparse._SubParsersAction) -> None:
         "graph",
         "Measure the latency from an image message to its skeletons over DDS, pose_node in a process of its "
         "own: median, 95th and 99th percentile.",
-        "orpose benchmark graph --cameras 1 2 4 --rate 10",
+        "orpose benchmark graph --cameras 1 2 --seconds 5",
         listed="latency from image message to skeletons over DDS",
     )
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4], metavar="N", help="1 2 4")

@@ -29,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "demo",
         "Render a short scene in a synthetic room, find the people in low-resolution images of it and write "
         "a picture, a video and JSON. Needs no ROS, no data and no camera.",
-        "orpose demo --out demo_output --seconds 2",
+        "orpose demo --out demo_output --seconds 1",
     )
     parser.add_argument("--out", default="demo_output", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--model", metavar="NAME|FILE", help="default: the shipped depth model")
