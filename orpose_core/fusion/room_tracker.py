@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,12 @@ class RoomTrackerConfig:
         confirm_hits: number of moments after which a person seen by one camera is published.
         confirm_hits_several: the same for a person seen by several cameras.
         tentative_gap_s: an unconfirmed person not seen for longer is forgotten.
-        max_gap_s: a confirmed person not seen for longer is forgotten; ids are never reused.
+        max_gap_s: a confirmed person not seen for longer is lost, and no longer published.
+        remember_s: somebody new who stands near where a lost person was last seen, at most this long ago, is
+            that person and gets the id back. No other id is used twice.
+        return_m: how near that is, at first.
+        return_m_s: how much farther it may be with every second.
+        most_return_m: and how far at most.
         coast_s: while nobody sees a person, velocities decay with this time constant: what a person does
             next is not known, and a velocity from a few measurements may be wrong.
         same_person_m: two tracked people whose trunks are nearer than this for a second are one.
@@ -47,6 +52,10 @@ class RoomTrackerConfig:
     confirm_hits_several: int = 2
     tentative_gap_s: float = 1.2
     max_gap_s: float = 2.0
+    remember_s: float = 30.0
+    return_m: float = 0.5
+    return_m_s: float = 0.2
+    most_return_m: float = 1.0
     coast_s: float = 0.3
     same_person_m: float = 0.25
 
@@ -54,6 +63,15 @@ class RoomTrackerConfig:
         for name, value in vars(self).items():
             if not (value >= 0 if name == "steady_share" else value > 0):
                 raise ValueError(f"RoomTrackerConfig.{name}: expected a positive number, got {value}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Lost:
+    """Somebody confirmed whom nobody has seen for long."""
+
+    track_id: int
+    place: Float64Array  # (3,), where the trunk was when it was last seen
+    seen_ns: int
 
 
 @dataclass(eq=False)
@@ -69,6 +87,8 @@ class _Track:
     views: NDArray[np.int64]
     seen_by: NDArray[np.bool_]
     credit: float = 0.0  # 1 = confirmed
+    lost: _Lost | None = None  # who this is, should it be confirmed
+    place: Float64Array = field(default_factory=lambda: np.full(3, np.nan))  # of the trunk when last seen
     together_s: float = 0.0  # how long somebody older has stood in the same place
 
 
@@ -85,6 +105,7 @@ class RoomTracker:
         self.fusion = fusion or FusionConfig()
         self.config = config or RoomTrackerConfig()
         self._tracks: list[_Track] = []
+        self._lost: list[_Lost] = []
         self._now_ns: int | None = None
         self._next_id = 1
         trunk = [skeleton.index(joint) for joint in _TRUNK if joint in skeleton.joints]
@@ -92,7 +113,7 @@ class RoomTracker:
 
     def reset(self) -> None:
         """Forget everybody; ids go on."""
-        self._tracks, self._now_ns = [], None
+        self._tracks, self._lost, self._now_ns = [], [], None
 
     def update(self, views: Sequence[View], stamp_ns: int) -> RoomPeople:
         """Add the views of cameras and return all confirmed people at ``stamp_ns``.
@@ -108,7 +129,7 @@ class RoomTracker:
             self.reset()
         dt_s = 0.0 if self._now_ns is None else (stamp_ns - self._now_ns) * 1e-9
         self._now_ns = stamp_ns
-        self._tracks = [t for t in self._tracks if (stamp_ns - t.seen_ns) * 1e-9 <= self._patience_s(t)]
+        self._forget(stamp_ns)
         for track in self._tracks:
             if not track.seen_by.any():
                 track.mean[:, 3:] *= np.exp(-dt_s / self.config.coast_s)
@@ -119,6 +140,36 @@ class RoomTracker:
             self._take(seen, row, stamp_ns, len(views))
         self._merge(dt_s)
         return self._published(stamp_ns, len(views))
+
+    def _forget(self, stamp_ns: int) -> None:
+        """Give up people who have not been seen for long; those who were confirmed are remembered."""
+        gone = [t for t in self._tracks if (stamp_ns - t.seen_ns) * 1e-9 > self._patience_s(t)]
+        for track in gone:
+            self._tracks.remove(track)
+            if track.credit >= 1:
+                self._lost.append(_Lost(track.track_id, track.place, track.seen_ns))
+            elif track.lost is not None:  # it was not them
+                self._lost.append(track.lost)
+        self._lost = [p for p in self._lost if (stamp_ns - p.seen_ns) * 1e-9 <= self.config.remember_s]
+
+    def _returned(self, place: Float64Array, stamp_ns: int) -> _Lost | None:
+        """Return the lost person who is likeliest to stand at a place, or None; they are lost no longer."""
+        best, least = None, 1.0
+        for person in self._lost:
+            gap_s = (stamp_ns - person.seen_ns) * 1e-9
+            reach_m = self.config.return_m + self.config.return_m_s * gap_s
+            share = float(np.linalg.norm(place - person.place)) / min(reach_m, self.config.most_return_m)
+            if share < least:  # NaN is not
+                best, least = person, share
+        if best is not None:
+            self._lost.remove(best)
+        return best
+
+    def _middle(self, xyz: Float64Array) -> Float64Array:
+        """Return where the trunk of a person is, (3,), of the joints, (n, 3); NaN = unknown."""
+        trunk = xyz[self._trunk]
+        known = trunk[np.isfinite(trunk[:, 0])]
+        return np.median(known, axis=0) if len(known) else np.full(3, np.nan)
 
     def _patience_s(self, track: _Track) -> float:
         return self.config.max_gap_s if track.credit >= 1 else self.config.tentative_gap_s
@@ -147,11 +198,14 @@ class RoomTracker:
         if number >= 0:
             track = self._tracks[number]
         else:
+            lost = self._returned(self._middle(seen.xyz_room_m[row]), stamp_ns)
+            track_id = self._next_id if lost is None else lost.track_id
             track = _Track(
-                self._next_id, np.full((n, 6), np.nan), np.zeros((n, 6, 6)), np.zeros((n, 3, 3)), stamp_ns,
+                track_id, np.full((n, 6), np.nan), np.zeros((n, 6, 6)), np.zeros((n, 3, 3)), stamp_ns,
                 np.zeros(n, np.int64), np.zeros(n), 0.0, np.zeros(n, np.int64), np.zeros(views, bool),
+                lost=lost,
             )  # fmt: skip
-            self._next_id += 1
+            self._next_id += lost is None
             self._tracks.append(track)
         there = seen.scores[row] > 0
         correct(track.mean, track.covariance, seen.xyz_room_m[row], seen.covariance_m2[row],
@@ -160,6 +214,7 @@ class RoomTracker:
         track.joint_seen_ns[there], track.seen_ns = stamp_ns, stamp_ns
         track.scores[there], track.person_score = seen.scores[row][there], float(seen.person_scores[row])
         track.views, track.seen_by = seen.views[row], seen.seen_by[row]
+        track.place = self._middle(track.mean[:, :3])
         several = seen.seen_by[row].sum() > 1
         hits = self.config.confirm_hits_several if several else self.config.confirm_hits
         track.credit += 1 / hits + 1e-9

@@ -41,7 +41,7 @@ class FusionParameters:
         _TIMING.live_s, "A camera silent for longer is not waited for, s.", low=0.01, high=60.0
     )
     max_gap_s: float = parameter(
-        _TRACKER.max_gap_s, "A person not seen for longer gets a new id, s.", low=0.01, high=60.0
+        _TRACKER.max_gap_s, "A person not seen for longer is not published, s.", low=0.01, high=60.0
     )
     confirm_hits: int = parameter(
         _TRACKER.confirm_hits,

@@ -95,6 +95,28 @@ def test_somebody_hidden_is_carried_on_with_a_growing_sigma_and_then_forgotten()
     assert len(tracker.update([], 3 * S)) == 0
 
 
+def test_somebody_who_was_lost_gets_the_id_back_near_there_and_nobody_else_does():
+    rig, rng, truth = rooms.cameras(3, 4), np.random.default_rng(0), rooms.bodies(1, 4)
+
+    def id_after(gap_s: float, shift_m: float) -> tuple[int, int]:
+        tracker = RoomTracker(COCO17)
+        times = [k / 10 for k in range(5)] + [gap_s + k / 10 for k in range(5)]
+        for time_s in times:
+            there = np.add(truth, [0.0 if time_s < 1 else shift_m, 0, 0])
+            stamp_ns = round(time_s * S)
+            people = tracker.update([rooms.seen(c, there, rng, stamp_ns=stamp_ns) for c in rig], stamp_ns)
+            if time_s < 1:
+                first = people
+            elif time_s < gap_s + 0.05:
+                assert len(people) == 0, "lost, and nobody is confirmed at once"
+        assert len(first) == len(people) == 1
+        return int(first.track_ids[0]), int(people.track_ids[0])
+
+    for gap_s, shift_m, same in ((6.0, 0.3, True), (6.0, 1.5, False), (60.0, 0.1, False)):
+        before, after = id_after(gap_s, shift_m)
+        assert (before == after) == same, (gap_s, shift_m)
+
+
 def test_somebody_hidden_does_not_fly_away():
     """What was walking comes to rest within half a step; the sigma says how little is known."""
     rig, rng = rooms.cameras(3, 4), np.random.default_rng(0)
