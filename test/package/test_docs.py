@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,17 @@ def test_every_node_parameter_and_command_is_listed(site):
     assert all(name in parameters for name in PoseParameters.__dataclass_fields__)
     commands = (site / "_generated/commands.html").read_text()
     assert "orpose evaluate" in commands and build_parser().prog in commands
+
+
+def test_the_notebook_was_run(site):
+    page = (site / "_generated/look.html").read_text()
+    assert re.search(r"person with score \d", page) and re.search(r"PCK@0\.2 \d", page)
+    assert len(re.findall(r'<img [^>]*src="\.\./_images/\w+\.png"', page)) == 2  # in 2D, and in 3D
+
+
+def test_the_sidebar_shows_only_the_branch_of_the_page(site):
+    """All modules on all pages would make the size and the build time grow with their square."""
+    page = (site / "_generated/modules/orpose_core.decoding.paf.html").read_text()
+    sidebar = page[page.index("sidebar-tree") :]
+    assert "orpose_core.decoding.peaks.html" in sidebar and "orpose_core.fusion.html" in sidebar
+    assert "orpose_core.fusion.room.html" not in sidebar

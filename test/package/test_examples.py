@@ -1,4 +1,4 @@
-"""The examples run as they are, on what the synthetic room gives; the node's test is among those of ROS."""
+"""The example scripts run unchanged on synthetic frames; the test of the node is among those of ROS."""
 
 from __future__ import annotations
 
@@ -35,18 +35,10 @@ def test_frames_to_poses(tmp_path: Path) -> None:
     assert any("m from the camera" in line for line in people)
 
 
-def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
-    nbformat = pytest.importorskip("nbformat", reason="the extra orpose[docs] is not installed")
-    nbclient = pytest.importorskip("nbclient", reason="the extra orpose[docs] is not installed")
-    pytest.importorskip("ipykernel", reason="the extra orpose[docs] is not installed")
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
-    notebook = nbformat.read(EXAMPLES / "look.ipynb", 4)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "the notebook is kept without outputs"
-    nbclient.NotebookClient(notebook, timeout=1800, kernel_name="python3").execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    said = "".join(output.get("text", "") for output in outputs)
-    assert "person with score" in said and "PCK@0.2" in said
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2  # in 2D, and in 3D
+def test_the_notebook_is_kept_without_outputs() -> None:
+    """It is run when the documentation is built."""
+    notebook = json.loads((EXAMPLES / "look.ipynb").read_text())
+    assert notebook["cells"] and not any(cell.get("outputs") for cell in notebook["cells"])
 
 
 def test_evaluate_file(tmp_path: Path) -> None:
