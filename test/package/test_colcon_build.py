@@ -51,25 +51,36 @@ def _clean_environment() -> dict[str, str]:
     return environment
 
 
-@pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["plain", "symlink-install"])
-def test_colcon_build(tmp_path, options):
-    package = tmp_path / "src" / "orpose_ros"
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Path:
+    """A workspace with a copy of the package. Both builds use it, so that messages are compiled once."""
+    folder = tmp_path_factory.mktemp("workspace")
     ignored = shutil.ignore_patterns(".*", "build", "install", "log", "__pycache__", "demo_output", "runs")
-    shutil.copytree(REPOSITORY, package, ignore=ignored)
+    shutil.copytree(REPOSITORY, folder / "src" / "orpose_ros", ignore=ignored)
+    return folder
+
+
+@pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["plain", "symlink-install"])
+def test_colcon_build(workspace, options):
     environment = _clean_environment()
-    command = ["colcon", "build", "--packages-select", "orpose_ros", "--event-handlers", "console_direct-"]
+    base = workspace / "".join(["install", *options])
+    shutil.rmtree(workspace / "build" / "orpose_ros" / "ament_cmake_python", ignore_errors=True)
+    command = [
+        "colcon", "build", "--packages-select", "orpose_ros", "--event-handlers", "console_direct-",
+        "--install-base", base, "--cmake-force-configure",
+    ]  # fmt: skip
     built = subprocess.run(
-        [*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [*command, *options], cwd=workspace, env=environment, capture_output=True, text=True
     )
     assert built.returncode == 0, built.stdout + built.stderr
 
-    install = tmp_path / "install" / "orpose_ros"
+    install = base / "orpose_ros"
     for node in ("lowres_gateway", "pose_node", "skeleton_markers", "bag_replay", "label_node"):
         program = install / "lib" / "orpose_ros" / node
         assert os.access(program, os.X_OK), node
         python = Path(program.read_text().splitlines()[0].removeprefix("#!"))
         assert python.is_absolute() and python.parent == Path(sys.executable).parent, python
-    listed = subprocess.run(["ctest", "-N"], cwd=tmp_path / "build" / "orpose_ros", env=environment,
+    listed = subprocess.run(["ctest", "-N"], cwd=workspace / "build" / "orpose_ros", env=environment,
                             capture_output=True, text=True)  # fmt: skip
     for suite in ("core", "ros", "end_to_end"):
         assert f": {suite}\n" in listed.stdout, listed.stdout
@@ -83,8 +94,8 @@ def test_colcon_build(tmp_path, options):
         assert (share / name).is_file(), name
 
     # As a user does: source it, in a folder from which the checkout is not to be seen.
-    environment["INSTALL"] = str(tmp_path)
-    sourced = f"source {tmp_path}/install/local_setup.bash; exec "
+    environment["INSTALL"] = str(workspace if options else base)  # links lead to the sources
+    sourced = f"source {base}/local_setup.bash; exec "
     checked = subprocess.run(["bash", "-c", sourced + '"$@"', "-", sys.executable, "-c", CHECK],
                              cwd="/", env=environment, capture_output=True, text=True)  # fmt: skip
     assert checked.returncode == 0, checked.stderr
