@@ -18,6 +18,7 @@ from orpose_ros.graph.deployment import deployment
 from orpose_ros.graph.node_processes import NodeProcesses, StageError
 
 MODEL = "fastpose_64x48"
+_STOP_S = 600.0  # for the cameras, on a busy machine
 Say = Callable[[str], None]
 
 
@@ -42,7 +43,7 @@ class Running:
     def stop_cameras(self) -> dict[str, int]:
         """Stop the cameras, and return the number of images of each."""
         self._cameras.send_signal(signal.SIGTERM)
-        said, _ = self._cameras.communicate(timeout=60)
+        said, _ = self._cameras.communicate(timeout=_STOP_S)
         return dict(json.loads(said))
 
 

@@ -27,7 +27,7 @@ def test_nothing_of_a_full_size_image_is_published_logged_or_stored(
 ) -> None:
     out = tmp_path / "run"
     small = ["--cameras", "2", "--rate", "5", "--model", "untrained:depthpose_64x48@0.0625"]
-    assert main(["benchmark", "privacy", "--minutes", "0.3", "--out", str(out), *small]) == 0
+    assert main(["benchmark", "privacy", "--minutes", "0.15", "--out", str(out), *small]) == 0
     said = capfd.readouterr().out
     assert "nothing of a full-size image anywhere" in said and "FOUND" not in said
     for topic in ("/ceiling_1/lowres/depth/image_raw", "/ceiling_2/skeletons_3d", "/room/skeletons_3d",

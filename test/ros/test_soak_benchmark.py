@@ -17,7 +17,7 @@ from orpose_ros.endurance.soak import Soak, anonymous_memory_kib, report
 def test_every_image_of_a_short_run_is_accounted_for(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     small = ["--cameras", "2", "--rate", "3", "--model", "untrained:depthpose_64x48@0.0625"]
     # Exit status 1 is no fault here: memory and latency of so short a run on a busy machine prove nothing.
-    assert main(["benchmark", "soak", "--minutes", "0.2", "--out", str(tmp_path / "run"), *small]) in (0, 1)
+    assert main(["benchmark", "soak", "--minutes", "0.1", "--out", str(tmp_path / "run"), *small]) in (0, 1)
     said = capfd.readouterr().out
     assert "holds: no error in any log" in said and "holds: every image served or counted" in said
     sent, answered = (
