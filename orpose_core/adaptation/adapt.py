@@ -17,14 +17,20 @@ from orpose_core.adaptation.choice import best_of
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.parts import write_parts
 from orpose_core.adaptation.pictures import WORST, write_pictures
-from orpose_core.adaptation.scoring import SiteFrames, details_of, scores_of, site_frames, worst_frames
+from orpose_core.adaptation.scoring import (
+    SiteFrames,
+    details_of,
+    estimator_of,
+    scores_of,
+    site_frames,
+    worst_frames,
+)
 from orpose_core.adaptation.survey import survey
 from orpose_core.adaptation.training import adaptable, recipe_of, train_site
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.checkpoints.history import training_facts
 from orpose_core.checkpoints.weights_file import read_header
-from orpose_core.decoding.paf import PafDecoderConfig
-from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
+from orpose_core.estimators import PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.files import read_json, write_json
 from orpose_core.labelling.labelling import label_recordings
@@ -97,12 +103,12 @@ def adapt(
             _label(sources, teacher, site, options.labelling(every), say, bar)
             say("parts: looking for labels that depth does not show")
             with bar("parts") as progress:
-                write_parts(site, _estimator(start), options, progress)
+                write_parts(site, estimator_of(start), options, progress)
         for line in _part_lines(read_json(site.parts)):
             say(line)
         say(f"training: {options.minutes:g} min from {start.name}")
         trained = train_site(site, recipe_of(site, options, config))
-        say("scores: before and after, on the test part")
+        say("choice of weights on the validation part, and scores before and after on the test part")
         _finish(site, start, trained, truth, bar)
         if read_json(site.scores)["kept"]:
             say(
@@ -193,24 +199,21 @@ def _part_lines(facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def _estimator(checkpoint: Checkpoint, decoder: PafDecoderConfig | None = None) -> PoseEstimator:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return PoseEstimator(checkpoint, EstimatorConfig(device, "torch", decoder=decoder, metric_3d=False))
-
-
 def _finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Path | None, bar: Bar) -> None:
     """Choose weights and thresholds, score, draw, and write the weights last: with them all is there."""
     config = adaptable(start)
     settings = MapSettings.from_header(start.name, start.metadata)
-    best = best_of(site, config, settings)
-    after, decoder = best or (start, settings.decoder)
+    best = best_of(site, config, start, trained)
+    after, decoder = (start, settings.decoder) if best is None else (best.checkpoint, best.decoder)
     parts = {"teacher": site_frames(LabelFile(site.part("test"), site.labels), config.input_hw)}
     if truth is not None:
         labels = LabelFile(Path(truth), site.labels)
         parts["truth"] = site_frames(labels, config.input_hw, parts["teacher"].names)
         if not len(parts["truth"]):
             raise ValueError(f"{truth}: expected some of the test part's images, got none of them")
-    scores = scores_before_and_after(parts, _estimator(start), _estimator(after, decoder), bar, site.pictures)
+    scores = scores_before_and_after(
+        parts, estimator_of(start), estimator_of(after, decoder), bar, site.pictures
+    )
     facts = training_facts(read_header(trained))
     scores |= {
         "model": start.name,
@@ -220,18 +223,30 @@ def _finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Pat
         "images": facts["images"],
         "steps": facts["steps"],
         "kept": best is None,
+        "share": 0.0 if best is None else best.share,
         "validation": read_json(site.validations),
         "parts": read_json(site.parts),
         "teacher": read_json(site.label_file)["info"]["teacher"],
         "thresholds": {"before": asdict(settings.decoder), "after": asdict(decoder)},
     }
     write_json(site.scores, scores)
-    header = MapSettings(decoder, settings.calibration).header()
     facts["scores"], facts["site"] = {}, {"start": start.name, **scores}
     for name in ("teacher", "details", "thresholds"):  # for the page alone
         del facts["site"][name]
-    metadata = {"training": json.dumps(facts), "licence": start.licence, **header}
-    save_checkpoint(site.weights, after.model, metadata, half=True)
+    write_site_weights(site.weights, after, MapSettings(decoder, settings.calibration), facts)
+
+
+def write_site_weights(path: Path, network: Checkpoint, settings: MapSettings, facts: dict[str, Any]) -> None:
+    """Write the weights of a site.
+
+    Args:
+        path: of the file.
+        network: with the licence of the weights that the training started from.
+        settings: thresholds for the site, and the calibration.
+        facts: of the training.
+    """
+    metadata = {"training": json.dumps(facts), "licence": network.licence, **settings.header()}
+    save_checkpoint(path, network.model, metadata, half=True)
 
 
 def scores_before_and_after(

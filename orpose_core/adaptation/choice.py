@@ -6,24 +6,31 @@ which a teacher is sure gains by losing the others.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
+from orpose_core.adaptation.mixing import SHARES, mixed
 from orpose_core.adaptation.options import SiteFolder
-from orpose_core.adaptation.scoring import SiteFrames, site_frames
+from orpose_core.adaptation.scoring import SiteFrames, estimator_of, site_frames
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.decoding.paf import PafDecoderConfig
-from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
+from orpose_core.estimators import PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.files import read_json, write_json
 from orpose_core.models import MapConfig
 from orpose_core.training.depthpose.batch_norm import without_batch_norms
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.training.depthpose.recipe import DepthPoseRecipe, DepthPoseTask
-from orpose_core.training.depthpose.threshold_choice import ReadingConfig, choose_thresholds, joint_counts
+from orpose_core.training.depthpose.threshold_choice import (
+    ALIKE,
+    ReadingConfig,
+    choose_thresholds,
+    joint_counts,
+)
 
 _MOST_FRAMES = 160
 """Of the validation part are looked at while the training runs; spread evenly."""
@@ -39,25 +46,70 @@ def score_of(estimator: PoseEstimator, part: SiteFrames) -> float:
     return 100.0 * joint_counts(part.truth, estimate_all(estimator, part.frames)).f1
 
 
-def best_of(
-    site: SiteFolder, config: MapConfig, start: MapSettings
-) -> tuple[Checkpoint, PafDecoderConfig] | None:
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen on the validation part.
+
+    Attributes:
+        checkpoint: the network.
+        decoder: its thresholds for the site.
+        share: of the trained weights in it (:mod:`orpose_core.adaptation.mixing`).
+        f1: that it reached, percent.
+    """
+
+    checkpoint: Checkpoint
+    decoder: PafDecoderConfig
+    share: float
+    f1: float
+
+
+def best_of(site: SiteFolder, config: MapConfig, start: Checkpoint, trained: Path) -> Choice | None:
     """Return the best weights of a training, with thresholds for the site; None = the start was better.
+
+    The weights of the best validation and those of the end are tried, each mixed with those of the start. Of
+    mixtures that are alike, within a hundredth of the highest F1, the one nearest to the start is taken: the
+    validation part shows few people, and what is nearer to the start knows more of others.
 
     Args:
         site: its training is over.
         config: of the network.
-        start: settings of the weights that the training started from.
+        start: the network before the training.
+        trained: its weights at the end of the training.
     """
     said = read_json(site.validations)
-    if said["best"] <= said["start"] or not site.best.is_file():
-        return None
-    best = load_checkpoint(site.best)
+    decoder = MapSettings.from_header(start.name, start.metadata).decoder
     part = validation_frames(site, config.input_hw, said["joint_score"])
-    estimator = _estimator(best, start.decoder)
+    files = [file for file in (site.best, trained) if file.is_file()]
+    tried = [
+        _with_thresholds(start, load_checkpoint(file), share, decoder, part)
+        for share in SHARES
+        for file in files
+    ]
+    said["mixtures"] = [{"share": choice.share, "f1": round(choice.f1, 2)} for choice in tried]
+    write_json(site.validations, said)
+    return nearest_of_alike([c for c in tried if c.f1 > score_of(estimator_of(start, decoder), part)])
+
+
+def nearest_of_alike(tried: Sequence[Choice]) -> Choice | None:
+    """Return the choice with the least share of those whose F1 is within a hundredth of the highest."""
+    best = max((choice.f1 for choice in tried), default=0.0)
+    alike = [choice for choice in tried if choice.f1 >= best - 100.0 * ALIKE]
+    return min(alike, key=lambda choice: (choice.share, -choice.f1), default=None)
+
+
+def _with_thresholds(
+    start: Checkpoint, trained: Checkpoint, share: float, decoder: PafDecoderConfig, part: SiteFrames
+) -> Choice:
+    """Return a mixture with the thresholds of the start, or with better ones."""
+    checkpoint = replace(trained, licence=start.licence, model=mixed(start.model, trained.model, share))
+    estimator = estimator_of(checkpoint, decoder)
+    usual = score_of(estimator, part)
     tried = replace(ReadingConfig(), frames=1)
-    chosen, counts = choose_thresholds(estimator, tried, start.decoder, (list(part.frames), list(part.truth)))
-    return best, chosen if 100.0 * counts[chosen].f1 > score_of(estimator, part) else start.decoder
+    chosen, counts = choose_thresholds(estimator, tried, decoder, (list(part.frames), list(part.truth)))
+    own = 100.0 * counts[chosen].f1
+    return (
+        Choice(checkpoint, chosen, share, own) if own > usual else Choice(checkpoint, decoder, share, usual)
+    )
 
 
 class SiteTask(DepthPoseTask):
@@ -77,7 +129,7 @@ class SiteTask(DepthPoseTask):
         self.decoder = MapSettings.from_header(start.name, start.metadata).decoder
         self.part = _thinned(validation_frames(site, recipe.model.input_hw, recipe.data.joint_score))
         if not site.validations.is_file():
-            score = score_of(_estimator(start, self.decoder), self.part)
+            score = score_of(estimator_of(start, self.decoder), self.part)
             said = {"start": score, "best": 0.0, "best_step": 0, "joint_score": recipe.data.joint_score}
             write_json(site.validations, said | {"curve": []})
 
@@ -86,7 +138,7 @@ class SiteTask(DepthPoseTask):
         plain = without_batch_norms(model)
         device = next(model.parameters()).device
         checkpoint = Checkpoint(plain, self.recipe.model, "training", "", "", True, {})
-        score = score_of(_estimator(checkpoint, self.decoder, str(device)), self.part)
+        score = score_of(estimator_of(checkpoint, self.decoder, str(device)), self.part)
         said = read_json(self.site.validations)
         said["curve"].append(round(score, 2))
         if score > said["best"]:
@@ -104,8 +156,3 @@ def _thinned(part: SiteFrames) -> SiteFrames:
         tuple(part.frames[i] for i in kept),
         tuple(part.truth[i] for i in kept),
     )
-
-
-def _estimator(checkpoint: Checkpoint, decoder: PafDecoderConfig, device: str | None = None) -> PoseEstimator:
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return PoseEstimator(checkpoint, EstimatorConfig(device, "torch", decoder=decoder, metric_3d=False))

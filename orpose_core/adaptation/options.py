@@ -28,6 +28,8 @@ class AdaptOptions:
             unknown, not absent.
         replay: share of the training samples that are synthetic frames as those from which the shipped
             networks learned, so that what they know is not forgotten.
+        exchange: probability that a person in a training image is replaced by one from another image of the
+            camera, so that places and people are not learned by heart.
         threads: of PyTorch, also for the teacher; 0 = PyTorch's default.
         workers: processes that prepare training data; 0 = none beside the training.
         seed: of the training.
@@ -47,6 +49,7 @@ class AdaptOptions:
     learning_rate: float = 5e-4
     joint_score: float = 0.2
     replay: float = 0.3
+    exchange: float = 0.0
     threads: int = 0
     workers: int = 0
     seed: int = 0
@@ -68,6 +71,8 @@ class AdaptOptions:
             raise ValueError(
                 f"joint_score, replay: expected numbers in [0, 1), got {self.joint_score}, {self.replay}"
             )
+        if not 0 <= self.exchange <= 1:
+            raise ValueError(f"exchange: expected a number in [0, 1], got {self.exchange}")
         if self.split not in ("auto", "time", "recording"):
             raise ValueError(f"split: expected auto, time or recording, got {self.split!r}")
         shares = self.validate_share, self.test_share

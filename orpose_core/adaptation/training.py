@@ -77,6 +77,7 @@ def recipe_of(site: SiteFolder, options: AdaptOptions, config: MapConfig) -> Dep
             domain_crowds=_CROWDS,
             min_visible_joints=3,
             replay=options.replay,
+            exchange=options.exchange,
             cache=_cache(site, options),
             render_hw=config.sr_hw if trains_image else (_FRAME_SCALE * height, _FRAME_SCALE * width),
             crop_hw=_window_hw(config),

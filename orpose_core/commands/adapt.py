@@ -44,6 +44,8 @@ def _run(args: argparse.Namespace) -> int:
         if before is not None and after is not None:
             scores = f"{before:.1f} before, {after:.1f} after ({own['frames']} frames)"
             print(f"strict PCK@0.2 against {kind}: {scores}")
+            f1 = f"{done.scores['before'][kind]['joint_f1']:.1f} before, {own['joint_f1']:.1f} after"
+            print(f"F1 of joints against {kind}: {f1}")
     print(f"{done.weights}\n{done.card}\n{done.report}")
     return 0
 
@@ -78,6 +80,7 @@ def _options(args: argparse.Namespace) -> AdaptOptions:
         learning_rate=args.learning_rate,
         joint_score=args.joint_score,
         replay=args.replay,
+        exchange=args.exchange,
         threads=args.threads,
         workers=args.workers,
         seed=args.seed,
@@ -113,6 +116,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--replay", type=float, default=usual.replay, metavar="SHARE", help="of synthetic frames mixed in"
+    )
+    parser.add_argument(
+        "--exchange",
+        type=float,
+        default=usual.exchange,
+        metavar="SHARE",
+        help="of people who are replaced by others of the camera",
     )
     parser.add_argument("--threads", type=int, default=usual.threads, metavar="N", help="default: all")
     parser.add_argument("--workers", type=int, default=usual.workers, metavar="N", help="preparing data")

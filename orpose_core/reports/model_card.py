@@ -78,13 +78,14 @@ def site_table(site: dict[str, Any]) -> str:
             *(number(scores["pck"].get(part)) for part in _PARTS),
             f"{scores['found']} of {scores['people']}",
             format(scores["extra_per_frame"], ".2f"),
+            number(scores.get("joint_f1")),
         ]
         for kind in ("truth", "teacher")
         for name in ("before", "after")
         if (scores := site[name].get(kind)) is not None
     ]
     parts = (part.capitalize() for part in _PARTS)
-    return table(["", *parts, "people found", "other detections per frame"], rows)
+    return table(["", *parts, "people found", "other detections per frame", "F1 of joints"], rows)
 
 
 def _coverage_table(calibration: Calibration | None) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from orpose_core.adaptation.adapt import adapt
-from orpose_core.adaptation.choice import best_of
+from orpose_core.adaptation.choice import Choice, nearest_of_alike
+from orpose_core.adaptation.mixing import SHARES, mixed
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.splitting import Shot, divided
 from orpose_core.adaptation.survey import Survey
@@ -18,8 +21,8 @@ from orpose_core.adaptation.trust import TrustConfig, furniture, measured_share,
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
 from orpose_core.data.coco_file import read_coco_file
+from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import EstimatorConfig, load_estimator
-from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.loading import teacher_of
 from orpose_core.teacher.teacher import Teacher
@@ -29,7 +32,9 @@ from orpose_core.types import Poses, RgbdFrame
 pytestmark = pytest.mark.timeout(3600)
 
 FRAMES = 16
-OPTIONS = AdaptOptions(frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2, replay=0)
+OPTIONS = AdaptOptions(
+    frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2, replay=0, exchange=0.5
+)
 
 
 def shots(*recordings: int, period_s: float = 1.0, pause_at: int = -1) -> list[Shot]:
@@ -195,21 +200,43 @@ def test_the_report_shows_scores_and_pictures(adapted):
     assert page.count("data:image/png;base64,") >= 3
     assert "against the teacher" in page and "ward.safetensors" in page
     scores = json.loads(SiteFolder(out).scores.read_text())
-    assert scores["before"]["teacher"]["frames"] == scores["after"]["teacher"]["frames"] > 0
+    before, after = scores["before"]["teacher"], scores["after"]["teacher"]
+    assert before["frames"] == after["frames"] > 0
+    assert "F1 of joints" in page and 0 <= after["joint_f1"] <= 100
 
 
-def test_the_weights_are_those_of_the_best_validation_or_those_of_before(adapted, tmp_path):
+def test_the_weights_are_a_mixture_that_validation_prefers_or_those_of_before(adapted):
     out, _ = adapted
     scores = json.loads(SiteFolder(out).scores.read_text())
     said = scores["validation"]
     assert len(said["curve"]) >= 1 and max(said["curve"]) == round(said["best"], 2)
-    assert scores["kept"] == (said["best"] <= said["start"])
+    assert {mixture["share"] for mixture in said["mixtures"]} == set(SHARES)
+    better = [mixture["f1"] for mixture in said["mixtures"] if mixture["f1"] > round(said["start"], 2)]
+    assert scores["kept"] == (not better) and (scores["share"] > 0) == bool(better)
     assert scores["kept"] == ("unchanged" in SiteFolder(out).weights.with_suffix(".md").read_text())
-    worse, start = SiteFolder(tmp_path), load_checkpoint("fastpose_64x48")
-    worse.validations.parent.mkdir(parents=True)
-    worse.validations.write_text(json.dumps({"start": 61.0, "best": 60.9}))
-    settings = MapSettings.from_header(start.name, start.metadata)
-    assert best_of(worse, adaptable(start), settings) is None
+
+
+def test_a_mixture_of_weights_is_their_weighted_mean():
+    start = load_checkpoint("fastpose_64x48").model
+    trained = copy.deepcopy(start)
+    with torch.no_grad():
+        for value in trained.parameters():
+            value.add_(1.0)
+    for name, value in mixed(start, trained, 0.25).state_dict().items():
+        own = start.state_dict()[name]
+        moved = 0.25 if name in dict(start.named_parameters()) else 0.0
+        torch.testing.assert_close(value, own + moved)
+    with pytest.raises(ValueError, match=r"expected a share in \[0, 1\], got 2"):
+        mixed(start, trained, 2)
+
+
+def test_of_mixtures_that_are_alike_the_nearest_to_the_start_is_taken():
+    checkpoint, decoder = load_checkpoint("fastpose_64x48"), PafDecoderConfig()
+    reached = {0.25: 88.0, 0.5: 90.5, 0.75: 91.2, 1.0: 91.0}
+    tried = [Choice(checkpoint, decoder, share, f1) for share, f1 in reached.items()]
+    chosen = nearest_of_alike(tried)
+    assert chosen is not None and chosen.share == 0.5
+    assert nearest_of_alike([]) is None
 
 
 def test_full_size_depth_is_gone_and_color_was_never_there(adapted):

@@ -56,13 +56,19 @@ def _score_section(scores: dict[str, Any], truth: bool) -> Section:
     text = (
         f"The test part ({scores['parts']['test']['images']} images, split by {scores['parts']['by']}) was "
         "used neither for training nor for the choice of thresholds. Other detections include people whom "
-        "the labels lack."
+        "the labels lack. PCK does not see them; F1 of joints does: of joints found, and of those given that "
+        "are right."
     )
     if "validation" in scores:
         said, curve = scores["validation"], ", ".join(f"{value:g}" for value in scores["validation"]["curve"])
         text += (
             f" Joints found and not made up (F1) in the validation part: {said['start']:.1f} before, and "
             f"while it was trained {curve}."
+        )
+    if scores.get("share"):
+        text += (
+            f" The new weights are a mean: {100 * scores['share']:.0f} % of it are those after the training, "
+            "the rest those before it. The validation part decided how much."
         )
     if scores.get("kept"):
         text += f" None of these was better, so that {scores['model']} is kept as it is."
@@ -83,7 +89,8 @@ def _table(scores: dict[str, Any], kind: str) -> Table:
     rows = []
     for name, own in (("before", before), ("after", after)):
         cells = [number(own["pck"].get(part)) for part in _PARTS]
-        rows.append([name, *cells, f"{own['found']} of {own['people']}", f"{own['extra_per_frame']:.2f}"])
+        found = f"{own['found']} of {own['people']}"
+        rows.append([name, *cells, found, f"{own['extra_per_frame']:.2f}", number(own.get("joint_f1"))])
     gains = [
         f"{after['pck'][part] - before['pck'][part]:+.1f}"
         if part in after["pck"] and part in before["pck"]
@@ -91,8 +98,10 @@ def _table(scores: dict[str, Any], kind: str) -> Table:
         for part in _PARTS
     ]
     more = f"{after['extra_per_frame'] - before['extra_per_frame']:+.2f}"
-    rows.append(["change", *gains, f"{after['found'] - before['found']:+d}", more])
-    header = ["", *(part.capitalize() for part in _PARTS), "people found", "other detections per frame"]
+    f1 = f"{after['joint_f1'] - before['joint_f1']:+.1f}" if "joint_f1" in before else "-"
+    rows.append(["change", *gains, f"{after['found'] - before['found']:+d}", more, f1])
+    header = ["", *(part.capitalize() for part in _PARTS), "people found"]
+    header += ["other detections per frame", "F1 of joints"]
     return Table(
         header, rows, f"Strict PCK@0.2, percent, on {after['frames']} frames, against {_WORDS[kind]}"
     )

@@ -22,6 +22,7 @@ from orpose_core.reports.html.label_truth import JudgedLabels, judge_labels
 from orpose_core.reports.html.page import Picture, Section, Table, array_picture, write_html
 from orpose_core.reports.pages import number
 from orpose_core.skeleton import COCO17
+from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.types import Poses
 
 _WORST = 12
@@ -116,15 +117,11 @@ def _read(folder: Path) -> _Labels:
     thresholds = dict(info["thresholds"])
     every = file.people_of_images()
     people = [[person for person in own if not person.crowd] for own in every]
-    asked = [np.array([_is_asked(person, thresholds) for person in own], bool) for own in people]
+    asked = [
+        np.array([good for person, (_, _, good) in zip(own, rows, strict=True) if not person.crowd], bool)
+        for own, rows in zip(every, LabelFile(folder / LABELS, folder).people, strict=True)
+    ]
     return _Labels(folder, file, people, asked, sum(map(len, every)) - sum(map(len, people)), thresholds)
-
-
-def _is_asked(person: CocoPerson, thresholds: dict[str, float]) -> bool:
-    """Return whether training learns from somebody, as its ``LabelFile`` does."""
-    joints = sum(flag > 0 for flag in person.keypoints[2::3])
-    sure = person.score is None or person.score >= thresholds["person_score"]
-    return sure and joints >= thresholds["min_joints"]
 
 
 def _people_section(labels: _Labels) -> Section:

@@ -24,7 +24,8 @@ from orpose_core.types import Poses, RgbdFrame, covered_shares
 THRESHOLD_SEED = 4_071_902_583
 _BATCH = 8
 Tried = TypeVar("Tried")
-_ALIKE = 0.01  # a smaller difference of F1 is chance on some hundred frames
+ALIKE = 0.01
+"""A smaller difference of F1 is chance on some hundred frames."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def choose_thresholds(
 def alike_best(counts: Mapping[Tried, JointCounts]) -> list[Tried]:
     """Return the settings whose F1 is within a hundredth of the highest."""
     best = max(count.f1 for count in counts.values())
-    return [tried for tried, count in counts.items() if count.f1 >= best - _ALIKE]
+    return [tried for tried, count in counts.items() if count.f1 >= best - ALIKE]
 
 
 def _mean_scores(poses: Poses) -> np.ndarray:
