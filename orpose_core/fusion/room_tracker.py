@@ -36,7 +36,7 @@ class RoomTrackerConfig:
         max_gap_s: a confirmed person not seen for longer is lost, and no longer published.
         remember_s: somebody new who stands near where a lost person was last seen, at most this long ago, is
             that person and gets the id back. No other id is used twice.
-        return_m: how near that is, at first.
+        return_m: how near that is, at first; and how far off, as a deviation, somebody unseen is at most.
         return_m_s: how much farther it may be with every second.
         most_return_m: and how far at most.
         coast_s: while nobody sees a person, velocities decay with this time constant: what a person does
@@ -186,6 +186,8 @@ class RoomTracker:
         mean_velocity = np.where(known[..., None], velocity, 0.0).sum(axis=1) / count
         # After measurements of absurd deviations rounding can leave a variance below 0.
         spread = np.sqrt(np.maximum(np.nan_to_num(variance), 0.0) + self.config.slack_m**2)
+        # After a second unseen the filter has somebody anywhere in the room, and nobody would be found again.
+        spread = np.minimum(spread, self.config.return_m)
         return Expected(np.ascontiguousarray(means[..., :3]), spread, mean_velocity)
 
     def _take(self, seen: RoomPeople, row: int, stamp_ns: int, views: int) -> None:
