@@ -26,8 +26,8 @@ from orpose_ros.graph.deployment import NodeSpec, deployment
 CAMERA = "camera"
 """Name of the node that represents the driver of a camera, in the camera's namespace."""
 
-_STABLE_S = 6.0
-_LONGEST_S = 300.0
+_STABLE_S, _STABLE_CALLBACKS = 6.0, 300
+_LONGEST_S = 900.0
 _MODELS = {False: "untrained:depthpose_64x48@0.0625", True: "untrained:rtpose_color_53x40@0.0625"}
 """Small networks for depth and color: the topics depend only on the modality."""
 
@@ -89,16 +89,18 @@ def observe(
                 executor.spin_once(timeout_sec=0.0)
         for node in nodes:
             stack.callback(_destroy, node)
-        seen, since_s, end_s = None, time.monotonic(), time.monotonic() + _LONGEST_S
-        while time.monotonic() - since_s < _STABLE_S:
+        # On a busy machine, seconds may pass in which no node does anything. So callbacks count, too.
+        seen, since_s, callbacks, end_s = None, time.monotonic(), 0, time.monotonic() + _LONGEST_S
+        while time.monotonic() - since_s < _STABLE_S or callbacks < _STABLE_CALLBACKS:
             if time.monotonic() > end_s:
                 raise ValueError(f"the nodes still use something new after {_LONGEST_S:g} s")
             executor.spin_once(timeout_sec=0.05)
+            callbacks += 1
             if tick is not None:
                 tick()
             now = [_uses(nodes[0], node) for node in nodes]
             if now != seen:
-                seen, since_s = now, time.monotonic()
+                seen, since_s, callbacks = now, time.monotonic(), 0
         types = {name: tuple(kinds) for name, kinds in nodes[0].get_topic_names_and_types()}
     return sorted(seen or [], key=lambda uses: uses.node), types
 
