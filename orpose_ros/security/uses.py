@@ -90,7 +90,8 @@ def observe(
         for node in nodes:
             stack.callback(_destroy, node)
         # On a busy machine, seconds may pass in which no node does anything. So callbacks count, too.
-        seen, since_s, callbacks, end_s = None, time.monotonic(), 0, time.monotonic() + _LONGEST_S
+        seen: list[Uses] | None = None
+        since_s, callbacks, end_s = time.monotonic(), 0, time.monotonic() + _LONGEST_S
         while time.monotonic() - since_s < _STABLE_S or callbacks < _STABLE_CALLBACKS:
             if time.monotonic() > end_s:
                 raise ValueError(f"the nodes still use something new after {_LONGEST_S:g} s")
@@ -99,8 +100,9 @@ def observe(
             if tick is not None:
                 tick()
             now = [_uses(nodes[0], node) for node in nodes]
-            if now != seen:
-                seen, since_s, callbacks = now, time.monotonic(), 0
+            both = now if seen is None else [_union(*pair) for pair in zip(seen, now, strict=True)]
+            if both != seen:
+                seen, since_s, callbacks = both, time.monotonic(), 0
         types = {name: tuple(kinds) for name, kinds in nodes[0].get_topic_names_and_types()}
     return sorted(seen or [], key=lambda uses: uses.node), types
 
@@ -167,6 +169,12 @@ def _uses(asking: Node, node: Node) -> Uses:
         )
     )
     return Uses(node.get_fully_qualified_name(), *(tuple(sorted(n for n, _ in each)) for each in found))
+
+
+def _union(first: Uses, second: Uses) -> Uses:
+    """Return what a node uses at either of two times."""
+    fields = ("publishes", "subscribes", "replies", "requests")
+    return Uses(first.node, *(tuple(sorted({*getattr(first, n), *getattr(second, n)})) for n in fields))
 
 
 def _destroy(node: Any) -> None:
