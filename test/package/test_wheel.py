@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from orpose_core.simulation import StreamConfig
+from orpose_core.simulation.writers.bags import write_bag
+
 REPOSITORY = Path(__file__).parents[2]
 CARRIED = {
     "weights": (".safetensors", ".md"),
@@ -182,12 +185,13 @@ def test_an_editable_installation_uses_the_checkout(tmp_path):
     assert made.stat().st_size < 1e5 and not list(source.rglob("share")), "the resources were copied"
 
 
-def test_the_command_works(in_venv):
+def test_the_command_works(in_venv, tmp_path):
+    """Weights, message definitions and templates are found: a bag becomes poses, and those a page."""
+    stream = StreamConfig("or", (480, 640), "rgbd", seed=4, frames_per_sequence=2)
+    bag = write_bag(stream, 2, tmp_path / "bag", "mcap")
     orpose, folder = in_venv.python.with_name("orpose"), in_venv.folder
-    shown = in_venv.run(orpose, "demo", "--out", "shown", "--seconds", "0.2", "--quiet")
-    assert "NOT TRAINED" not in shown and "estimated with fastpose_64x48" in shown
-    assert (folder / "shown" / "demo.png").is_file()
-    in_venv.run(orpose, "simulate", "--out", "bag", "--format", "mcap", "--frames", "3", "--workers", "1")
-    found = in_venv.run(orpose, "estimate", "bag", "--model", "depthpose_64x48", "--out", "found", "--quiet")
-    assert found.startswith("3 frames"), found
+    found = in_venv.run(orpose, "estimate", bag, "--model", "fastpose_64x48", "--out", "found", "--quiet")
+    assert found.startswith("2 frames"), found
     assert (folder / "found" / "results.json").is_file()
+    in_venv.run(orpose, "report", "estimate", "found", "--out", "page.html")
+    assert "fastpose_64x48" in (folder / "page.html").read_text()
