@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,6 +289,8 @@ def _differences(group: Sequence[SplitScores]) -> list[dict[str, str]]:
     for other in group[1:]:
         low, high = difference_interval([first.counts], [other.counts])
         gained = first.parts["Average"] - other.parts["Average"]
+        if math.isnan(gained):  # a split without people
+            continue
         shown = {"gained": gained, "low": low, "high": high}
         names = {"name": first.network, "other": other.network}
         out.append(names | {key: f"{value:+.1f}" for key, value in shown.items()})

@@ -61,7 +61,7 @@ def test_the_truth_scores_full_marks_and_its_mirror_shows_as_exchanged(shown: Sp
     away = score_split(Told("aside", aside), shown)
     assert away.false_per_frame == pytest.approx(np.mean([len(p) for p in right]))
     text = networks_page([best, turned])
-    assert "| truth | 100.0 |" in text and "truth is +" in text and "points above mirror" in text
+    assert "| truth | 100.0 |" in text and "average of truth minus that of mirror: +" in text
 
 
 def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

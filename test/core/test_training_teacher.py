@@ -223,13 +223,13 @@ def test_training_can_start_from_earlier_weights(tmp_path: Path) -> None:
     seen = {
         "domains": ["general"], "steps": 1, "images": 4, "minutes": 0.1, "processes": 1, "threads": 1,
     }  # fmt: skip
-    DETECTOR.write(model, recipe, seen, tmp_path / "earlier.safetensors")
+    DETECTOR.write(model, None, recipe, seen, tmp_path / "earlier.safetensors")
     again = parse("x", DetectorRecipe, [*DETECTOR_MINIATURE, "--init", str(tmp_path / "earlier.safetensors")])
     for key, value in DETECTOR.build(again.recipe).state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[key], atol=1e-2, rtol=1e-2)
     later = str(tmp_path / "later.safetensors")
     DETECTOR.write(
-        model, recipe, {**seen, **DETECTOR.facts(again.recipe), "domains": ["everyday"]}, Path(later)
+        model, None, recipe, {**seen, **DETECTOR.facts(again.recipe), "domains": ["everyday"]}, Path(later)
     )
     files = TeacherFiles("fcos_small", later, later, later)
     assert trained_domains(files)["detector"] == ["everyday", "general"]
@@ -240,7 +240,7 @@ def test_keypoints_can_go_on_with_crops_of_another_size(tmp_path: Path) -> None:
     recipe = parse("x", KeypointsRecipe, KEYPOINTS_MINIATURE).recipe
     model = KEYPOINTS.build(recipe)
     earlier = tmp_path / "earlier.safetensors"
-    KEYPOINTS.write(model, recipe, {}, earlier)
+    KEYPOINTS.write(model, None, recipe, {}, earlier)
     words = [*KEYPOINTS_MINIATURE, "--init", str(earlier), "--model.input_hw=[96,64]"]
     larger = KEYPOINTS.build(parse("x", KeypointsRecipe, words).recipe)
     for key, value in larger.state_dict().items():
@@ -255,14 +255,14 @@ def test_a_card_says_on_what_it_was_trained(tmp_path: Path) -> None:
     recipe = parse("x", KeypointsRecipe, KEYPOINTS_MINIATURE).recipe
     model, run = KEYPOINTS.build(recipe), RunState(step=2, images=8, seconds=60.0, processes=2)
     facts = facts_of_run(KEYPOINTS, recipe, run) | {"threads": 3}
-    KEYPOINTS.write(model, recipe, facts, tmp_path / "cores.safetensors")
+    KEYPOINTS.write(model, None, recipe, facts, tmp_path / "cores.safetensors")
     assert "2 steps, 1 minutes in 2 process(es) of 3 thread(s). The" in stage_card(
         tmp_path / "cores.safetensors"
     )
     for before, name, device in (("cores", "gpu", "Some GPU"), ("gpu", "later", "")):
         again = replace(recipe, init=tmp_path / f"{before}.safetensors")
         facts = facts_of_run(KEYPOINTS, again, replace(run, device=device))
-        KEYPOINTS.write(model, again, facts, tmp_path / f"{name}.safetensors")
+        KEYPOINTS.write(model, None, again, facts, tmp_path / f"{name}.safetensors")
     assert "1 minutes on 2 x Some GPU, after 8 images" in stage_card(tmp_path / "gpu.safetensors")
     assert "in 2 steps and 1 minutes on Some GPU before that" in stage_card(tmp_path / "later.safetensors")
 
@@ -300,7 +300,7 @@ def test_the_threshold_separates_people_from_clutter() -> None:
 
 def test_an_untrained_teacher_is_judged_and_written_up(tmp_path: Path) -> None:
     recipe = parse("x", DetectorRecipe, DETECTOR_MINIATURE).recipe
-    DETECTOR.write(DETECTOR.build(recipe), recipe, {}, tmp_path / "detector.safetensors")
+    DETECTOR.write(DETECTOR.build(recipe), None, recipe, {}, tmp_path / "detector.safetensors")
     argv = [
         *KEYPOINTS_MINIATURE,
         "--out",
