@@ -79,15 +79,12 @@ def best_of(site: SiteFolder, config: MapConfig, start: Checkpoint, trained: Pat
     said = read_json(site.validations)
     decoder = MapSettings.from_header(start.name, start.metadata).decoder
     part = validation_frames(site, config.input_hw, said["joint_score"])
-    files = [file for file in (site.best, trained) if file.is_file()]
-    tried = [
-        _with_thresholds(start, load_checkpoint(file), share, decoder, part)
-        for share in SHARES
-        for file in files
-    ]
+    ends = [load_checkpoint(file) for file in (site.best, trained) if file.is_file()]
+    tried = [_with_thresholds(start, end, share, decoder, part) for share in SHARES for end in ends]
     said["mixtures"] = [{"share": choice.share, "f1": round(choice.f1, 2)} for choice in tried]
     write_json(site.validations, said)
-    return nearest_of_alike([c for c in tried if c.f1 > score_of(estimator_of(start, decoder), part)])
+    before = score_of(estimator_of(start, decoder), part)
+    return nearest_of_alike([choice for choice in tried if choice.f1 > before])
 
 
 def nearest_of_alike(tried: Sequence[Choice]) -> Choice | None:
