@@ -224,9 +224,10 @@ class Problem:
         state, seen = self.unpacked(x), self.seen
         rows = len(seen.camera)
         joints = 2 * rows + len(self.deep)
-        blocks = [*self._joint_blocks(x, state)]
+        in_cam = self.in_cameras(state)
+        blocks = self._joint_blocks(x, state, in_cam)
         deep, camera = np.arange(2 * rows, joints), seen.camera[self.deep]
-        measured = self.in_cameras(state)[self.deep, 2] / state.scales[camera]
+        measured = in_cam[self.deep, 2] / state.scales[camera]
         blocks.append((deep, self.scale_at + camera, -measured / seen.sigma_z[self.deep]))
         blocks += self._floor_blocks(x, state, joints + np.arange(len(seen.floor)))
         total, cameras = joints + len(seen.floor), len(self.guess)
@@ -240,9 +241,11 @@ class Problem:
         i, j, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         return csr_matrix((values, (i, j)), shape=(total, self.size))
 
-    def _joint_blocks(self, x: Float64Array, state: State) -> list[tuple[NDArray, NDArray, NDArray]]:
+    def _joint_blocks(
+        self, x: Float64Array, state: State, in_cam: Float64Array
+    ) -> list[tuple[NDArray, NDArray, NDArray]]:
         """Return the triplets of the joints' residuals by poses and points."""
-        seen, in_cam, rows = self.seen, self.in_cameras(state), len(self.seen.camera)
+        seen, rows = self.seen, len(self.seen.camera)
         z = np.maximum(in_cam[:, 2], 0.1)
         by_cam = np.zeros((rows, 3, 3))  # d (u, v, depth) / d place in the camera's frame, in deviations
         by_cam[:, 0, 0], by_cam[:, 1, 1] = self.k[:, 0] / z, self.k[:, 1] / z
