@@ -96,9 +96,17 @@ def test_with_the_profiles_no_full_size_image_is_in_shared_memory(graph: Any, tm
 
 
 def test_without_it_there_is_and_it_stays_when_the_processes_are_killed(graph: Any, tmp_path: Path) -> None:
-    """If this fails, Fast DDS has mended it and the profiles are no longer needed."""
-    running, after = copies_in_shared_memory(graph, tmp_path / "log", {}, {})
-    assert running > 0 and after > 0
+    """If this fails, Fast DDS has mended it and the profiles are no longer needed.
+
+    Every process that joins DDS removes what dead processes left, so one that starts at the wrong moment, such
+    as a node of another test, hides it once.
+    """
+    for _ in range(3):
+        running, after = copies_in_shared_memory(graph, tmp_path / "log", {}, {})
+        assert running > 0
+        if after:
+            return
+    pytest.fail("nothing stayed in shared memory, three times")
 
 
 def test_the_profiles_are_installed() -> None:
