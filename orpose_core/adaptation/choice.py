@@ -6,16 +6,18 @@ which a teacher is sure gains by losing the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from orpose_core.adaptation.mixing import SHARES, mixed
 from orpose_core.adaptation.options import SiteFolder
 from orpose_core.adaptation.scoring import SiteFrames, estimator_of, site_frames
+from orpose_core.adaptation.sides import with_sides_of
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import PoseEstimator, estimate_all
@@ -100,13 +102,10 @@ def _with_thresholds(
     """Return a mixture with the thresholds of the start, or with better ones."""
     checkpoint = replace(trained, licence=start.licence, model=mixed(start.model, trained.model, share))
     estimator = estimator_of(checkpoint, decoder)
-    usual = score_of(estimator, part)
-    tried = replace(ReadingConfig(), frames=1)
-    chosen, counts = choose_thresholds(estimator, tried, decoder, (list(part.frames), list(part.truth)))
-    own = 100.0 * counts[chosen].f1
-    return (
-        Choice(checkpoint, chosen, share, own) if own > usual else Choice(checkpoint, decoder, share, usual)
-    )
+    tried, frames = replace(ReadingConfig(), frames=1), (list(part.frames), list(part.truth))
+    chosen, counts = choose_thresholds(estimator, tried, decoder, frames, compared=decoder)
+    better = chosen if counts[chosen].f1 > counts[decoder].f1 else decoder
+    return Choice(checkpoint, better, share, 100.0 * counts[better].f1)
 
 
 class SiteTask(DepthPoseTask):
@@ -123,12 +122,22 @@ class SiteTask(DepthPoseTask):
         assert recipe.init.weights is not None and recipe.data.joint_score is not None
         self.site = site
         start = load_checkpoint(recipe.init.weights)
+        self.start = start.model.eval().requires_grad_(False)
         self.decoder = MapSettings.from_header(start.name, start.metadata).decoder
         self.part = _thinned(validation_frames(site, recipe.model.input_hw, recipe.data.joint_score))
         if not site.validations.is_file():
             score = score_of(estimator_of(start, self.decoder), self.part)
             said = {"start": score, "best": 0.0, "best_step": 0, "joint_score": recipe.data.joint_score}
             write_json(site.validations, said | {"curve": []})
+
+    def losses(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the losses; where a batch says whose each cell is, the network of before tells sides."""
+        if "people" in batch:
+            image = batch["image"]
+            with torch.no_grad():
+                answer = self.start.to(image.device)(image).stages[-1].keypoint_maps
+            batch = with_sides_of(answer, batch, self.skeleton)
+        return super().losses(model, batch)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Score the mean weights on the validation part, and keep them if they are the best so far."""

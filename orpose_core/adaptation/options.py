@@ -30,6 +30,9 @@ class AdaptOptions:
             networks learned, so that what they know is not forgotten.
         exchange: probability that a person in a training image is replaced by one from another image of the
             camera, so that places and people are not learned by heart.
+        sides: who says which of somebody's sides is left: the ``"teacher"``'s labels, or the ``"network"``
+            before the training, while the labels say where the joints are
+            (:mod:`orpose_core.adaptation.sides`).
         threads: of PyTorch, also for the teacher; 0 = PyTorch's default.
         workers: processes that prepare training data; 0 = none beside the training.
         seed: of the training.
@@ -50,6 +53,7 @@ class AdaptOptions:
     joint_score: float = 0.2
     replay: float = 0.3
     exchange: float = 0.0
+    sides: Literal["network", "teacher"] = "network"
     threads: int = 0
     workers: int = 0
     seed: int = 0
@@ -73,6 +77,8 @@ class AdaptOptions:
             )
         if not 0 <= self.exchange <= 1:
             raise ValueError(f"exchange: expected a number in [0, 1], got {self.exchange}")
+        if self.sides not in ("network", "teacher"):
+            raise ValueError(f"sides: expected network or teacher, got {self.sides!r}")
         if self.split not in ("auto", "time", "recording"):
             raise ValueError(f"split: expected auto, time or recording, got {self.split!r}")
         shares = self.validate_share, self.test_share

@@ -78,6 +78,7 @@ def recipe_of(site: SiteFolder, options: AdaptOptions, config: MapConfig) -> Dep
             min_visible_joints=3,
             replay=options.replay,
             exchange=options.exchange,
+            people_maps=options.sides == "network",
             cache=_cache(site, options),
             render_hw=config.sr_hw if trains_image else (_FRAME_SCALE * height, _FRAME_SCALE * width),
             crop_hw=_window_hw(config),

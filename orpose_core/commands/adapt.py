@@ -81,6 +81,7 @@ def _options(args: argparse.Namespace) -> AdaptOptions:
         joint_score=args.joint_score,
         replay=args.replay,
         exchange=args.exchange,
+        sides=args.sides,
         threads=args.threads,
         workers=args.workers,
         seed=args.seed,
@@ -123,6 +124,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         default=usual.exchange,
         metavar="SHARE",
         help="of people who are replaced by others of the camera",
+    )
+    parser.add_argument(
+        "--sides",
+        default=usual.sides,
+        choices=("network", "teacher"),
+        help="who says which side is left: the network before the training, or the labels",
     )
     parser.add_argument("--threads", type=int, default=usual.threads, metavar="N", help="default: all")
     parser.add_argument("--workers", type=int, default=usual.workers, metavar="N", help="preparing data")

@@ -166,6 +166,28 @@ def render_targets(
     return Targets(keypoint_maps, paf_maps, mask, visibility_maps)
 
 
+def people_map(
+    poses: Poses, source_hw: tuple[int, int], map_hw: tuple[int, int], skeleton: Skeleton = OPENPOSE18
+) -> FloatArray:
+    """Return whose joint is nearest to each cell: float32 (h, w), the person's index; -1 = there is none.
+
+    Args:
+        poses: the labelled people.
+        source_hw: (height, width) of the image that the coordinates of ``poses`` belong to.
+        map_hw: (height, width) of the map.
+        skeleton: its joints count.
+    """
+    poses = poses.converted(skeleton)
+    scale = np.array([map_hw[1] / source_hw[1], map_hw[0] / source_hw[0]], np.float32)
+    x, y = np.moveaxis((poses.xy_px + np.float32(0.5)) * scale - np.float32(0.5), -1, 0)  # (m, n) each
+    across = np.square(np.arange(map_hw[1]) - x[..., None])[:, :, None]  # (m, n, 1, w)
+    down = np.square(np.arange(map_hw[0]) - y[..., None])[..., None]  # (m, n, h, 1)
+    away = np.where(np.isnan(across + down), np.inf, across + down)
+    if not np.isfinite(away).any():
+        return np.full(map_hw, -1.0, np.float32)
+    return away.min(axis=1).argmin(axis=0).astype(np.float32)
+
+
 @numba.njit(cache=True, nogil=True)
 def _window(low: float, high: float, size: int) -> tuple[int, int]:
     """First cell and one past the last cell whose centres lie in [low, high], cut to the map."""

@@ -66,6 +66,19 @@ def test_the_empty_room_is_seen_past_people_who_move() -> None:
     assert np.isnan(background_m[:, :3]).all() and np.isfinite(background_m[:, 3:]).all()
 
 
+def test_who_stands_before_what_is_out_of_range_is_not_taken_for_the_room() -> None:
+    images = [image_of((10 + 3 * i, 20, 2.0), (70, 20, 3.0)) for i in range(8)]
+    beyond = [np.where(depth_m == ROOM_M, np.float32(np.nan), depth_m) for depth_m, _ in images]
+    somebody = [
+        *beyond[:4],
+        *[np.where(depth_m == 3.0, np.float32(np.nan), depth_m) for depth_m in beyond[4:]],
+    ]
+    background_m = background_of(somebody)
+    assert np.isnan(background_m[:80]).all() and (background_m[TABLE] == TABLE_M).all()
+    cut = cut_out(somebody[0], background_m, images[0][1], 1)
+    assert cut is not None and np.isfinite(cut.depth_m[body((70, 20, 3.0))]).all()
+
+
 def test_somebody_is_cut_out_and_nothing_else() -> None:
     where = (30, 20, 2.0)
     depth_m, poses = image_of(where, (60, 20, 3.0))

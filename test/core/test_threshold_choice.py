@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from orpose_core.checkpoints.files import Checkpoint
 from orpose_core.data.targets import render_targets
-from orpose_core.estimators import EstimatorConfig, PoseEstimator
+from orpose_core.decoding.paf import PafDecoderConfig
+from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.models import FastPoseConfig, PoseMaps, StageMaps
 from orpose_core.simulation import StreamConfig, simulate_frame
@@ -22,6 +23,7 @@ from orpose_core.training.depthpose.threshold_choice import (
     ReadingConfig,
     choose_thresholds,
     joint_counts,
+    synthetic_frames,
 )
 from orpose_core.types import Poses
 
@@ -47,8 +49,10 @@ class Drawn(nn.Module):
     def __init__(self, sure: float, phantom: float) -> None:
         super().__init__()
         self.sure, self.phantom = sure, phantom
+        self.runs = 0
 
     def forward(self, images: Tensor) -> PoseMaps:
+        self.runs += 1
         answers = [self.answer(poses) for poses in everybody()]
         paf, keypoints = (torch.from_numpy(np.stack(maps)) for maps in zip(*answers, strict=True))
         return PoseMaps((StageMaps(paf, keypoints),))
@@ -73,8 +77,13 @@ def test_a_network_that_is_unsure_gets_a_low_threshold_and_one_with_phantoms_a_h
 ) -> None:
     checkpoint = Checkpoint(Drawn(sure, phantom), NETWORK, "drawn", "", "", True, {})
     settings = EstimatorConfig("cpu", "torch", flip_test=False, half_precision=False)
-    best, counts = choose_thresholds(PoseEstimator(checkpoint, settings), TRIED)
-    assert len(counts) == 2 and best.min_person_score == wanted
+    estimator, usual = PoseEstimator(checkpoint, settings), PafDecoderConfig()
+    frames, _ = synthetic_frames(TRIED, THRESHOLD_SEED)
+    best, counts = choose_thresholds(estimator, TRIED, compared=usual)
+    assert len(counts) == 3 and checkpoint.model.runs == 1
+    assert counts[usual] == joint_counts(everybody(), estimate_all(estimator, frames))
+    del counts[usual]
+    assert best.min_person_score == wanted
     assert counts[best].f1 == max(c.f1 for c in counts.values()) > 0.8
 
 

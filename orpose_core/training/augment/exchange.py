@@ -24,14 +24,19 @@ _STANDS_OUT_M, _STANDS_OUT_SHARE = 0.08, 0.02
 _BODY_M = 0.8
 """No part of somebody is nearer or farther than the torso by more than this."""
 _BACKGROUND_QUANTILE = 0.85
+_LEAST_KNOWN = 0.5
 _MOST_SCALE = 1.6
 _BOX_MARGIN = 0.1
+_LEAST_SHOWN = 0.6
+"""Of somebody's joints, how many are at least on the part of the image that is cut out."""
 _SPECKLE_PX = 12
 """Smaller pieces of an image that stand out are noise."""
 
 
 def background_of(frames_m: Iterable[FloatArray]) -> FloatArray:
-    """Return the empty room, float32 (H, W), metres, NaN where no frame has a return.
+    """Return the empty room, float32 (H, W), metres, NaN where most frames have no return.
+
+    What lies beyond the range of a camera has a return only while somebody stands in front of it.
 
     Args:
         frames_m: float32 (H, W) each, of a camera that does not move; people are in front of the room.
@@ -41,7 +46,8 @@ def background_of(frames_m: Iterable[FloatArray]) -> FloatArray:
         ranked = np.sort(stack, axis=0)  # NaN last
     known = np.isfinite(stack).sum(axis=0)
     place = np.clip((_BACKGROUND_QUANTILE * known).astype(int), 0, np.maximum(known - 1, 0))
-    return np.take_along_axis(ranked, place[None], axis=0)[0]
+    farthest = np.take_along_axis(ranked, place[None], axis=0)[0]
+    return np.where(known > _LEAST_KNOWN * len(stack), farthest, np.float32(np.nan))
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Cutout:
 
 
 def cut_out(depth_m: FloatArray, background_m: FloatArray, poses: Poses, person: int) -> Cutout | None:
-    """Return somebody's part of a depth image; None where the torso is not known well enough.
+    """Return somebody's part of a depth image; None where it misses the torso or too many other joints.
 
     Args:
         depth_m: float32 (H, W), metres, NaN = no return.
@@ -85,7 +91,17 @@ def cut_out(depth_m: FloatArray, background_m: FloatArray, poses: Poses, person:
         mask[box] &= np.abs(depth_m[box] - distance_m) < _BODY_M
     _, pieces, sizes, _ = cv2.connectedComponentsWithStats(mask[box].astype(np.uint8), connectivity=4)
     mask[box] &= sizes[pieces, cv2.CC_STAT_AREA] >= _SPECKLE_PX
+    if _shown(mask, poses.xy_px[person]) < _LEAST_SHOWN:
+        return None
     return Cutout(np.where(mask, depth_m, np.float32(np.nan)), torso_px, distance_m)
+
+
+def _shown(mask: NDArray, joints_px: FloatArray) -> float:
+    """Return the share of joints, float32 (n, 2), NaN = absent, that are on a mask or right beside it."""
+    columns, rows = np.rint(joints_px[np.isfinite(joints_px).all(axis=1)]).astype(int).T
+    inside = (rows >= 0) & (rows < mask.shape[0]) & (columns >= 0) & (columns < mask.shape[1])
+    beside = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return float(beside[rows[inside], columns[inside]].sum() / max(len(rows), 1))
 
 
 def _distance(depth_m: FloatArray, mask: NDArray, torso_px: FloatArray, box_px: FloatArray) -> float | None:

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import numpy as np
 
-from orpose_core.data.targets import TargetConfig, known_maps, render_targets
+from orpose_core.data.targets import TargetConfig, known_maps, people_map, render_targets
 from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_depth, normalise_depth
 from orpose_core.models import MapConfig, ModelConfig, network_of
 from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
@@ -62,6 +62,7 @@ class DataConfig:
             that a network that was trained on such frames does not forget them.
         exchange: for ``"folder"``: probability that a person is replaced by one from another image of the
             camera (:mod:`orpose_core.training.augment.exchange`). The cameras must not move.
+        people_maps: whether samples say whose each cell is (``people`` of :class:`SampleMaker`).
         balanced: for ``"folder"``: use images with one, two, three and four or more people equally often.
         target: settings of the target maps.
         cache: whether simulated frames are rendered once and kept.
@@ -86,6 +87,7 @@ class DataConfig:
     absent_joints: Literal["background", "unknown"] | None = None
     replay: float = 0.0
     exchange: float = 0.0
+    people_maps: bool = False
     balanced: bool = True
     target: TargetConfig = field(default_factory=TargetConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
@@ -145,7 +147,9 @@ class SampleMaker:
     [0, 1]. For a network that predicts visibility, it has ``visibility_maps`` (n, h', w') of
     :class:`orpose_core.data.targets.Targets` and ``knows_visibility`` (1, h', w'), 0 where the labels do not
     contain it. If absent joints are unknown, ``known_keypoints`` and ``known_pafs`` of
-    :class:`orpose_core.data.targets.Known` replace the mask.
+    :class:`orpose_core.data.targets.Known` replace the mask. With ``data.people_maps`` it has ``people``
+    (1, h', w'), the index of the person whose joint is nearest; -1 = nobody's, and everywhere in synthetic
+    frames, whose labels nobody doubts.
     """
 
     def __init__(self, data: DataConfig, model: MapConfig) -> None:
@@ -170,6 +174,10 @@ class SampleMaker:
         if self.data.absent_is_unknown:
             known = known_maps(targets, poses, (height, width), skeleton)
             sample |= {"known_keypoints": known.keypoint_maps, "known_pafs": known.paf_maps}
+        if self.data.people_maps:
+            sample["people"] = np.full((1, *map_hw), -1.0, np.float32)
+            if self.data.source == "folder":
+                sample["people"][0] = people_map(poses, (height, width), map_hw, skeleton)
         if trains_sr_image(self.model):
             sample["high_resolution"] = true_sr_image(depth_m, self.model)
         if self.model.gives_visibility:

@@ -129,6 +129,7 @@ def choose_thresholds(
     config: ReadingConfig,
     decoder: PafDecoderConfig | None = None,
     labelled: tuple[Sequence[RgbdFrame], Sequence[Poses]] | None = None,
+    compared: PafDecoderConfig | None = None,
 ) -> tuple[PafDecoderConfig, dict[PafDecoderConfig, JointCounts]]:
     """Return the thresholds with the highest :attr:`JointCounts.f1`, and the counts of all tried.
 
@@ -143,12 +144,21 @@ def choose_thresholds(
         decoder: all other settings of the decoder; None = the defaults.
         labelled: frames, and all people in each with visibility, to choose on; None = synthetic frames. A
             person without joints counts neither as missed nor as a false detection.
+        compared: thresholds that are counted, too, from the same answers, and are not chosen.
     """
     decoder = decoder or PafDecoderConfig()
     frames, truth = synthetic_frames(config, THRESHOLD_SEED) if labelled is None else labelled
     batches = [frames[i : i + _BATCH] for i in range(0, len(frames), _BATCH)]
     answers = [estimator.run(estimator.prepare(batch).images) for batch in batches]
-    before, counts = estimator.config, {}
+    before = estimator.config
+
+    def found_with(settings: PafDecoderConfig) -> list[Poses]:
+        estimator.config = replace(before, decoder=settings, decoder_changes={})
+        decoded = [estimator.decode(*pair) for pair in zip(answers, batches, strict=True)]
+        estimator.config = before
+        return [poses for batch in decoded for poses in batch]
+
+    counts: dict[PafDecoderConfig, JointCounts] = {}
     for keypoint, paf in product(config.keypoint_thresholds, config.paf_thresholds):
         lowest = replace(
             decoder,
@@ -157,12 +167,7 @@ def choose_thresholds(
             min_mean_score=min(config.min_mean_scores),
             min_person_score=min(config.min_person_scores),
         )
-        estimator.config = replace(before, decoder=lowest, decoder_changes={})
-        found = [
-            poses
-            for answer, batch in zip(answers, batches, strict=True)
-            for poses in estimator.decode(answer, batch)
-        ]
+        found = found_with(lowest)
         means = [_mean_scores(poses) for poses in found]
         for mean, score in product(config.min_mean_scores, config.min_person_scores):
             kept = [
@@ -171,8 +176,10 @@ def choose_thresholds(
             ]
             tried = replace(lowest, min_mean_score=mean, min_person_score=score)
             counts[tried] = joint_counts(truth, kept)
-    estimator.config = before
-    return max(alike_best(counts), key=lambda tried: counts[tried].correct), counts
+    chosen = max(alike_best(counts), key=lambda tried: counts[tried].correct)
+    if compared is not None:
+        counts[compared] = joint_counts(truth, found_with(compared))
+    return chosen, counts
 
 
 def alike_best(counts: Mapping[Tried, JointCounts]) -> list[Tried]:
