@@ -71,9 +71,9 @@ def test_the_other_sides_disagree_for_that_person_alone() -> None:
     assert first > 0.95 and second < 0.15
 
 
-def test_an_answer_that_cannot_tell_is_even_and_no_answer_leaves_it_to_the_label() -> None:
+def test_an_answer_that_cannot_tell_and_no_answer_favor_the_label() -> None:
     both = 0.5 * sum(maps(two_people(who))["keypoint_maps"] for who in ((), (0, 1)))
-    assert shares(both) == pytest.approx([0.5, 0.5], abs=0.06)
+    assert all(0.5 < share < 0.75 for share in shares(both))
     assert shares(torch.zeros_like(both)) == pytest.approx([1, 1], abs=1e-4)
 
 
