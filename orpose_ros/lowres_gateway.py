@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -31,12 +31,9 @@ from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.gateway import GatewayParameters
 from orpose_ros.running import memory
 from orpose_ros.running.diagnostics import NodeDiagnostics
-from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.input_watch import NEWEST, InputWatch, overridable_qos
 from orpose_ros.running.lifecycle import SelfStartingNode, run
 from orpose_ros.running.stream_agreement import Seen, StreamAgreement
-
-# Only the newest image: older ones are useless, and full-resolution images must not accumulate.
-NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class LowresGateway(SelfStartingNode):

@@ -18,9 +18,11 @@ from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import (
+    HistoryPolicy,
     QoSCompatibility,
     QoSPolicyKind,
     QoSProfile,
+    ReliabilityPolicy,
     qos_check_compatible,
     qos_profile_sensor_data,
 )
@@ -38,6 +40,12 @@ TROUBLE_S = 10.0
 
 REMIND_S = 30.0
 """Interval after which the same warning is logged again, s."""
+
+NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""QoS for the images of nodes that process the newest one only.
+
+In a longer queue, a busy executor finds the oldest image first, and images accumulate.
+"""
 
 _LONGEST_WAIT_S = 60.0  # a larger difference is a system clock that was set
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from orpose_core.data import image_messages
@@ -22,7 +22,7 @@ from orpose_ros import conversions
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
 from orpose_ros.parameters.pose import PoseParameters
-from orpose_ros.running.input_watch import InputWatch, overridable_qos
+from orpose_ros.running.input_watch import NEWEST, InputWatch, overridable_qos
 from orpose_ros.running.plausibility import Plausibility
 from orpose_ros.streams.pairing import JUMP_BACK_NS, Pairing, make_pairing
 
@@ -119,9 +119,7 @@ class PoseCamera:
             )
         self._wants_camera_info = depth and settings.metric_3d
         if self._wants_camera_info:
-            watch.subscribe(
-                CameraInfo, self._image_topic("camera_info"), self._take_camera_info, qos_profile_sensor_data
-            )
+            watch.subscribe(CameraInfo, self._image_topic("camera_info"), self._take_camera_info, NEWEST)
 
     def _subscribe_image(
         self, stream: str, compressed: bool, transport: str, missed: Callable[[int], None] | None
@@ -131,7 +129,7 @@ class PoseCamera:
         if compressed:
             name, kind = f"{name}/{transport}", CompressedImage
         take = partial(self._take, stream)
-        self._watch.subscribe(kind, self._image_topic(name), take, qos_profile_sensor_data, missed=missed)
+        self._watch.subscribe(kind, self._image_topic(name), take, NEWEST, missed=missed)
 
     def _image_topic(self, name: str) -> str:
         return self.topic(self._settings.images, name)
