@@ -20,7 +20,7 @@ AUTO = "auto"
 BACKENDS = (AUTO, "torch", "openvino", "onnxruntime")
 """Names of the engines, and the one that means the best of those that are there."""
 
-EXTRAS = {"openvino": "orpose[openvino]", "onnxruntime": "orpose[onnxruntime]"}
+EXTRAS = {"openvino": "/path/to/orpose[openvino]", "onnxruntime": "/path/to/orpose[onnxruntime]"}
 """What pip must install for an engine."""
 
 # Of the largest value of a map. Measured: 1e-6 in float32 and 2e-2 in bf16.

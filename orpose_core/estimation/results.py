@@ -156,7 +156,7 @@ def _parquet(path: Path) -> Iterator[Callable[[Rows], None]]:
         from pyarrow import parquet
     except ImportError:
         raise ValueError(
-            "--format parquet needs pyarrow (pip install 'orpose[parquet]'); csv does not"
+            "--format parquet needs pyarrow (pip install '/path/to/orpose[parquet]'); csv does not"
         ) from None
     text = ("name", "camera", "joint", "source")
     whole = ("image_id", "stamp_ns", "person", "track_id")

@@ -111,7 +111,7 @@ def _converted(checkpoint: Checkpoint, config: MapConfig, to: str) -> onnx.Model
     try:
         import onnx
     except ModuleNotFoundError:
-        raise ValueError("--to onnx needs the package onnx: pip install 'orpose[export]'") from None
+        raise ValueError("--to onnx needs the package onnx: pip install '/path/to/orpose[export]'") from None
     import torch
 
     from orpose_core.engines.onnxruntime_engine import OnnxRuntimeEngine

@@ -47,7 +47,7 @@ def quantised(
     try:
         import nncf
     except ModuleNotFoundError as error:
-        raise ValueError(f"--int8 needs {error.name}: pip install 'orpose[int8]'") from None
+        raise ValueError(f"--int8 needs {error.name}: pip install '/path/to/orpose[int8]'") from None
     named = hasattr(model, "graph")  # ONNX takes inputs by name
 
     def fed(image: Any) -> Any:

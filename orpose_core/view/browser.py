@@ -54,7 +54,9 @@ class Browser:
         try:
             from websockets.sync.client import connect
         except ImportError:
-            raise ValueError("a picture of the page needs websockets: pip install 'orpose[view]'") from None
+            raise ValueError(
+                "a picture of the page needs websockets: pip install '/path/to/orpose[view]'"
+            ) from None
         self._folder = tempfile.TemporaryDirectory(prefix="orpose_browser_", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [program, *_FLAGS, f"--user-data-dir={self._folder.name}", f"--window-size={size[0]},{size[1]}",

@@ -143,7 +143,7 @@ def _server(config: PageConfig) -> Any:
     try:
         import viser
     except ImportError:
-        raise ValueError("the page needs viser: pip install 'orpose[view]'") from None
+        raise ValueError("the page needs viser: pip install '/path/to/orpose[view]'") from None
 
     class Server(viser.ViserServer):
         """viser's server without its tunnel to the internet."""

@@ -185,7 +185,7 @@ def test_without_pyarrow_what_to_install_is_said(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     words = ["estimate", str(bag), "--out", str(tmp_path), "--limit", "2", "--format", "parquet", *QUICK]
     assert main(words) == 2
-    assert "pip install 'orpose[parquet]'" in capsys.readouterr().err
+    assert "pip install '/path/to/orpose[parquet]'" in capsys.readouterr().err
     assert not (tmp_path / "joints.parquet").exists()
 
 

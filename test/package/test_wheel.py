@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,14 @@ def test_the_wheel_carries_every_file_that_is_found_by_name(wheel):
             f"orpose_core/share/{kind}/{f.name}" for f in (REPOSITORY / kind).iterdir() if f.suffix in endings
         }
         assert there and there <= inside, sorted(there - inside)
+
+
+def test_nobody_is_told_to_install_orpose_from_an_index():
+    """It is on none, so that a package of that name there would be somebody else's."""
+    files = [f for top in ("orpose_core", "orpose_ros", "docs") for f in (REPOSITORY / top).rglob("*.*")]
+    texts = {f: f.read_text() for f in files if f.suffix in (".py", ".md", ".j2")}
+    told = [f.name for f, text in texts.items() if re.search("pip install ['\"]?orpose\\b(?!_)", text)]
+    assert texts and not told
 
 
 def test_the_whole_core_imports_where_there_is_no_ros(in_venv):
