@@ -98,8 +98,8 @@ def test_with_the_profiles_no_full_size_image_is_in_shared_memory(graph: Any, tm
 def test_without_it_there_is_and_it_stays_when_the_processes_are_killed(graph: Any, tmp_path: Path) -> None:
     """If this fails, Fast DDS has mended it and the profiles are no longer needed.
 
-    Every process that joins DDS removes what dead processes left, so one that starts at the wrong moment, such
-    as a node of another test, hides it once.
+    Every process that joins DDS removes what dead processes left, so one that starts at the wrong moment,
+    such as a node of another test, hides it once.
     """
     for _ in range(3):
         running, after = copies_in_shared_memory(graph, tmp_path / "log", {}, {})
