@@ -1,8 +1,8 @@
 """The pose node: low-resolution images of one or several cameras in, 2D and 3D skeletons of everyone out.
 
-One model serves all cameras, in batches as large as is efficient. A callback only stores the newest frame of
-its camera; a worker processes the stored frames, so that latency stays bounded when frames arrive faster than
-they can be processed.
+One model serves all cameras: in batches as large as is efficient or, with OpenVINO, in several lanes, at most
+one per camera and thread. A callback only stores the newest frame of its camera; a worker thread per lane
+processes stored frames, so that latency stays bounded when frames arrive faster than they can be processed.
 
     [camera/]lowres/depth/image_raw or lowres/color/image_raw (or compressed), lowres/camera_info
         -> [camera/]skeletons_2d, [camera/]skeletons_3d; skeleton_info and model_info (latched)
@@ -13,8 +13,9 @@ skeletons_3d is METRIC with depth. Without depth, a model that lifts joints publ
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any
@@ -56,7 +57,6 @@ class PoseNode(SelfStartingNode):
         self._worker = NewestWins(self._serve, self._dropped, self._failed)
         self._cameras: dict[str, PoseCamera] = {}
         self._infos: list[tuple[LifecyclePublisher, Any]] = []
-        self._applied = self.parameters
         # Time of the node's clock: with use_sim_time, a bag that starts again sets it back.
         self._jump = self.get_clock().create_jump_callback(
             JumpThreshold(
@@ -84,8 +84,8 @@ class PoseNode(SelfStartingNode):
             began_s = time.monotonic()
             if settings.compressed_depth:
                 conversions.compile_rvl()
-            # An engine compiles for each batch size.
-            for batch in range(1, len(settings.cameras) + 1):
+            # An engine compiles for each batch size, of which lanes have their share.
+            for batch in range(1, math.ceil(len(settings.cameras) / self.estimator.lanes) + 1):
                 self.estimator.warm_up(batch)
             self.get_logger().info(f"warmed up in {time.monotonic() - began_s:.1f} s")
         info = self.estimator.info
@@ -109,10 +109,11 @@ class PoseNode(SelfStartingNode):
             publisher.publish(message)
         for camera in self._cameras.values():
             camera.reset()
-        self._worker.start()
+        assert self.estimator is not None
+        self._worker.start(self.estimator.lanes)
 
     def deactivate(self) -> None:
-        """Finish the current batch and stop processing."""
+        """Finish the current batches and stop processing."""
         self._worker.stop()
 
     def clean_up(self) -> None:
@@ -146,11 +147,11 @@ class PoseNode(SelfStartingNode):
     def _store(self, namespace: str, messages: CameraMessages, arrived_s: float) -> None:
         self._worker.put(namespace, messages, arrived_s)
 
-    # Below: the worker's thread.
+    # Below: the worker's threads. No two of them have the same camera at the same time.
 
     def _serve(self, batch: Mapping[str, Arrived]) -> None:
         """Process one batch: messages, frames, poses, tracks, messages."""
-        self._apply_settings()
+        self._apply_settings(batch)
         read = {namespace: self._frame(namespace, arrived.item) for namespace, arrived in batch.items()}
         frames = {namespace: frame for namespace, frame in read.items() if frame is not None}
         found = self._estimate({n: self._cameras[n].upright(frame) for n, frame in frames.items()})
@@ -175,15 +176,13 @@ class PoseNode(SelfStartingNode):
             self._lost(namespace, error)
         return None
 
-    def _apply_settings(self) -> None:
-        """Apply parameters that were set since the last batch to the estimator and the trackers."""
+    def _apply_settings(self, cameras: Iterable[str]) -> None:
+        """Give the estimator and the trackers of these cameras the current parameters."""
         settings = self.parameters
-        if settings is self._applied or self.estimator is None:
-            return
-        self.estimator.config = settings.estimator
-        for camera in self._cameras.values():
-            camera.tracker.config = settings.tracker
-        self._applied = settings
+        if self.estimator is not None:
+            self.estimator.config = settings.estimator
+        for namespace in cameras:
+            self._cameras[namespace].tracker.config = settings.tracker
 
     def _estimate(self, frames: Mapping[str, RgbdFrame]) -> dict[str, Poses]:
         """Estimate all frames in one batch; if that fails, each separately, so that only bad ones fail."""
@@ -206,10 +205,10 @@ class PoseNode(SelfStartingNode):
         why = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         self.warn_seldom(f"{namespace or 'camera'}: frame refused: {why}")
 
-    # Of both threads.
+    # Of all threads.
 
     def _changed(self, settings: PoseParameters) -> None:
-        self.parameters = settings  # the worker brings it to the estimator before its next batch
+        self.parameters = settings  # the worker gives them to the estimator before its next batch
 
     def _clock_jumped(self, jump: TimeJump) -> None:
         for camera in self._cameras.values():
@@ -234,7 +233,7 @@ class PoseNode(SelfStartingNode):
         limit = self.parameters.max_pixels if self.parameters.strict else "none"
         return {"model": info.name, "trained": info.trained, "backend": info.backend, "device": info.device,
                 "cameras": len(self._cameras), "limit (px)": limit,
-                "batch, at most": self._worker.batch_size.limit}  # fmt: skip
+                "lanes": self.estimator.lanes, "batch, at most": self._worker.batch_size.limit}  # fmt: skip
 
     def _problems(self) -> list[str]:
         if self.watch is None or self.estimator is None:

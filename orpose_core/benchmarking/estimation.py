@@ -6,11 +6,13 @@ import itertools
 import logging
 import resource
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -32,7 +34,9 @@ STAGES = ("message", "normalise", "network", "decode", "3D")
 """Stages of the way of a frame in ``pose_node``, as they are measured."""
 
 CAMERAS = (1, 2, 4)
-"""How many cameras the rates are measured for, one frame of each in a batch."""
+"""How many cameras the rates are measured for."""
+
+_Result = TypeVar("_Result")
 
 _WARM_UP_RUNS = 1
 _LEAST_RUNS = 2
@@ -75,7 +79,8 @@ class Timing:
         cpu_ms: processor time of a frame, all stages and threads together: other programs that run meanwhile
             hardly change it.
         shrink_ms: from a 640x480 message to that resolution: the work of ``lowres_gateway``.
-        frames_per_s: of all cameras together, by the number of cameras.
+        frames_per_s: of all cameras together, by the number of cameras: one frame of each at a time, in all
+            lanes of the engine, or in one batch where it has one lane.
         gflops: of one frame, flip test included; None where it is not known.
         floor_ms: ``gflops`` at the rate of this machine's matrix products in the same number format.
         peak_mib: of the process, with everything that was imported.
@@ -155,21 +160,17 @@ def _measured(case: Case) -> Timing | str:
     if case.threads is not None:
         torch.set_num_threads(case.threads)
     messages, shrink_ms = _messages(estimator, max(CAMERAS))
-    rates, stages_ms, cpu_ms, people = {}, [0.0] * len(STAGES), 0.0, 0
-    for cameras in CAMERAS:
-        estimator.warm_up(cameras)
-        samples, found = _runs(estimator, messages[:cameras], case.repeats)
-        rates[str(cameras)] = cameras / float(np.median(samples[:, :-1].sum(axis=1)))
-        if cameras == 1:
-            *stages_ms, cpu_ms = (1000 * np.median(samples, axis=0)).tolist()
-            people = found
+    estimator.warm_up()
+    runs = _repeated(partial(_run, estimator, messages[:1]), case.repeats)
+    *stages_ms, cpu_ms = (1000 * np.median([run.seconds for run in runs], axis=0)).tolist()
+    rates = {str(cameras): _frames_per_s(case, config, messages[:cameras]) for cameras in CAMERAS}
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     work, floor_ms = _work(estimator, case)
     return Timing(
         estimator.info.name,
         estimator.info.backend,
         case.flip_test,
-        people,
+        runs[-1].people,
         dict(zip(STAGES, stages_ms, strict=True)),
         cpu_ms,
         shrink_ms,
@@ -207,33 +208,63 @@ def _decoded(message: tuple[Any, ...]) -> RgbdFrame:
     return RgbdFrame(None if rgb is None else decode_color(rgb), decode_depth(depth), intrinsics)
 
 
-def _runs(
-    estimator: PoseEstimator, messages: Sequence[tuple[Any, ...]], repeats: int
-) -> tuple[np.ndarray, int]:
-    """Return float64 (runs, stages + 1) in s of a batch, processor time last, and how many people it has."""
-    on_gpu = torch.device(estimator.info.device).type == "cuda"
-    samples: list[list[float]] = []
-    people, end_s = 0, time.perf_counter() + _MOST_S
-    while len(samples) < repeats + _WARM_UP_RUNS and (
-        time.perf_counter() < end_s or len(samples) < _LEAST_RUNS + _WARM_UP_RUNS
+class _Run(NamedTuple):
+    """A batch on its way.
+
+    Attributes:
+        seconds: of each of :data:`STAGES`, and processor time of all of them.
+        people: who were found.
+    """
+
+    seconds: list[float]
+    people: int
+
+
+def _run(estimator: PoseEstimator, messages: Sequence[tuple[Any, ...]]) -> _Run:
+    """Take a batch of messages all the way."""
+    marks, began_cpu_s = [time.perf_counter()], time.process_time()
+    frames = [_decoded(message) for message in messages]
+    marks.append(time.perf_counter())
+    seen = estimator.prepare(frames)
+    marks.append(time.perf_counter())
+    answer = estimator.run(seen.images)
+    if torch.device(estimator.info.device).type == "cuda":
+        torch.cuda.synchronize()  # else the next stage would wait for this one
+    marks.append(time.perf_counter())
+    found = estimator.decode(answer, frames)
+    marks.append(time.perf_counter())
+    placed = [estimator.place(*each) for each in zip(found, frames, seen.depths_m, strict=True)]
+    marks.append(time.perf_counter())
+    cpu_s = time.process_time() - began_cpu_s
+    return _Run([*(b - a for a, b in itertools.pairwise(marks)), cpu_s], sum(map(len, placed)))
+
+
+def _repeated(once: Callable[[], _Result], repeats: int) -> list[_Result]:
+    """Return what ``once`` gives each time, after runs that do not count; fewer where they take long."""
+    results: list[_Result] = []
+    end_s = time.perf_counter() + _MOST_S
+    while len(results) < repeats + _WARM_UP_RUNS and (
+        time.perf_counter() < end_s or len(results) < _LEAST_RUNS + _WARM_UP_RUNS
     ):
-        marks, began_cpu_s = [time.perf_counter()], time.process_time()
-        frames = [_decoded(message) for message in messages]
-        marks.append(time.perf_counter())
-        seen = estimator.prepare(frames)
-        marks.append(time.perf_counter())
-        answer = estimator.run(seen.images)
-        if on_gpu:
-            torch.cuda.synchronize()  # else the next stage would wait for this one
-        marks.append(time.perf_counter())
-        found = estimator.decode(answer, frames)
-        marks.append(time.perf_counter())
-        placed = [estimator.place(*each) for each in zip(found, frames, seen.depths_m, strict=True)]
-        marks.append(time.perf_counter())
-        people = sum(map(len, placed))
-        cpu_s = time.process_time() - began_cpu_s
-        samples.append([*(b - a for a, b in itertools.pairwise(marks)), cpu_s])
-    return np.array(samples[_WARM_UP_RUNS:]), people
+        results.append(once())
+    return results[_WARM_UP_RUNS:]
+
+
+def _frames_per_s(case: Case, config: EstimatorConfig, messages: Sequence[tuple[Any, ...]]) -> float:
+    """Return frames/s of all cameras together, with one message of each at a time, as in ``pose_node``."""
+    estimator = load_estimator(case.model, replace(config, lanes=len(messages)))
+    batch = 1 if estimator.lanes > 1 else len(messages)
+    batches = [messages[i : i + batch] for i in range(0, len(messages), batch)]
+    estimator.warm_up(batch)
+    with ThreadPoolExecutor(estimator.lanes) as lanes:
+
+        def once() -> float:
+            began_s = time.perf_counter()
+            for _ in lanes.map(partial(_run, estimator), batches):
+                pass
+            return time.perf_counter() - began_s
+
+        return len(messages) / float(np.median(_repeated(once, case.repeats)))
 
 
 def _work(estimator: PoseEstimator, case: Case) -> tuple[float | None, float | None]:

@@ -54,25 +54,6 @@ def paf_flip_order(
     return tuple(order), tuple(signs)
 
 
-def unmirrored(
-    keypoint_maps: FloatArray,
-    paf_maps: FloatArray,
-    skeleton: Skeleton = OPENPOSE18,
-) -> tuple[FloatArray, FloatArray]:
-    """Turn the maps of a mirrored image into those of the image; its own inverse.
-
-    Args:
-        keypoint_maps: float32 (B, n + 1, h, w).
-        paf_maps: float32 (B, 2 l, h, w).
-        skeleton: whose maps these are.
-    """
-    order, signs = paf_flip_order(skeleton)
-    return (
-        keypoint_maps[:, list(keypoint_flip_order(skeleton)), :, ::-1],
-        paf_maps[:, list(order), :, ::-1] * np.array(signs, np.float32)[:, None, None],
-    )
-
-
 def merged(
     keypoint_maps: FloatArray,
     paf_maps: FloatArray,

@@ -38,6 +38,10 @@ class Engine(Protocol):
     def backend(self) -> str:
         """Library, device and number format that really run."""
 
+    @property
+    def lanes(self) -> int:
+        """How many threads may call :meth:`predict` at the same time."""
+
     def predict(self, images: Tensor) -> PoseMaps:
         """Return the last stage of float32 (B, C, h, w) in [0, 1], on the CPU, float32."""
 
@@ -64,6 +68,7 @@ def choose_engine(
     device: str = "auto",
     half_precision: bool = True,
     threads: int | None = None,
+    lanes: int = 1,
 ) -> Engine:
     """Make a network ready to run; whatever compiles, compiles now.
 
@@ -75,6 +80,7 @@ def choose_engine(
         device: see :func:`~orpose_core.models.inference.choose_device`.
         half_precision: bf16 where that is fast; ONNX Runtime computes in float32 in any case.
         threads: of the CPU; None = as PyTorch has it. Of PyTorch it is to be set by whoever calls.
+        lanes: at most how many batches are computed at the same time; only OpenVINO has more than one lane.
 
     Raises:
         ValueError: no such engine or device here, or one that does not answer as PyTorch does.
@@ -84,7 +90,8 @@ def choose_engine(
     if backend == "torch" or (backend == AUTO and not _openvino_serves(chosen)):
         return MapPredictor(model, device, half_precision)
     try:
-        return _converted(model, config, backend, chosen, half_precision, threads or torch.get_num_threads())
+        threads = threads or torch.get_num_threads()
+        return _converted(model, config, backend, chosen, half_precision, threads, lanes)
     except ValueError as error:
         if backend != AUTO:
             raise
@@ -103,6 +110,7 @@ def _converted(
     device: torch.device,
     half_precision: bool,
     threads: int,
+    lanes: int,
 ) -> Engine:
     """Return the network in an engine other than PyTorch."""
     if backend != "onnxruntime" and device.type != "cpu":
@@ -116,7 +124,7 @@ def _converted(
     else:
         from orpose_core.engines.openvino_engine import OpenVinoEngine
 
-        engine = OpenVinoEngine(content, threads, half_precision)
+        engine = OpenVinoEngine(content, threads, half_precision, lanes=lanes)
     check_answer(engine, model, config)
     return engine
 

@@ -75,6 +75,7 @@ class Exported:
         device: str = "auto",
         half_precision: bool = True,
         threads: int | None = None,
+        lanes: int = 1,
     ) -> Engine:
         """Make it ready to run; see :func:`~orpose_core.engines.choosing.choose_engine`."""
         own = _BACKEND_OF[self.path.suffix]
@@ -89,7 +90,7 @@ class Exported:
             if choose_device(device).type != "cpu":
                 raise ValueError(f"{self.path}: expected device cpu, got {device}")
             graph = openvino_core().read_model(self.path)
-            return OpenVinoEngine(graph, threads, half_precision, number_format)
+            return OpenVinoEngine(graph, threads, half_precision, number_format, lanes)
         from orpose_core.engines.onnxruntime_engine import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(self.path.read_bytes(), threads, choose_device(device), number_format)

@@ -17,6 +17,7 @@ class OnnxRuntimeEngine:
 
     Attributes:
         device: where it runs.
+        lanes: always one.
 
     Args:
         graph: bytes of an ONNX model.
@@ -32,6 +33,7 @@ class OnnxRuntimeEngine:
         self, graph: bytes, threads: int, device: torch.device, number_format: str = "float32"
     ) -> None:
         self.device = device
+        self.lanes = 1
         self._number_format = number_format
         provider = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
         there = onnxruntime.get_available_providers()

@@ -26,6 +26,8 @@ class EstimatorConfig:
         half_precision: bf16 where the processor multiplies it in hardware; of the student only its keypoint
             head.
         threads: CPU threads of the network; None = as torch has it.
+        lanes: at most how many threads call :meth:`PoseEstimator.estimate` at the same time, each served by a
+            share of ``threads``. OpenVINO has as many lanes as wanted, up to ``threads``; others have one.
         decoder: thresholds of the decoder of maps; None = those that the weights file says, else the
             defaults.
         decoder_changes: settings of the decoder, by name, that replace those of the weights file one by one.
@@ -43,6 +45,7 @@ class EstimatorConfig:
     flip_test: bool = True
     half_precision: bool = True
     threads: int | None = None
+    lanes: int = 1
     decoder: PafDecoderConfig | None = None
     decoder_changes: Mapping[str, Any] = field(default_factory=dict)
     roi_decoder: RoiDecoderConfig | None = None
@@ -56,6 +59,8 @@ class EstimatorConfig:
         check_backend(self.backend)
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"EstimatorConfig.threads: expected 1 or more, or None, got {self.threads}")
+        if self.lanes < 1:
+            raise ValueError(f"EstimatorConfig.lanes: expected 1 or more, got {self.lanes}")
         known = {f.name for f in fields(PafDecoderConfig)}
         if unknown := sorted(set(self.decoder_changes) - known):
             raise ValueError(f"EstimatorConfig.decoder_changes: unknown {unknown}; there are {sorted(known)}")

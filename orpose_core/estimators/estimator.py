@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +45,9 @@ class PoseEstimator:
     Attributes:
         info: what estimates.
         network: what the network was built from.
-        config: may be replaced between calls; backend, device, precision, and the threads of a backend other
-            than PyTorch stay as they were at the start.
+        config: may be replaced between calls; backend, device, precision, lanes, and the threads of a backend
+            other than PyTorch stay as they were at the start.
+        lanes: how many threads may call :meth:`estimate` at the same time.
 
     Args:
         checkpoint: the network.
@@ -62,6 +64,7 @@ class PoseEstimator:
         self.config = config or EstimatorConfig()
         self.network = checkpoint.config
         self._reader = reader_of(checkpoint, self.config, engine)
+        self.lanes = self._reader.lanes
         self.info = ModelInfo(
             checkpoint.name,
             checkpoint.sha256,
@@ -144,14 +147,20 @@ class PoseEstimator:
         depth_m = np.full(shape, np.nan, np.float32) if self.info.modality == "depth" else None
         rgb = np.zeros((*shape, 3), np.uint8) if self.info.modality == "color" else None
         for _ in range(times):
-            self.estimate([RgbdFrame(rgb, depth_m, None)] * batch)
+            self._estimate_in_all_lanes([RgbdFrame(rgb, depth_m, None)] * batch)
         usual = self.config
         self.config = without_thresholds(usual)
         try:
             for size_hw in (shape, (shape[0] * 5 // 4, shape[1] * 5 // 4)):  # as it is, and to be shrunk
-                self.estimate([noise_frame(size_hw, color=rgb is not None)] * batch)
+                self._estimate_in_all_lanes([noise_frame(size_hw, color=rgb is not None)] * batch)
         finally:
             self.config = usual
+
+    def _estimate_in_all_lanes(self, frames: Sequence[RgbdFrame]) -> None:
+        """Estimate the same frames in every lane at the same time: each compiles for itself."""
+        with ThreadPoolExecutor(self.lanes, "warm_up") as threads:
+            for _ in threads.map(self.estimate, [frames] * self.lanes):
+                pass
 
     def _check(self, frame: RgbdFrame) -> None:
         wanted, name = self.info.modality, self.info.name
@@ -204,7 +213,9 @@ def load_estimator(name_or_path: str | Path, config: EstimatorConfig | None = No
     if is_exported(name_or_path):
         exported, settings = read_exported(name_or_path), config or EstimatorConfig()
         checkpoint = exported.checkpoint
-        engine = exported.engine(settings.backend, settings.device, settings.half_precision, settings.threads)
+        engine = exported.engine(
+            settings.backend, settings.device, settings.half_precision, settings.threads, settings.lanes
+        )
     else:
         checkpoint = load_checkpoint(name_or_path)
     estimator = PoseEstimator(checkpoint, config, engine)

@@ -58,6 +58,7 @@ class AnswerReader(Protocol):
         enlarges: likewise.
         backend: likewise.
         device: where it runs.
+        lanes: how many threads may call :meth:`run` at the same time.
         skeleton: joint set of the poses.
     """
 
@@ -65,6 +66,7 @@ class AnswerReader(Protocol):
     enlarges: ClassVar[bool]
     backend: str
     device: torch.device
+    lanes: int
     skeleton: Skeleton
 
     def see(self, frame: RgbdFrame, config: EstimatorConfig) -> Seen:
@@ -125,8 +127,10 @@ class MapReader:
             config.device,
             config.half_precision,
             config.threads,
+            config.lanes,
         )
         self.backend, self.device = self._engine.backend, self._engine.device
+        self.lanes = self._engine.lanes
 
     def see(self, frame: RgbdFrame, config: EstimatorConfig) -> Seen:
         """Shrink what the network reads to its input."""
@@ -204,7 +208,7 @@ class PeopleReader:
             raise ValueError(
                 f"{checkpoint.name}: expected backend auto or torch for a student, got {config.backend}"
             )
-        self.device = choose_device(config.device)
+        self.device, self.lanes = choose_device(config.device), 1
         self._bf16 = config.half_precision and bf16_is_fast(self.device)
         self._model = checkpoint.model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._decoder = roi_decoder_of(checkpoint.name, checkpoint.metadata)

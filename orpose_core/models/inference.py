@@ -93,6 +93,7 @@ class MapPredictor:
     Attributes:
         device: where it runs.
         bf16: whether convolutions run in bf16; the maps come out as float32 all the same.
+        lanes: always one: two threads at a time would both compute with all threads of PyTorch.
 
     Args:
         model: gives PoseMaps with at least one stage.
@@ -102,6 +103,7 @@ class MapPredictor:
 
     def __init__(self, model: nn.Module, device: str = "auto", half_precision: bool = True) -> None:
         self.device = choose_device(device)
+        self.lanes = 1
         self.bf16 = half_precision and bf16_is_fast(self.device)
         self._model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

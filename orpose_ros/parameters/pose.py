@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from orpose_core.estimators import EstimatorConfig
 from orpose_core.image_ops import MAX_PRIVATE_PIXELS
@@ -163,7 +164,7 @@ class PoseParameters:
             )
         return ""
 
-    @property
+    @cached_property
     def estimator(self) -> EstimatorConfig:
         """The estimator's settings."""
         return EstimatorConfig(
@@ -172,6 +173,7 @@ class PoseParameters:
             flip_test=self.flip_test,
             half_precision=self.half_precision,
             threads=self.threads or None,
+            lanes=len(self.cameras),
             metric_3d=self.metric_3d,
             decoder_changes={
                 name: value
@@ -188,7 +190,7 @@ class PoseParameters:
             },
         )
 
-    @property
+    @cached_property
     def tracker(self) -> TrackerConfig:
         """The tracker's settings."""
         smoothing = OneEuroConfig(self.smooth_min_cutoff_hz, self.smooth_beta) if self.smooth else None

@@ -1,4 +1,4 @@
-"""A worker thread that processes only the newest items, so that latency stays bounded under overload."""
+"""Worker threads that process only the newest items, so that latency stays bounded under overload."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ class BatchSize:
 class NewestWins:
     """Keeps one item per key; a newer item replaces a waiting one, which is dropped.
 
-    A thread of its own passes waiting items to ``serve`` in batches, whose size depends on their duration
-    (:class:`BatchSize`); the key that was served longest ago comes first.
+    Threads of its own, one per lane, pass waiting items to ``serve`` in batches, whose size depends on their
+    duration (:class:`BatchSize`); the key that was served longest ago comes first. A key is never in two
+    lanes at the same time, so its items are served in the order in which they came.
     """
 
     def __init__(
@@ -90,23 +91,24 @@ class NewestWins:
         """Create the worker, not started.
 
         Args:
-            serve: called in the worker's thread with a batch of items by key.
+            serve: called in the thread of a lane with a batch of items by key.
             dropped: called for each dropped item, in the thread that put its successor.
-            failed: called if ``serve`` raised; the worker continues.
+            failed: called if ``serve`` raised; the lane continues.
         """
         self._serve, self._dropped, self._failed = serve, dropped, failed
         self._waiting: dict[str, Arrived] = {}
+        self._in_work: set[str] = set()
         self._served: dict[str, int] = {}  # key to the number of the batch that served it last
         self._batches = 0
         self._condition = threading.Condition()
         self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self.batch_size = BatchSize()
 
     def put(self, key: str, item: Any, at_s: float | None = None) -> None:
         """Store the newest item of a key; ``at_s`` is its arrival on the steady clock, None = now."""
         with self._condition:
-            if self._thread is None:
+            if not self._threads:
                 return  # nobody will ever serve it: do not keep it
             replaced = key in self._waiting
             self._waiting[key] = Arrived(item, time.monotonic() if at_s is None else at_s)
@@ -119,30 +121,33 @@ class NewestWins:
         with self._condition:
             self._waiting.pop(key, None)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="newest_wins", daemon=True)
-        self._thread.start()
+    def start(self, lanes: int = 1) -> None:
+        """Start one thread per lane; all of them may call ``serve`` at the same time."""
+        with self._condition:
+            self._stopping = False
+            self._threads = [
+                threading.Thread(target=self._run, name=f"newest_wins_{lane}", daemon=True)
+                for lane in range(lanes)
+            ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Finish the current batch, delete waiting items, and end the thread."""
-        thread = self._thread
-        if thread is None:
-            return
+        """Finish the current batches, delete waiting items, and end the threads."""
         with self._condition:
             self._stopping = True
             self._waiting.clear()
-            self._condition.notify()
-        thread.join()
+            self._condition.notify_all()
+        for thread in self._threads:
+            thread.join()
         with self._condition:
-            self._thread = None
+            self._threads = []
             self._waiting.clear()
 
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._waiting or self._stopping)
+                self._condition.wait_for(lambda: self._stopping or self._ready())
                 if self._stopping:
                     return
                 batch = self._next_batch()
@@ -151,13 +156,23 @@ class NewestWins:
                 self._serve(batch)
             except Exception as error:  # one bad batch must not end the node
                 self._failed(error)
-            self.batch_size.took(len(batch), time.monotonic() - began_s)
+            took_s = time.monotonic() - began_s
+            with self._condition:
+                self.batch_size.took(len(batch), took_s)
+                self._in_work.difference_update(batch)
+                self._condition.notify_all()  # newer items of these keys can be served now
             del batch  # no image outlives its turn while the thread waits for the next
 
+    def _ready(self) -> list[str]:
+        """Return the keys with a waiting item that no lane is busy with."""
+        return [key for key in self._waiting if key not in self._in_work]
+
     def _next_batch(self) -> dict[str, Arrived]:
-        """Remove and return the waiting items of the keys that were served longest ago."""
-        first = sorted(self._waiting, key=lambda key: self._served.get(key, -1))
-        chosen = first[: self.batch_size.next(len(first))]
+        """Remove and return one lane's share of the ready items, those first that were served longest ago."""
+        first = sorted(self._ready(), key=lambda key: self._served.get(key, -1))
+        share = math.ceil(len(first) / len(self._threads))
+        chosen = first[: self.batch_size.next(share)]
         self._batches += 1
+        self._in_work.update(chosen)
         self._served.update(dict.fromkeys(chosen, self._batches))
         return {key: self._waiting.pop(key) for key in chosen}

@@ -46,7 +46,7 @@ class LateFrame(Exception):
 class PoseCamera:
     """One camera of the pose node.
 
-    The callbacks of its subscriptions run in the executor's thread, :meth:`frame` and :meth:`publish` in the
+    The callbacks of its subscriptions run in the executor's thread, :meth:`frame` and :meth:`publish` in a
     worker's.
     """
 

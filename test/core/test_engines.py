@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,17 @@ def test_an_answer_stays_what_it_was(backend: str) -> None:
     kept = first.clone()
     engine.predict(torch.zeros(1, 1, 24, 32))
     assert torch.equal(first, kept)
+
+
+def test_lanes_answer_at_the_same_time_as_one_does_alone(backend: str) -> None:
+    model = build_model(FAST, seed=1)
+    engine = choose_engine(model, FAST, backend, "cpu", half_precision=False, threads=2, lanes=3)
+    assert engine.lanes == (2 if backend == "openvino" else 1), "at most one per thread"
+    seen = [images(FAST, 1 + i % 2) * (1 - i / 40) for i in range(20)]
+    alone = choose_engine(model, FAST, backend, "cpu", half_precision=False, threads=1)
+    with ThreadPoolExecutor(4) as threads:
+        for maps, image in zip(threads.map(engine.predict, seen), seen, strict=True):
+            torch.testing.assert_close(maps.stages, alone.predict(image).stages, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("flip", [True, False])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
 from orpose_core.data.targets import render_targets
-from orpose_core.decoding.flip import unmirrored
+from orpose_core.decoding.flip import merged
 from orpose_core.decoding.paf import PafDecoderConfig, decode_paf
 from orpose_core.estimators import EstimatorConfig, load_estimator
 from orpose_core.evaluation.datasets import DATASETS, annotated
@@ -158,7 +158,11 @@ def test_maps_of_a_toy_skeleton_are_drawn_mirrored_and_decoded_by_its_own_joints
     assert len(found) == 1 and found.skeleton == TOY
     np.testing.assert_allclose(found.xy_px, person.xy_px, atol=3.0)
     mirrored = render_targets(person.mirrored(640), (480, 640), (48, 64), skeleton=TOY)
-    keypoint_maps, paf_maps = unmirrored(mirrored.keypoint_maps[None], mirrored.paf_maps[None], TOY)
+    keypoint_maps, paf_maps = merged(
+        np.stack([drawn.keypoint_maps, mirrored.keypoint_maps]),
+        np.stack([drawn.paf_maps, mirrored.paf_maps]),
+        TOY,
+    )
     np.testing.assert_allclose(keypoint_maps[0], drawn.keypoint_maps, atol=1e-4)
     np.testing.assert_allclose(paf_maps[0], drawn.paf_maps, atol=1e-4)
     with pytest.raises(ValueError, match=r"expected keypoint_maps float32 \(19, h, w\)"):
@@ -181,7 +185,7 @@ def test_a_skeleton_drives_the_channels_of_every_network_and_a_wrong_one_is_refu
         build_model(replace(ToyConfig(), architecture="depthpose"))
     lopsided = Skeleton("lopsided", ("left_hip", "right_hip", "left_knee"), ((0, 2),), (0.1, 0.1, 0.1))
     with pytest.raises(ValueError, match=r"no joint 'right_knee'|has no mirror image"):
-        unmirrored(np.zeros((1, 4, 2, 2), np.float32), np.zeros((1, 2, 2, 2), np.float32), lopsided)
+        merged(np.zeros((2, 4, 2, 2), np.float32), np.zeros((2, 2, 2, 2), np.float32), lopsided)
     with pytest.raises(ValueError, match="each of 2 PAF channels once"):
         replace(lopsided, paf_channels=((0, 0),))
 

@@ -24,6 +24,7 @@ def test_the_latency_of_two_cameras_is_measured(tmp_path: Path) -> None:
     assert 0 < found["answered"] <= found["sent"] == 8
     median, p95, p99 = found["percentiles_ms"]
     assert 0 < median <= p95 <= p99 and found["first_s"] > 0
+    assert 0 < found["sender_cpu"] < 1
     assert "2 cameras: median " in done.stdout
 
 

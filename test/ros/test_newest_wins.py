@@ -146,6 +146,68 @@ def test_a_busy_moment_does_not_make_a_large_batch_look_efficient(slow: set[int]
     assert max(sizes) == 2 and sizes.count(2) <= 3
 
 
+def test_each_lane_serves_a_key_at_the_same_time_as_the_others() -> None:
+    together = threading.Barrier(3)
+    errors: list[Exception] = []
+
+    def serve(batch: Mapping[str, Arrived]) -> None:
+        together.wait(60)
+
+    worker = NewestWins(serve, lambda: None, errors.append)
+    worker.start(lanes=2)
+    for key in "ab":
+        worker.put(key, 0)
+    together.wait(60)  # neither lane ends before the other has begun
+    worker.stop()
+    assert not errors
+
+
+def test_with_several_lanes_each_key_is_served_in_order_and_every_item_counts() -> None:
+    served: dict[str, list[int]] = {key: [] for key in "abc"}
+    busy: dict[str, threading.Lock] = {key: threading.Lock() for key in served}
+    dropped, errors = [], []
+
+    def serve(batch: Mapping[str, Arrived]) -> None:
+        for key, arrived in batch.items():
+            assert busy[key].acquire(blocking=False), "two lanes have the same key"
+            time.sleep(0.0005 * (arrived.item % 3))
+            served[key].append(arrived.item)
+            busy[key].release()
+
+    worker = NewestWins(serve, lambda: dropped.append(1), errors.append)
+    worker.start(lanes=3)
+    for i in range(200):
+        for key in served:
+            worker.put(key, i)
+        time.sleep(0.0004 * (i % 2))
+    end_s = time.monotonic() + 60
+    while any(items[-1:] != [199] for items in served.values()) and time.monotonic() < end_s:
+        time.sleep(0.001)
+    worker.stop()
+    assert not errors
+    assert all(items == sorted(set(items)) and items[-1] == 199 for items in served.values())
+    assert sum(map(len, served.values())) + len(dropped) == 3 * 200
+
+
+def test_lanes_share_what_waits() -> None:
+    recorder = Recorder()
+    recorder.worker.batch_size.next = lambda waiting: waiting
+    recorder.open.clear()
+    recorder.worker.start(lanes=2)
+    for key in "xy":  # both lanes are busy
+        recorder.worker.put(key, 0)
+        while recorder.worker._waiting:
+            time.sleep(0.001)
+    for key in "abcd":
+        recorder.worker.put(key, 1)
+    recorder.open.set()
+    for _ in range(5):
+        recorder.wait()
+    recorder.worker.stop()
+    assert {"a": 1, "b": 1} in recorder.batches, "the first lane leaves half for the other"
+    assert sorted(map(len, recorder.batches)) == [1, 1, 1, 1, 2]
+
+
 def test_who_was_served_longest_ago_comes_first() -> None:
     recorder = Recorder()
     recorder.worker.batch_size.next = lambda waiting: 1
