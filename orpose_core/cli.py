@@ -17,20 +17,20 @@ from orpose_core.commands.parsers import CommandHelp
 COMMANDS: dict[str, str] = {
     "estimate": "find the people in a bag, a folder of images or an image",
     "view": "look at a recording, results or a simulated room in a browser",
-    "demo": "a synthetic scene through the model: picture, video, JSON",
-    "calibrate": "find where the cameras of a room hang, from people who walk about",
+    "demo": "run a model on a synthetic scene: picture, video, JSON",
+    "calibrate": "find the poses of a room's cameras from people walking about",
     "evaluate": "score detections, or a model on a data set: PCK, box and keypoint AP, MPJPE",
-    "label": "let a teacher label recordings: soft and hard pseudo labels",
+    "label": "label recordings with a teacher: soft and hard pseudo labels",
     "adapt": "adapt a depth network to the recordings of a site",
     "train": "train a network from a recipe",
-    "experiment": "carry out several trainings and their report; resumes where it was killed",
-    "convert": "turn a published checkpoint into one of orpose",
-    "export": "write a network for OpenVINO or ONNX Runtime, in int8 if wanted",
+    "experiment": "run several trainings and their report; resumes after an interruption",
+    "convert": "convert a published checkpoint to orpose's format",
+    "export": "export a network to OpenVINO or ONNX Runtime, optionally in int8",
     "simulate": "make synthetic recordings with exact ground truth",
-    "benchmark": "measure how fast things are on this machine",
-    "audit": "check the log of an audit node, and report from it",
-    "doctor": "say what this machine can do, and what is wrong with a recording",
-    "report": "write a results table or a model card from what runs saved",
+    "benchmark": "measure speed on this machine",
+    "audit": "verify the log of an audit node, or write a report from it",
+    "doctor": "check this machine, a recording or running topics for problems",
+    "report": "write result tables, model cards and pages from saved results",
 }
 """Every command and what it does. Its parser is ``add_parser`` of the module of its name in ``commands``."""
 
@@ -45,13 +45,13 @@ def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     called = None if words is None else next((word for word in words if not word.startswith("-")), "")
     parser = argparse.ArgumentParser(
         prog="orpose",
-        description="Poses of everybody in an operating room, from images in which nobody can be recognised.",
+        description="Find everyone's pose in an operating room, in images in which nobody can be recognised.",
         epilog="example:\n  orpose demo --out demo_output --seconds 1\n\n"
         "`orpose COMMAND --help` describes a command.",
         formatter_class=CommandHelp,
     )
     parser.add_argument("--version", action="version", version=f"orpose {__version__}")
-    parser.add_argument("--verbose", action="store_true", help="log what the core does")
+    parser.add_argument("--verbose", action="store_true", help="log progress")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, what in COMMANDS.items():
         if called is not None and name != called:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from orpose_core.adaptation.options import AdaptOptions
 
 _DESCRIPTION = (
-    "Adapt a depth network to recordings of a site: a teacher labels the color, the network learns from the "
-    "depth that is registered to it. Writes new weights, a model card, and report.html with scores before "
-    "and after on a part that is set aside. An interrupted run continues with the same command. "
+    "Adapt a depth network to recordings of a site: a teacher labels the color images, and the network is "
+    "trained on the depth registered to them. Writes new weights, a model card, and report.html with scores "
+    "before and after on a held-out part. An interrupted run continues with the same command. "
     "See docs/adapting.md."
 )
 
@@ -101,43 +101,80 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     usage = "RECORDING [RECORDING ...] --out DIR [options]"
     parser = command_parser(subparsers, "adapt", _DESCRIPTION, _EXAMPLE, usage=usage)
     parser.add_argument("sources", nargs="+", metavar="RECORDING", help="bag or folder with color and depth")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where everything is written")
+    parser.add_argument("--out", required=True, metavar="DIR", help="output folder")
     parser.add_argument("--model", default=usual.model, metavar="NAME|FILE", help="default: %(default)s")
-    parser.add_argument("--minutes", type=float, default=usual.minutes, metavar="M", help="of training")
-    parser.add_argument("--frames", type=int, default=usual.frames, metavar="N", help="to label, about")
-    parser.add_argument("--truth", metavar="FILE", help="COCO file by hand, for scores alone")
-    parser.add_argument("--split", default=usual.split, choices=("auto", "time", "recording"))
-    parser.add_argument("--learning-rate", type=float, default=usual.learning_rate, metavar="R")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=usual.minutes,
+        metavar="M",
+        help="minutes of training (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=usual.frames,
+        metavar="N",
+        help="about how many frames to label (default: %(default)s)",
+    )
+    parser.add_argument("--truth", metavar="FILE", help="COCO file labelled by hand, only for scoring")
+    parser.add_argument(
+        "--split",
+        default=usual.split,
+        choices=("auto", "time", "recording"),
+        help="hold out parts of each recording (time) or whole recordings",
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=usual.learning_rate,
+        metavar="R",
+        help="at the beginning (default: %(default)s)",
+    )
     parser.add_argument(
         "--joint-score",
         type=float,
         default=usual.joint_score,
         metavar="S",
-        help="joints above it are learned",
+        help="train on joints with a higher score (default: %(default)s)",
     )
     parser.add_argument(
-        "--replay", type=float, default=usual.replay, metavar="SHARE", help="of synthetic frames mixed in"
+        "--replay",
+        type=float,
+        default=usual.replay,
+        metavar="SHARE",
+        help="share of synthetic frames mixed in (default: %(default)s)",
     )
     parser.add_argument(
         "--exchange",
         type=float,
         default=usual.exchange,
         metavar="SHARE",
-        help="of people who are replaced by others of the camera",
+        help="share of people replaced by others of the same camera (default: %(default)s)",
     )
     parser.add_argument(
         "--sides",
         default=usual.sides,
         choices=("network", "teacher"),
-        help="who says which side is left: the network before the training, or the labels",
+        help="what decides which side is left: the network before the training, or the labels",
     )
-    parser.add_argument("--threads", type=int, default=usual.threads, metavar="N", help="default: all")
-    parser.add_argument("--workers", type=int, default=usual.workers, metavar="N", help="preparing data")
-    parser.add_argument("--seed", type=int, default=usual.seed, metavar="N", help="of the training")
-    parser.add_argument("--keep-depth", action="store_true", help="do not remove full-size depth at the end")
-    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
     parser.add_argument(
-        "--tolerance", type=float, default=usual.tolerance_s, metavar="S", help="color to depth, s"
+        "--threads", type=int, default=usual.threads, metavar="N", help="CPU threads (default: all)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=usual.workers, metavar="N", help="processes that prepare data"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=usual.seed, metavar="N", help="random seed of the training"
+    )
+    parser.add_argument("--keep-depth", action="store_true", help="keep full-size depth at the end")
+    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames per batch")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=usual.tolerance_s,
+        metavar="S",
+        help="largest time between color and depth, s",
     )
     add_camera_options(parser)
     add_teacher_options(parser)

@@ -50,31 +50,31 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "audit",
-        "Check the log that audit_node writes, and report from it: who started what with which weights and "
-        "limits, and which data went where.",
+        "Verify the log that audit_node writes, or write a report from it: who started what with which "
+        "weights and limits, and which data went where.",
         "orpose audit verify or_1.audit\norpose audit report or_1.audit --out report.md",
     )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     verify = command_parser(
         what,
         "verify",
-        "Prove that nothing was changed in a log or cut out of it. Exit status 1 if something was.",
+        "Verify that no record of a log was changed or removed. Exit status 1 if one was.",
         "orpose audit verify or_1.audit",
-        listed="prove that nothing was cut out of a log",
+        listed="verify that no record of a log was changed or removed",
     )
     verify.set_defaults(run=_verify)
     report = command_parser(
         what,
         "report",
-        "Write the page that a data protection officer asks for: data flow, what leaves which machine, "
+        "Write a page for a data protection officer: data flow, what leaves which machine, "
         "limits, retention. Everything on it comes from the log.",
         "orpose audit report or_1.audit --out report.md",
-        listed="data flow, limits and retention as a page",
+        listed="write a page: data flow, limits and retention",
     )
-    report.add_argument("--out", type=Path, metavar="FILE", help="Markdown (default: print it)")
+    report.add_argument("--out", type=Path, metavar="FILE", help="Markdown file (default: print to stdout)")
     report.set_defaults(run=_report)
     for command in (verify, report):
-        command.add_argument("file", type=Path, metavar="FILE", help="the log")
+        command.add_argument("file", type=Path, metavar="FILE", help="log file")
         command.add_argument(
-            "--head", metavar="NUMBER:SHA256", help="head kept elsewhere (default: FILE.head beside the log)"
+            "--head", metavar="NUMBER:SHA256", help="head that was stored elsewhere (default: read FILE.head)"
         )

@@ -105,7 +105,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "benchmark",
-        "Measure how fast things are on this machine.",
+        "Measure speed on this machine.",
         "orpose benchmark estimate fastpose_64x48 --backend torch --repeats 5 --threads 1\n"
         "orpose benchmark decode --people 12",
     )
@@ -119,9 +119,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "decode",
         "Measure how long one core takes to turn maps into people.",
         "orpose benchmark decode --people 12",
-        listed="maps to people, on one core",
+        listed="time of decoding maps to people, on one core",
     )
-    decode.add_argument("--people", type=int, default=8, metavar="N", help="in the maps (default: 8)")
+    decode.add_argument("--people", type=int, default=8, metavar="N", help="people in the maps (default: 8)")
     decode.set_defaults(run=_decode)
     _add_fusion(what)
     _add_train(what)
@@ -130,21 +130,27 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "simulate",
         "Measure how many frames of the synthetic room are rendered and written per second.",
         "orpose benchmark simulate --frames 20",
-        listed="frames/s of the synthetic room",
+        listed="rendering rate of the synthetic room",
     )
     simulate.add_argument("--frames", type=int, default=200, metavar="N", help="default: %(default)s")
     simulate.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="rendering processes (default: all cores)",
     )
     simulate.set_defaults(run=_simulate)
     offsets = command_parser(
         what,
         "surface-offsets",
-        "Measure how far joints lie behind the surface that a depth image shows of them.",
+        "Measure how far joints lie behind the body surface that a depth image shows.",
         "orpose benchmark surface-offsets --frames 20",
-        listed="how far joints lie behind the surface that depth shows",
+        listed="distance of joints behind the body surface in depth images",
     )
-    offsets.add_argument("--frames", type=int, default=300, metavar="N", help="per domain (default: 300)")
+    offsets.add_argument(
+        "--frames", type=int, default=300, metavar="N", help="frames per domain (default: 300)"
+    )
     offsets.add_argument("--seed", type=int, default=77, help="default: %(default)s")
     offsets.set_defaults(run=_surface_offsets)
 
@@ -153,23 +159,23 @@ def _add_estimate(what: argparse._SubParsersAction) -> None:
     parser = command_parser(
         what,
         "estimate",
-        "Measure every stage from a low-resolution message to skeletons in space, in every engine that is "
-        "installed and every number format; frames/s of 1, 2 and 4 cameras; peak memory; and how long the "
-        "network's work would take at the rate of this machine's matrix products.",
+        "Measure every stage from a low-resolution message to 3D skeletons, in every installed engine and "
+        "number format; frames/s of 1, 2 and 4 cameras; peak memory; and how long the network would take at "
+        "the rate at which this machine multiplies large matrices.",
         "orpose benchmark estimate fastpose_64x48 --backend torch --repeats 5 --threads 1",
-        listed="ms of each stage from message to skeletons, in every engine",
+        listed="time of each stage from message to skeletons, in every engine",
     )
     parser.add_argument("models", nargs="*", metavar="NAME|FILE", help="default: all shipped networks")
     parser.add_argument(
-        "--backend", nargs="+", metavar="NAME", help="torch, openvino, onnxruntime (default: all there are)"
+        "--backend", nargs="+", metavar="NAME", help="torch, openvino, onnxruntime (default: all installed)"
     )
     parser.add_argument("--repeats", type=int, default=30, metavar="N", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, metavar="N", help="default: PyTorch's own choice")
-    parser.add_argument("--compare", action="store_true", help="with and without flip test")
-    parser.add_argument("--no-flip", action="store_true", help="without the flip test")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument("--compare", action="store_true", help="measure with and without the flip test")
+    parser.add_argument("--no-flip", action="store_true", help="measure without the flip test")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers there")
-    parser.add_argument("--page", metavar="FILE", help="write the page of the documentation there")
+    parser.add_argument("--json", metavar="FILE", help="write all results as JSON")
+    parser.add_argument("--page", metavar="FILE", help="write the results as a page of the documentation")
     parser.set_defaults(run=_estimate)
 
 
@@ -177,13 +183,13 @@ def _add_forward(what: argparse._SubParsersAction) -> None:
     parser = command_parser(
         what,
         "forward",
-        "Measure a network alone, in float32 and, where this machine has it, in bf16.",
+        "Measure a network alone, in float32 and, if this machine supports it, in bf16.",
         "orpose benchmark forward --model fastpose_64x48 --threads 1 --repeats 5",
-        listed="a network alone, in float32 and bf16",
+        listed="time of a network alone, in float32 and bf16",
     )
     parser.add_argument("--model", default=_MODEL, metavar="NAME|FILE", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of PyTorch (default: 2)")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (default: 1)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of PyTorch (default: 2)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images per batch (default: 1)")
     parser.add_argument("--repeats", type=int, default=20, metavar="N", help="default: %(default)s")
     parser.set_defaults(run=_forward)
 
@@ -192,17 +198,30 @@ def _add_graph(what: argparse._SubParsersAction) -> None:
     parser = command_parser(
         what,
         "graph",
-        "Measure the latency from an image message to its skeletons over DDS, pose_node in a process of its "
-        "own: median, 95th and 99th percentile.",
+        "Measure the latency from an image message to its skeletons over DDS, with pose_node in a process of "
+        "its own: median, 95th and 99th percentile, and the number of images that were processed.",
         "orpose benchmark graph --cameras 1 2 --seconds 5",
         listed="latency from image message to skeletons over DDS",
     )
-    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4], metavar="N", help="1 2 4")
-    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="for each (default: 20)")
-    parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="of each camera (default: 10)")
-    parser.add_argument("--model", default="fastpose_64x48", metavar="NAME|FILE", help="%(default)s")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of the network (default: all)")
-    parser.add_argument("--json", metavar="FILE", help="write the numbers there")
+    parser.add_argument(
+        "--cameras",
+        type=int,
+        nargs="+",
+        default=[1, 2, 4],
+        metavar="N",
+        help="numbers of cameras (default: 1 2 4)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, metavar="S", help="duration of each measurement (default: 20)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=10.0, metavar="HZ", help="images/s of each camera (default: 10)"
+    )
+    parser.add_argument("--model", default="fastpose_64x48", metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="CPU threads of the network (default: all)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     add_backend(parser)
     parser.set_defaults(run=_graph)
 
@@ -211,26 +230,34 @@ def _add_endurance(what: argparse._SubParsersAction) -> None:
     soak = command_parser(
         what,
         "soak",
-        "Run the whole graph of nodes on rendered images, and measure whether it holds: memory flat within "
-        "2 %, p99 of the latency below 2.5 times the median, every image served or counted, no error. "
-        "Exit status 1 if one does not hold.",
+        "Run the whole graph of nodes on rendered images, and check that memory stays within 2 %, the p99 of "
+        "the latency is below 2.5 times the median, every image is processed or counted as dropped, and "
+        "there is no error. Exit status 1 if a check fails.",
         "orpose benchmark soak --minutes 30  # takes half an hour",
-        listed="the whole graph of nodes for minutes or hours",
+        listed="run the whole graph of nodes for minutes or hours",
     )
     privacy = command_parser(
         what,
         "privacy",
-        "Run the whole graph of nodes on marked images, and look for them in every topic, parameter event, "
-        "log and file. Exit status 1 if anything above 4800 px is found.",
+        "Run the whole graph of nodes on marked images, and search every topic, parameter event, log and "
+        "file for them. Exit status 1 if an image above 4800 px is found.",
         "orpose benchmark privacy --minutes 5  # takes 5 minutes",
-        listed="look for full-size images in all that the nodes publish, log and store",
+        listed="search all that the nodes publish, log and store for full-size images",
     )
     for parser in (soak, privacy):
-        parser.add_argument("--minutes", type=float, default=5.0, metavar="N", help="default: 5")
-        parser.add_argument("--cameras", type=int, default=4, metavar="N", help="2 or more (default: 4)")
-        parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="of each (default: 15)")
-        parser.add_argument("--model", default="fastpose_64x48", metavar="NAME|FILE", help="%(default)s")
-        parser.add_argument("--out", metavar="DIR", help="keep what the nodes wrote (default: delete it)")
+        parser.add_argument("--minutes", type=float, default=5.0, metavar="N", help="duration (default: 5)")
+        parser.add_argument(
+            "--cameras", type=int, default=4, metavar="N", help="number of cameras, at least 2 (default: 4)"
+        )
+        parser.add_argument(
+            "--rate", type=float, default=15.0, metavar="HZ", help="images/s of each camera (default: 15)"
+        )
+        parser.add_argument(
+            "--model", default="fastpose_64x48", metavar="NAME|FILE", help="default: %(default)s"
+        )
+        parser.add_argument(
+            "--out", metavar="DIR", help="keep the files of the nodes there (default: delete them)"
+        )
         parser.set_defaults(run=_endurance)
 
 
@@ -238,16 +265,18 @@ def _add_fusion(what: argparse._SubParsersAction) -> None:
     parser = command_parser(
         what,
         "fusion",
-        "Measure how long one core takes to fuse what several cameras see of people who walk about at 30 Hz. "
-        "With --inputs it also sends the fusion random numbers, bad stamps and swapped cameras, and fails if "
-        "it stops or gives a joint without a sigma.",
+        "Measure how long one core takes to fuse the views of several cameras at 30 Hz, with people walking "
+        "about. --inputs also sends random numbers, bad stamps and swapped cameras to the fusion, and fails "
+        "if it stops or returns a joint without a sigma.",
         "orpose benchmark fusion --people 5 --cameras 4 --inputs 2000",
-        listed="ms of a fusion; and random inputs",
+        listed="time of a fusion; robustness against random inputs",
     )
     parser.add_argument("--people", type=int, default=5, metavar="N", help="default: %(default)s")
     parser.add_argument("--cameras", type=int, default=4, metavar="N", help="default: %(default)s")
-    parser.add_argument("--moments", type=int, default=300, metavar="N", help="default: %(default)s")
-    parser.add_argument("--inputs", type=int, default=0, metavar="N", help="random ones (default: none)")
+    parser.add_argument(
+        "--moments", type=int, default=300, metavar="N", help="moments to fuse (default: %(default)s)"
+    )
+    parser.add_argument("--inputs", type=int, default=0, metavar="N", help="random inputs (default: none)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.set_defaults(run=_fusion)
 
@@ -258,10 +287,14 @@ def _add_train(what: argparse._SubParsersAction) -> None:
         "train",
         "Measure the training of a recipe: images per second, and the share of time spent waiting for data.",
         "orpose benchmark train --config tiny --steps 5",
-        listed="images/s of a recipe, and the share of time spent waiting for data",
+        listed="training rate of a recipe, and the share of time spent waiting for data",
     )
-    parser.add_argument("--config", default="depthpose_64x48_small", metavar="NAME|FILE", help="recipe")
-    parser.add_argument("--steps", type=int, default=30, metavar="N", help="to measure (default: 30)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch (default: the recipe's)")
-    parser.add_argument("--workers", type=int, metavar="N", help="that prepare data (default: the recipe's)")
+    parser.add_argument(
+        "--config", default="depthpose_64x48_small", metavar="NAME|FILE", help="recipe (default: %(default)s)"
+    )
+    parser.add_argument("--steps", type=int, default=30, metavar="N", help="steps to measure (default: 30)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of PyTorch (default: the recipe's)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that prepare data (default: the recipe's)"
+    )
     parser.set_defaults(run=_train)

@@ -31,28 +31,32 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "calibrate",
-        "Find where the cameras of a room hang from a recording of their skeletons: let one to three people "
-        "walk about for a few minutes. Needs no target. With metric skeletons it starts from nothing; "
-        "without depth, --guess gives rough places. See docs/fusion.md.",
+        "Find the poses of a room's cameras from a recording of their skeletons, in which one to three "
+        "people walk about for a few minutes. No calibration target is needed. Skeletons without metric "
+        "depth need rough camera poses (--guess). See docs/fusion.md.",
         _EXAMPLE,
     )
     parser.add_argument("bag", help="rosbag2 with skeletons_2d, skeletons_3d and camera_info of each camera")
     parser.add_argument("--cameras", required=True, metavar="A,B,...", help="namespaces of the cameras")
     parser.add_argument(
-        "--guess", metavar="FILE", help="rough places: a calibration, MVOR's JSON or a camchain of Kalibr"
+        "--guess",
+        metavar="FILE",
+        help="rough camera poses: a calibration, MVOR's JSON or a camchain of Kalibr",
     )
     parser.add_argument("--out", default="calibration", metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--images", default="lowres", metavar="NAME",
-        help="name below a camera's namespace of camera_info and depth (default: %(default)s)",
+        help="name of camera_info and depth in a camera's namespace (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--skeletons", default="", metavar="NAME", help="the same of the skeletons")
+    parser.add_argument(
+        "--skeletons", default="", metavar="NAME", help="name of the skeletons in a camera's namespace"
+    )
     parser.add_argument(
         "--slop",
         type=float,
         default=0.05,
         metavar="S",
-        help="between views of one moment (default: 0.05)",
+        help="largest time between views of one moment (default: 0.05)",
     )
     parser.add_argument("--room-frame", default="room", metavar="NAME", help="default: %(default)s")
     parser.set_defaults(run=_run)

@@ -30,21 +30,29 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "convert",
-        "Turn a published .pth checkpoint into a .safetensors file of orpose: DepthPose of "
-        "CAMMA-public/ORPose-Depth, RTPose (COCO) as initial weights, or a student of "
-        "CAMMA-public/ORPose-Color. No code in the file is run. See docs/checkpoints.md.",
+        "Convert a published .pth checkpoint to a .safetensors file: DepthPose of CAMMA-public/ORPose-Depth, "
+        "RTPose (COCO) as initial weights, or a student of CAMMA-public/ORPose-Color. No code in the file is "
+        "executed. See docs/checkpoints.md.",
         _EXAMPLE,
     )
-    parser.add_argument("source", metavar="SRC", help="the published file")
+    parser.add_argument("source", metavar="SRC", help="published checkpoint")
     parser.add_argument("--to", required=True, metavar="OUT", help="the .safetensors file to write")
-    parser.add_argument("--as", required=True, dest="name", metavar="NAME", help="such as depthpose_64x48")
-    parser.add_argument("--seed", type=int, default=0, help="for weights that the file lacks (default: 0)")
+    parser.add_argument(
+        "--as",
+        required=True,
+        dest="name",
+        metavar="NAME",
+        help="name of the network, such as depthpose_64x48",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed for weights that the file lacks (default: 0)"
+    )
     parser.add_argument(
         "--depth-range-m",
         type=float,
         default=8.0,
         metavar="M",
-        help="depth that becomes 1.0 at the input; the published files do not state it (default: 8)",
+        help="depth that maps to 1.0 at the input; published files do not state it (default: 8)",
     )
     parser.add_argument("--h36-statistics", metavar="FILE", help="h36stats.json, for a student")
     parser.set_defaults(run=_run)

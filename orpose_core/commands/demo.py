@@ -27,8 +27,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "demo",
-        "Render a short scene in a synthetic room, find the people in low-resolution images of it and write "
-        "a picture, a video and JSON. Needs no ROS, no data and no camera.",
+        "Render a short scene in a synthetic room, find the people in its low-resolution images, and write a "
+        "picture, a video and JSON. Needs no ROS, no data and no camera.",
         "orpose demo --out demo_output --seconds 1",
     )
     parser.add_argument("--out", default="demo_output", metavar="DIR", help="default: %(default)s")
@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=7, help="of the scene (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="random seed of the scene (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the network (default: all)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -9,9 +9,9 @@ from pathlib import Path
 from orpose_core.commands.parsers import command_parser
 
 _DESCRIPTION = (
-    "Say what this machine can do (Python, PyTorch, bf16, ROS, weights, caches), and what is wrong with a "
-    "recording or with the topics of a running system, with the line that mends it. Nothing is changed. The "
-    "exit status is 1 where something will fail."
+    "Check this machine (Python, PyTorch, bf16, ROS, weights, caches) and, if given, a recording or the "
+    "topics of a running system. Prints the problems and commands that solve them, and changes nothing. Exit "
+    "status 1 if something will fail."
 )
 
 _EXAMPLE = """\
@@ -40,5 +40,5 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers, "doctor", _DESCRIPTION, _EXAMPLE, usage="[RECORDING] [--topics FILE|-]"
     )
     parser.add_argument("recording", nargs="?", metavar="RECORDING", help="bag, folder, image or video")
-    parser.add_argument("--topics", metavar="FILE|-", help="what `ros2 topic list -t` printed; - = stdin")
+    parser.add_argument("--topics", metavar="FILE|-", help="output of `ros2 topic list -t`; - = stdin")
     parser.set_defaults(run=_run)

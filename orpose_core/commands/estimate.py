@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from orpose_core.estimation.options import RunOptions
 
 _DESCRIPTION = (
-    "Run a model over a recording, with no ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a folder of images, "
-    "one image, or a video (models of color). Frames are brought to low resolution first. Writes "
-    "results.json (COCO results), skeletons_3d.json, run.json, frames.jsonl and overlays drawn on the "
-    "low-resolution image. Ctrl-C keeps what was done; --resume goes on from there."
+    "Run a model over a recording, without ROS: a rosbag2 (mcap, sqlite3), a ROS 1 bag, a folder of images, "
+    "one image, or a video (color models). Frames are first reduced to low resolution. Writes results.json "
+    "(COCO results), skeletons_3d.json, run.json, frames.jsonl and overlays on low-resolution images. "
+    "Ctrl-C keeps the results so far, and --resume continues from there."
 )
 
 _EXAMPLE = """\
@@ -104,36 +104,47 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     usage = "SOURCE --model NAME|FILE --out DIR [options]"
     parser = command_parser(subparsers, "estimate", _DESCRIPTION, _EXAMPLE, usage=usage)
     parser.add_argument("source", metavar="SOURCE", help="bag, folder, image, video or MVOR.json")
-    parser.add_argument("--model", required=True, metavar="NAME|FILE", help="or untrained:depthpose_64x48")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the files are written")
-    parser.add_argument("--resume", action="store_true", help="go on with the run that is in DIR")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="NAME|FILE",
+        help="shipped weights, a checkpoint or an exported file",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="output folder")
+    parser.add_argument("--resume", action="store_true", help="continue the run in DIR")
     parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="take every K-th frame")
     parser.add_argument("--limit", type=int, metavar="N", help="take at most N frames")
     parser.add_argument(
-        "--overlays", type=int, default=usual.overlays, metavar="N", help="default: %(default)s"
+        "--overlays",
+        type=int,
+        default=usual.overlays,
+        metavar="N",
+        help="pictures to draw (default: %(default)s)",
     )
     parser.add_argument(
         "--format", default=usual.format, choices=FORMATS, help="also write a table of joints"
     )
-    parser.add_argument("--low-resolution", metavar="WxH", help="default: what the model reads")
-    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
+    parser.add_argument("--low-resolution", metavar="WxH", help="default: the input size of the model")
+    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames per batch")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     add_backend(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the network (default: all)")
     parser.add_argument("--no-flip", action="store_true", help="without the mirrored image: twice as fast")
-    parser.add_argument("--no-tracking", action="store_true", help="give people no ids")
-    parser.add_argument("--color-topic", metavar="TOPIC", help="of a bag; default: found by type and name")
+    parser.add_argument("--no-tracking", action="store_true", help="do not track people, so they have no ids")
+    parser.add_argument("--color-topic", metavar="TOPIC", help="in a bag (default: found by type and name)")
     parser.add_argument("--depth-topic", metavar="TOPIC")
-    parser.add_argument("--camera-info-topic", metavar="TOPIC", help="default: the one beside the images")
+    parser.add_argument(
+        "--camera-info-topic", metavar="TOPIC", help="default: the one that belongs to the images"
+    )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=0.05,
         metavar="S",
-        help="color to depth, s (default: 0.05)",
+        help="largest time between color and depth, s (default: 0.05)",
     )
     parser.add_argument(
-        "--intrinsics", metavar="FX,FY,CX,CY", help="px, of images that bring none; for metric 3D"
+        "--intrinsics", metavar="FX,FY,CX,CY", help="intrinsics in px for images without them; for metric 3D"
     )
     add_camera_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -117,7 +117,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers,
         "evaluate",
         "Score a results file (--gt, --dt), or run a model over a data set and score it (--dataset, "
-        "--model). The numbers follow the papers' evaluators; --strict leaves out their flaws. "
+        "--model). Scores follow the papers' evaluators; --strict corrects their flaws. "
         "See docs/evaluation.md.",
         _EXAMPLE,
         usage="(--gt FILE --dt FILE | --dataset NAME --model NAME|FILE) [options]",
@@ -140,8 +140,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "teacher:detector=NAME,detector_weights=FILE,keypoints=FILE,lifter=FILE",
     )
     parser.add_argument("--metric", choices=("pck", "box_ap", "keypoint_ap", "mpjpe"), help="default: all")
-    parser.add_argument("--threshold", type=float, default=0.2, help="of PCK (default: %(default)s)")
-    parser.add_argument("--strict", action="store_true", help="without the published evaluators' flaws")
+    parser.add_argument(
+        "--threshold", type=float, default=0.2, help="threshold of PCK (default: %(default)s)"
+    )
+    parser.add_argument("--strict", action="store_true", help="correct the flaws of the published evaluators")
     parser.add_argument(
         "--scale",
         type=int,
@@ -149,20 +151,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         default=[1],
         choices=_SCALES,
         metavar="N",
-        help=f"shrink images by 1/N first ({', '.join(map(str, _SCALES))}); several are scored in turn",
+        help=f"shrink images by 1/N first ({', '.join(map(str, _SCALES))}); several N: one after the other",
     )
     parser.add_argument("--flip", action="store_true", help="flip test: average with the mirrored image")
     parser.add_argument(
         "--limit",
         type=int,
         metavar="N",
-        help="score N images, spread over it (splits: whole rooms; room-...: moments)",
+        help="score N images, spread evenly (splits: whole rooms; room-...: moments)",
     )
-    parser.add_argument("--batch", type=int, default=8, metavar="N", help="images at once (default: 8)")
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="images per batch (default: 8)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     add_backend(parser)
-    parser.add_argument("--out", metavar="DIR", help="per-image results; a run resumes from what is there")
-    parser.add_argument("--json", metavar="FILE", help="write the scores there")
-    parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames there")
-    parser.add_argument("--report", metavar="FILE", help="write a page (HTML) about it")
+    parser.add_argument("--out", metavar="DIR", help="folder of per-image results; a run resumes from them")
+    parser.add_argument("--json", metavar="FILE", help="write the scores as JSON")
+    parser.add_argument("--plot", metavar="DIR", help="draw error curves and the worst frames")
+    parser.add_argument("--report", metavar="FILE", help="write an HTML page about the scores")
     parser.set_defaults(run=_run)

@@ -22,19 +22,21 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "experiment",
-        "Carry out the steps of an experiment file: trainings, and any other orpose command. Steps that are "
-        "finished are skipped, so a killed experiment resumes where it was.",
+        "Run the steps of an experiment file: trainings, and any other orpose command. Finished steps are "
+        "skipped, so an interrupted experiment continues with the same command.",
         "orpose experiment mine.yaml --out runs/mine\n"
         "orpose experiment experiment_depthpose_small --jobs 2  # takes hours",
     )
-    parser.add_argument("experiment", metavar="NAME|FILE", help="the experiment, YAML")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="of the runs; default: runs/NAME of the file")
-    parser.add_argument("--only", nargs="+", default=(), metavar="STEP", help="only these steps")
+    parser.add_argument("experiment", metavar="NAME|FILE", help="experiment file, YAML")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the runs (default: runs/NAME of the file)"
+    )
+    parser.add_argument("--only", nargs="+", default=(), metavar="STEP", help="run only these steps")
     parser.add_argument(
         "--jobs",
         type=int,
         default=1,
         metavar="N",
-        help="trainings at once, where none depends on another; their output goes to OUT/STEP.log",
+        help="independent trainings to run in parallel; their output goes to OUT/STEP.log",
     )
     parser.set_defaults(run=_run)

@@ -23,15 +23,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "export",
-        "Write a network with maps (DepthPose, FastPose, RTPose) as a file that OpenVINO or ONNX Runtime "
-        "runs without PyTorch: any batch, maps out, and what a reader of the maps must know in its metadata. "
-        "The file can be given as --model to the other commands and to pose_node.",
+        "Export a network with maps (DepthPose, FastPose, RTPose) to a file that OpenVINO or ONNX Runtime "
+        "runs without PyTorch. It accepts any batch size and returns maps; its metadata say how to read "
+        "them. The file can be used as the model of other commands and of pose_node.",
         _EXAMPLE,
     )
     parser.add_argument("model", metavar="NAME|FILE", help="shipped weights or a checkpoint")
-    parser.add_argument("--to", required=True, choices=("onnx", "openvino"), help="kind of file")
+    parser.add_argument("--to", required=True, choices=("onnx", "openvino"), help="format of the file")
     parser.add_argument("--out", metavar="FILE", help="default: NAME.onnx, or NAME.xml with NAME.bin")
-    parser.add_argument("--int8", action="store_true", help="quantise it; prints what that costs in PCK")
+    parser.add_argument("--int8", action="store_true", help="quantise the network, and print the loss in PCK")
     parser.add_argument(
         "--calibration-frames",
         type=int,
@@ -44,6 +44,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         type=int,
         default=120,
         metavar="N",
-        help="of or-val-v1, to measure what int8 costs; 0 = none (default: 120)",
+        help="frames of or-val-v1 to measure the loss of int8; 0 = none (default: 120)",
     )
     parser.set_defaults(run=_run)

@@ -26,8 +26,8 @@ _USAGE = "(SOURCE [SOURCE ...] --out DIR | --review DIR [--corrected FILE]) [opt
 _DESCRIPTION = (
     "Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: MoveNet, or another "
     "person detector and HRNet or Simple Baselines, and optionally a 2D-to-3D lifter. Writes a COCO file, a "
-    "contact sheet, and images no larger than the student will see. A killed run resumes; under torchrun "
-    "several processes share the work. "
+    "contact sheet, and images no larger than the student needs. An interrupted run resumes, and several "
+    "processes under torchrun share the work. "
     "Weights are local files; nothing is downloaded without --download. See docs/labelling.md."
 )
 
@@ -184,16 +184,24 @@ def add_teacher_options(parser: argparse.ArgumentParser) -> None:
         choices=("movenet",),
         help="detector and keypoints (default: %(default)s)",
     )
-    parser.add_argument("--detector", metavar="NAME", help="another one: fasterrcnn_resnet50_fpn_v2, say")
-    parser.add_argument("--keypoints", metavar="FILE", help="others: pose_hrnet_w48_384x288.pth, say")
-    parser.add_argument("--detector-weights", metavar="FILE", help="default: published name, in this folder")
-    parser.add_argument("--download", action="store_true", help="fetch missing weights of torchvision")
+    parser.add_argument(
+        "--detector", metavar="NAME", help="another detector, such as fasterrcnn_resnet50_fpn_v2"
+    )
+    parser.add_argument(
+        "--keypoints", metavar="FILE", help="another keypoint network, such as pose_hrnet_w48_384x288.pth"
+    )
+    parser.add_argument(
+        "--detector-weights", metavar="FILE", help="default: the published name, in this folder"
+    )
+    parser.add_argument("--download", action="store_true", help="download missing weights of torchvision")
     parser.add_argument("--min-box-score", type=float, metavar="P", help="default: the detector's own")
     parser.add_argument("--hard-score", type=float, default=0.35, metavar="P", help="default: %(default)s")
     parser.add_argument(
-        "--scales", type=int, nargs="+", default=(), metavar="PX", help="image sides, detector"
+        "--scales", type=int, nargs="+", default=(), metavar="PX", help="image sizes for the detector"
     )
-    parser.add_argument("--decoding", default="quarter", choices=("quarter", "dark"), help="of keypoint maps")
+    parser.add_argument(
+        "--decoding", default="quarter", choices=("quarter", "dark"), help="decoding of keypoint maps"
+    )
     parser.add_argument("--no-flip", action="store_true", help="without mirrored images: twice as fast")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
 
@@ -206,10 +214,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     size = "x".join(map(str, reversed(usual.low_resolution_hw)))
     parser = command_parser(subparsers, "label", _DESCRIPTION, _EXAMPLE, usage=_USAGE)
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="bag, folder, image or MVOR.json")
-    parser.add_argument("--out", metavar="DIR", help="where the labels are written")
-    parser.add_argument("--review", metavar="DIR", help="write labels of DIR to correct in CVAT (COCO)")
-    parser.add_argument("--corrected", metavar="FILE", help="of --review DIR: what CVAT exported, to read")
-    parser.add_argument("--lifter", metavar="FILE", help="2D-to-3D lifter; without it labels are in 2D")
+    parser.add_argument("--out", metavar="DIR", help="output folder")
+    parser.add_argument(
+        "--review", metavar="DIR", help="export the labels in DIR for correction in CVAT (COCO)"
+    )
+    parser.add_argument(
+        "--corrected", metavar="FILE", help="with --review DIR: read the file that CVAT exported"
+    )
+    parser.add_argument("--lifter", metavar="FILE", help="2D-to-3D lifter (default: 2D labels only)")
     parser.add_argument(
         "--keep",
         default=usual.keep,
@@ -217,31 +229,33 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="images to store; depth: full-size depth, no color (default: %(default)s)",
     )
     parser.add_argument(
-        "--low-resolution", default=size, metavar="WxH", help="of lowres, default: %(default)s"
+        "--low-resolution", default=size, metavar="WxH", help="size for lowres (default: %(default)s)"
     )
     parser.add_argument(
-        "--allow-full-resolution", action="store_true", help="of color above 4800 px: people recognisable"
+        "--allow-full-resolution",
+        action="store_true",
+        help="store color above 4800 px, with recognisable people",
     )
-    parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="every K-th frame")
-    parser.add_argument("--rate", type=float, metavar="HZ", help="at most this many frames a second")
+    parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="take every K-th frame")
+    parser.add_argument("--rate", type=float, metavar="HZ", help="take at most this many frames per second")
     parser.add_argument(
         "--motion",
         type=float,
         nargs="?",
         const=0.01,
         metavar="SHARE",
-        help="only frames in which this share of the image has changed (0.01 without a value)",
+        help="take only frames in which this share of the image changed (0.01 without a value)",
     )
     parser.add_argument(
         "--motion-step",
         type=int,
         default=usual.motion_step,
         metavar="LEVELS",
-        help="of 255, that count as a change (default: %(default)s)",
+        help="gray levels of 255 that count as a change (default: %(default)s)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N frames of each recording")
+    parser.add_argument("--limit", type=int, metavar="N", help="take at most N frames of each recording")
     parser.add_argument(
-        "--min-people", type=int, default=usual.min_people, metavar="N", help="skip frames with fewer"
+        "--min-people", type=int, default=usual.min_people, metavar="N", help="skip frames with fewer people"
     )
     parser.add_argument(
         "--balance",
@@ -249,16 +263,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="?",
         const=0,
         metavar="N",
-        help="as many images of 1, 2, 3, and 4 or more people, at most N of each",
+        help="equal numbers of images of 1, 2, 3, and 4 or more people; at most N",
     )
     add_teacher_options(parser)
-    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames at once")
+    parser.add_argument("--batch", type=int, default=usual.batch, metavar="N", help="frames per batch")
     parser.add_argument(
         "--tolerance",
         type=float,
         default=usual.tolerance_s,
         metavar="S",
-        help="between color and depth, s (default: %(default)s)",
+        help="largest time between color and depth, s (default: %(default)s)",
     )
     add_camera_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

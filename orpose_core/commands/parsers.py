@@ -42,9 +42,15 @@ def metres(text: str) -> float:
 
 def add_camera_options(parser: argparse.ArgumentParser) -> None:
     """Add what must be known of cameras that do not follow the usual conventions."""
-    parser.add_argument("--depth-unit", default="1mm", metavar="LENGTH", help="of 16-bit depth, 0.25mm say")
     parser.add_argument(
-        "--rotate", type=int, default=0, metavar="DEG", help="turn clockwise to be upright: 90, 180, 270"
+        "--depth-unit", default="1mm", metavar="LENGTH", help="unit of 16-bit depth, such as 0.25mm"
+    )
+    parser.add_argument(
+        "--rotate",
+        type=int,
+        default=0,
+        metavar="DEG",
+        help="clockwise rotation that makes images upright: 90, 180, 270",
     )
 
 

@@ -54,8 +54,8 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
         prog=prog, description=(recipe.__doc__ or "").splitlines()[0], exit_on_error=False
     )
     parser.add_argument("--config", action="config", help="recipe: a name or a YAML file")
-    parser.add_argument("--out", type=str | None, help="folder of the run; default: runs/NAME of the recipe")
-    parser.add_argument("--resume", type=str | None, help="folder of a run to resume; its config is read")
+    parser.add_argument("--out", type=str | None, help="folder of the run (default: runs/NAME of the recipe)")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to resume, with its config")
     parser.add_argument("--export", type=str | None, help="only write the weights of --resume")
     parser.add_argument("--max-minutes", type=float | None, help="the same as --engine.max_minutes")
     words = _with_recipe_found(argv)

@@ -71,9 +71,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "report",
-        "Write a results table, a model card or a page about results. The cost of a network is measured; "
-        "everything else is read from what training, evaluation and estimation saved. `orpose evaluate "
-        "--report FILE` writes the page about an evaluation.",
+        "Write a results table, a model card or a page. The speed of networks is measured; everything else "
+        "comes from files that training, evaluation and estimation saved. `orpose evaluate --report FILE` "
+        "writes the page about an evaluation.",
         "orpose report card runs/tiny/weights.safetensors",
     )
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
@@ -85,23 +85,27 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         listed="Table 1 of DepthPose from finished runs",
     )
     depthpose.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
-    depthpose.add_argument("--threads", type=int, default=2, metavar="N", help="for the ms (default: 2)")
+    depthpose.add_argument(
+        "--threads", type=int, default=2, metavar="N", help="threads for measuring speed (default: 2)"
+    )
     _add_out(depthpose, "docs/results_depthpose.md")
     depthpose.set_defaults(run=_depthpose)
     networks = command_parser(
         what,
         "networks",
-        "Score depth networks on benchmark splits for the report of a release: by visibility, by facing, in "
-        "space. The first is compared with the others.",
+        "Score depth networks on benchmark splits for the report of a release: by visibility, by "
+        "orientation, and in 3D. The first network is compared with the others.",
         "orpose report networks fastpose_64x48 depthpose_64x48  # takes some minutes",
         listed="the depth networks of a release",
     )
-    networks.add_argument("models", nargs="+", metavar="MODEL", help="names in weights/ or files")
+    networks.add_argument("models", nargs="+", metavar="MODEL", help="shipped weights or files")
     networks.add_argument(
         "--splits", nargs="+", default=["or-test-v1", "general-test-v1"], metavar="SPLIT",
         help="default: the test splits",
     )  # fmt: skip
-    networks.add_argument("--frames", type=int, default=300, metavar="N", help="of each (default: 300)")
+    networks.add_argument(
+        "--frames", type=int, default=300, metavar="N", help="frames of each split (default: 300)"
+    )
     _add_out(networks, "docs/results_networks.md")
     networks.set_defaults(run=_networks)
     student = command_parser(
@@ -130,13 +134,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         what,
         "label",
         "Write a page (HTML, one file) about the labels of `orpose label`: thresholds, how many people are "
-        "learned from and ignored, scores, joints, the worst frames; with labels by hand, how far scores can "
-        "be trusted. `orpose adapt` writes its page by itself.",
+        "learned from and ignored, scores, joints, the worst frames; and, with labels by hand, how reliable "
+        "the scores are. `orpose adapt` writes such a page itself.",
         "orpose report label labels_of_monday",
         listed="a page about the labels of `orpose label`",
     )
     label.add_argument("folder", type=Path, metavar="DIR", help="folder that `orpose label` wrote")
-    label.add_argument("--truth", type=Path, metavar="FILE", help="COCO by hand; default: its corrected.json")
+    label.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="COCO file labelled by hand (default: corrected.json in DIR)",
+    )
     label.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in that folder")
     label.set_defaults(run=_label)
     card = command_parser(
@@ -148,9 +157,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         listed="the card of a weights file",
     )
     card.add_argument("weights", type=Path, metavar="FILE", help="the weights")
-    card.add_argument("--out", type=Path, metavar="FILE", help="default: beside the weights; .html = a page")
-    card.add_argument("--real", type=Path, metavar="FILE", help="scores of benchmarks/real_depth_people.py")
-    card.add_argument("--scores", type=Path, metavar="DIR", help="of a student: `orpose evaluate --scale`")
+    card.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: beside the weights; .html for a page"
+    )
+    card.add_argument("--real", type=Path, metavar="FILE", help="scores from benchmarks/real_depth_people.py")
+    card.add_argument(
+        "--scores", type=Path, metavar="DIR", help="scores of a student, from `orpose evaluate --scale`"
+    )
     card.set_defaults(run=_card)
 
 
@@ -158,20 +171,29 @@ def _add_teacher(what: argparse._SubParsersAction) -> None:
     teacher = command_parser(
         what,
         "teacher",
-        "Write how good a teacher's labels are. With --detector the teacher is evaluated first and its "
-        "scores are saved in the folder; without it, the scores in the folder are written up.",
+        "Report the quality of a teacher's labels. With --detector, the teacher is evaluated first and its "
+        "scores are saved in the folder; otherwise the scores in the folder are reported.",
         "orpose report teacher runs/teacher --detector runs/detector/weights.safetensors  # takes hours",
-        listed="how good a teacher's labels are",
+        listed="quality of a teacher's labels",
     )
-    teacher.add_argument("folder", type=Path, metavar="DIR", help="of the scores")
+    teacher.add_argument("folder", type=Path, metavar="DIR", help="folder of the scores")
     teacher.add_argument("--detector", metavar="NAME", help="as for `orpose label`")
     teacher.add_argument("--detector-weights", metavar="FILE", help="default: shipped weights")
     teacher.add_argument(
-        "--keypoints", default="runs/keypoints/weights.safetensors", metavar="FILE", help="%(default)s"
+        "--keypoints",
+        default="runs/keypoints/weights.safetensors",
+        metavar="FILE",
+        help="default: %(default)s",
     )
-    teacher.add_argument("--lifter", default="lifter_synthetic", metavar="FILE", help="%(default)s")
-    teacher.add_argument("--split", default="or-val-v1", help="to evaluate on (default: %(default)s)")
-    teacher.add_argument("--tuning-split", default="general-val-v1", help="for thresholds: %(default)s")
+    teacher.add_argument("--lifter", default="lifter_synthetic", metavar="FILE", help="default: %(default)s")
+    teacher.add_argument(
+        "--split", default="or-val-v1", help="split for the evaluation (default: %(default)s)"
+    )
+    teacher.add_argument(
+        "--tuning-split",
+        default="general-val-v1",
+        help="split for choosing thresholds (default: %(default)s)",
+    )
     teacher.add_argument("--frames", type=int, default=150, metavar="N", help="default: %(default)s")
     _add_out(teacher, "docs/results_teacher.md")
     teacher.set_defaults(run=_teacher)

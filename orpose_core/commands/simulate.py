@@ -100,27 +100,43 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         subparsers,
         "simulate",
         "Render a synthetic operating room (or everyday rooms) as RGB-D frames with exact 2D and 3D joints: "
-        "a folder in MVOR's conventions, or a rosbag2. The same seed gives the same frames on every machine; "
-        "a killed run resumes. See docs/simulation.md.",
+        "a folder in MVOR's conventions, or a rosbag2. The same seed gives the same frames on every machine, "
+        "and an interrupted run resumes. See docs/simulation.md.",
         _EXAMPLE,
         usage="(--frames N | --split NAME) [--out DIR] [options]",
     )
     parser.add_argument("--domain", default="or", metavar="NAME", help=_DOMAINS)
-    parser.add_argument("--split", metavar="NAME", help="a split such as or-val-v1 or near-val-v1 instead")
+    parser.add_argument(
+        "--split", metavar="NAME", help="make a split such as or-val-v1 or near-val-v1 instead"
+    )
     parser.add_argument("--frames", type=int, metavar="N", help="images of all cameras together")
-    parser.add_argument("--seed", type=int, default=0, help="0 to 2^32 - 1 (default: %(default)s)")
-    parser.add_argument("--out", metavar="DIR", help="where the recording is written")
-    parser.add_argument("--format", default="coco", choices=_FORMATS, help="folder or rosbag2")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed, 0 to 2^32 - 1 (default: %(default)s)"
+    )
+    parser.add_argument("--out", metavar="DIR", help="output folder")
+    parser.add_argument(
+        "--format", default="coco", choices=_FORMATS, help="folder (coco) or rosbag2 (mcap, sqlite3)"
+    )
     parser.add_argument("--size", default="640x480", metavar="WxH", help="default: %(default)s")
     parser.add_argument("--modality", default="rgbd", choices=("rgbd", "depth", "color"))
-    parser.add_argument("--cameras", type=int, default=1, metavar="N", help="per room, 1 to 3 (default: 1)")
-    parser.add_argument("--frames-per-room", type=int, metavar="N", help="default: 25; of a bag: all")
     parser.add_argument(
-        "--rate", type=float, default=15.0, metavar="HZ", help="of each camera (default: %(default)s)"
+        "--cameras", type=int, default=1, metavar="N", help="cameras per room, 1 to 3 (default: 1)"
+    )
+    parser.add_argument("--frames-per-room", type=int, metavar="N", help="default: 25; for a bag: all")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=15.0,
+        metavar="HZ",
+        help="images/s of each camera (default: %(default)s)",
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="rendering processes (default: all cores)",
     )
-    parser.add_argument("--compare", metavar="MVOR.json", help="print the statistics beside those of MVOR")
+    parser.add_argument("--compare", metavar="MVOR.json", help="compare the statistics with those of MVOR")
     parser.add_argument("--contact-sheet", metavar="FILE", help="write a PNG of some frames")
     parser.set_defaults(run=_run)

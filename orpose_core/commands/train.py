@@ -24,12 +24,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(
         subparsers,
         "train",
-        "Train a network from a recipe. `orpose train depthpose --help` lists all options of a kind.",
+        "Train a network from a recipe. `orpose train depthpose --help` lists the options of one kind.",
         "orpose train depthpose --config tiny --engine.steps 20 --validation.final_frames 9\n"
         "orpose train depthpose --config depthpose_64x48_small --optim.lr 0.001  # takes hours\n"
         "orpose train depthpose --resume runs/tiny",
         usage=f"{{{','.join(TRAINED)}}} [--config NAME|FILE] [--resume RUN] [options]",
     )
     parser.add_argument("what", choices=TRAINED, help="what is trained")
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="its own options")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="options of this kind of network")
     parser.set_defaults(run=_run)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = (
     "Show skeletons in a browser: each camera's low-resolution image, the room in 3D, and a time line. "
     "SOURCE is a folder that `orpose estimate` wrote, or a recording, in which people are found while it is "
-    "shown. The page needs no internet and is served to this machine alone unless --host says otherwise. "
-    "Ctrl-C ends it."
+    "shown. The page needs no internet connection, and only this machine can open it unless --host is "
+    "given. Ctrl-C ends the program."
 )
 
 _EXAMPLE = """\
@@ -150,16 +150,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = command_parser(subparsers, "view", _DESCRIPTION, _EXAMPLE, usage="[SOURCE | --demo] [options]")
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="results, bag, folder, image or video")
     parser.add_argument("--demo", action="store_true", help="show a simulated room, live")
-    parser.add_argument("--images", metavar="RECORDING", help="the recording that the results are of")
-    parser.add_argument("--calibration", metavar="FILE", help="where the cameras hang (orpose calibrate)")
+    parser.add_argument("--images", metavar="RECORDING", help="recording from which the results were made")
+    parser.add_argument("--calibration", metavar="FILE", help="camera poses (orpose calibrate)")
     parser.add_argument("--model", metavar="NAME|FILE", help="default: the shipped depth model")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="default: %(default)s; 0 = any")
     parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a PNG of the page, and end")
-    parser.add_argument("--gif", type=Path, metavar="FILE", help="write a moving picture of it, and end")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a PNG of the page and exit")
+    parser.add_argument("--gif", type=Path, metavar="FILE", help="write an animation of the page and exit")
     parser.add_argument(
-        "--seconds", type=float, default=6.0, metavar="S", help="of --gif (default: %(default)s)"
+        "--seconds", type=float, default=6.0, metavar="S", help="length of --gif (default: %(default)s)"
     )
     parser.set_defaults(run=_run)
