@@ -276,13 +276,13 @@ def test_the_report_says_what_leaves_which_machine_and_under_which_limits(
     assert "| `/pose_node` | strict | false |" in page and "| strict | true | false |" in page
     assert "ab" * 32 in page and "| `/pose_node` | 5 |" in page
     assert "the audit node was killed" in page
-    assert "chain of the log is whole" in page
+    assert "chain of the log is complete" in page
     assert main(["audit", "report", str(path), "--out", str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text() == page
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:3] + lines[4:]))
     assert main(["audit", "report", str(path)]) == 1
-    assert "**The log is not whole.**" in capsys.readouterr().out
+    assert "**The log is damaged.**" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_there_is_said_in_one_sentence(
