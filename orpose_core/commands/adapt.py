@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = (
     "Adapt a depth network to recordings of a site: a teacher labels the color images, and the network is "
-    "trained on the depth registered to them. Writes new weights, a model card, and report.html with scores "
-    "before and after on a held-out part. An interrupted run continues with the same command. "
+    "trained on the depth registered to them. Writes weights, a model card and report.html, with scores "
+    "before and after on a held-out part. An interrupted run resumes with the same command. "
     "See docs/adapting.md."
 )
 
@@ -156,7 +156,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--sides",
         default=usual.sides,
         choices=("network", "teacher"),
-        help="what decides which side is left: the network before the training, or the labels",
+        help="what decides left and right: the network before, or the labels",
     )
     parser.add_argument(
         "--threads", type=int, default=usual.threads, metavar="N", help="CPU threads (default: all)"
