@@ -21,6 +21,8 @@ from orpose_core.fusion.placing import Alone
 
 _NU = 3.0
 _T1 = 0.3675525969478614  # density of Student's t with 3 degrees of freedom at 0
+_LEAST_ODDS = 1e-3  # that a joint says against a person, at most
+_MISSED_ODDS = math.exp(-3.0)  # of a joint whose rays do not meet, or that would lie behind the camera
 _HOPELESS = -6.0  # log odds by the rays that no agreement of places makes good
 _NEAR_M, _FAR_M = 0.3, 15.0  # rays that meet nearer or farther than this do not meet
 
@@ -62,7 +64,7 @@ def _pair_gain(
     """Return the log odds that two detections are one person; ``flipped``: the second's sides exchanged."""
     n = found.sigma.shape[1]
     va, vb = found.camera[a], found.camera[b]
-    gain, count, met = 0.0, 0, 0
+    odds, count, met = 1.0, 0, 0  # of the joints together
     ahead, spread, joints = np.empty((2, n)), np.empty((2, n)), np.empty((n, 2), np.int64)
     for j in range(n):
         k = tree.flip[j] if flipped else j
@@ -71,14 +73,14 @@ def _pair_gain(
         count += 1
         gap, s, t = _ray_gap(found.centres[va], found.rays[a, j], found.centres[vb], found.rays[b, k])
         if not (_NEAR_M < s < _FAR_M and _NEAR_M < t < _FAR_M):
-            gain -= 3.0
+            odds *= _MISSED_ODDS
             continue
-        sigma = math.sqrt((s * alone.ray_sigma[a, j]) ** 2 + (t * alone.ray_sigma[b, k]) ** 2)
-        density = _T1 * (1 + (gap / sigma) ** 2 / _NU) ** (-2.0)
-        gain += math.log(max(2 * density / sigma * limits.ray_range_m, 1e-3))
+        variance = (s * alone.ray_sigma[a, j]) ** 2 + (t * alone.ray_sigma[b, k]) ** 2
+        tail = 1 + gap * gap / (variance * _NU)
+        odds *= max(2 * _T1 / (tail * tail * math.sqrt(variance)) * limits.ray_range_m, _LEAST_ODDS)
         ahead[0, met], ahead[1, met], joints[met, 0], joints[met, 1] = s, t, j, k
         met += 1
-    gain *= min(1.0, limits.joint_weight / max(count, 1))
+    gain = math.log(odds) * min(1.0, limits.joint_weight / max(count, 1))
     if count < 2 or met < 2 or gain < _HOPELESS:
         return -10.0
     # How far the meeting points are from where each view alone has the joints, along their rays.
@@ -93,8 +95,8 @@ def _pair_gain(
     count = met
     for side in range(2):
         middle = np.median(spread[side, :count])
-        density = _T1 * (1 + (np.median(ahead[side, :count]) / middle) ** 2 / _NU) ** (-2.0)
-        gain += math.log(density / middle * limits.depth_range_m)
+        tail = 1 + (np.median(ahead[side, :count]) / middle) ** 2 / _NU
+        gain += math.log(_T1 / (tail * tail * middle) * limits.depth_range_m)
     return gain
 
 
@@ -125,7 +127,7 @@ def _track_gain(
     """Return the log odds that a detection is somebody who is tracked; ``flipped``: its sides exchanged."""
     v = found.camera[d]
     p, age_s = found.projections[v], found.age_s[v]
-    gain, count = 0.0, 0
+    odds, count = 1.0, 0  # of the joints together
     for j in range(len(track)):
         source = tree.flip[j] if flipped else j
         if not (alone.sigma[d, source] > 0 and np.isfinite(track[j, 0])):
@@ -135,7 +137,7 @@ def _track_gain(
         x2 = track[j, 2] - velocity[2] * age_s
         depth = p[2, 0] * x0 + p[2, 1] * x1 + p[2, 2] * x2 + p[2, 3]
         if depth < _NEAR_M:
-            gain -= 3.0
+            odds *= _MISSED_ODDS
             continue
         xy = found.xy[d, source]
         u = (p[0, 0] * x0 + p[0, 1] * x1 + p[0, 2] * x2 + p[0, 3]) / depth - xy[0]
@@ -143,9 +145,10 @@ def _track_gain(
         square = (u * u + w * w) * (depth / found.focal[v]) ** 2
         variance = (alone.ray_sigma[d, source] * depth) ** 2 + spread_m[j] ** 2
         # Student's t in two dimensions, against somebody new, who could come anywhere.
-        density = (1 + square / variance / _NU) ** (-0.5 * (_NU + 2)) / (2 * math.pi * variance)
-        gain += math.log(max(density * limits.depth_range_m**2, 1e-3))
-    return gain * min(1.0, limits.joint_weight / count) if count >= 2 else -10.0
+        tail = 1 + square / (variance * _NU)
+        density = 1 / (tail * tail * math.sqrt(tail) * 2 * math.pi * variance)
+        odds *= max(density * limits.depth_range_m**2, _LEAST_ODDS)
+    return math.log(odds) * min(1.0, limits.joint_weight / count) if count >= 2 else -10.0
 
 
 @numba.njit(cache=True)
@@ -186,50 +189,42 @@ def grouped(gains: NDArray, view: NDArray, min_gain: float) -> NDArray:
     """
     d = len(gains)
     group = np.arange(d)
+    # Of two groups, each named by its first row: the sum of the pairs' odds, -inf = two rows are of one view.
+    together = gains.copy()
+    for a in range(d):
+        for b in range(d):
+            if view[a] == view[b]:
+                together[a, b] = -np.inf
     while True:
         best, best_a, best_b = min_gain, -1, -1
         for a in range(d):
             for b in range(a + 1, d):
-                if group[a] == group[b]:
-                    continue
-                total, fits = 0.0, True
-                for i in range(d):
-                    if group[i] != group[a]:
-                        continue
-                    for k in range(d):
-                        if group[k] == group[b]:
-                            total += gains[i, k]
-                            fits = fits and view[i] != view[k]
-                if fits and total > best:
-                    best, best_a, best_b = total, a, b
+                if group[a] == a and group[b] == b and together[a, b] > best:
+                    best, best_a, best_b = together[a, b], a, b
         if best_a < 0:
             break
-        old, new = group[best_b], group[best_a]
         for i in range(d):
-            if group[i] == old:
-                group[i] = new
+            if group[i] == best_b:
+                group[i] = best_a
+            together[best_a, i] += together[best_b, i]
+            together[i, best_a] = together[best_a, i]
+    total, fits, size = np.empty(d), np.empty(d, np.bool_), np.empty(d, np.int64)
     for _ in range(3):
         moved = False
         for a in range(d):
-            here, best, target = 0.0, 0.0, -1
+            total[:], fits[:], size[:] = 0.0, True, 0
             for i in range(d):
-                if i != a and group[i] == group[a]:
-                    here += gains[a, i]
-            best = max(here, 0.0)
-            for candidate in range(d):
-                if candidate == group[a]:
-                    continue
-                total, fits, size = 0.0, True, 0
-                for i in range(d):
-                    if group[i] == candidate and i != a:
-                        total += gains[a, i]
-                        fits = fits and view[i] != view[a]
-                        size += 1
-                if size and fits and total > best + 1e-9 and total > min_gain:
-                    best, target = total, candidate
+                if i != a:
+                    total[group[i]] += gains[a, i]
+                    fits[group[i]] = fits[group[i]] and view[i] != view[a]
+                    size[group[i]] += 1
+            best, target = max(total[group[a]], 0.0), -1
+            for g in range(d):
+                fit = g != group[a] and size[g] > 0 and fits[g]
+                if fit and total[g] > best + 1e-9 and total[g] > min_gain:
+                    best, target = total[g], g
             if target >= 0:
-                group[a] = target
-                moved = True
+                group[a], moved = target, True
         if not moved:
             break
     return group

@@ -59,72 +59,78 @@ def gather(views: Sequence[View], skeleton: Skeleton, config: FusionConfig, stam
     People with fewer than ``config.min_joints`` joints, people found twice in an image, and joints whose
     numbers are not finite are left out.
     """
-    n = len(skeleton)
-    empty = (
-        np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, n)), np.zeros((0, n, 2)),
-        np.zeros((0, n)), np.zeros((0, n)), np.zeros((0, n)), np.zeros((0, n, 3)),
-    )  # fmt: skip
-    parts = [_of_view(v, view, skeleton, config) for v, view in enumerate(views)]
-    columns = [np.ascontiguousarray(np.concatenate(c)) for c in zip(empty, *parts, strict=True)]
-    columns += [
-        np.array([view.camera.projection for view in views]).reshape(-1, 3, 4),
-        np.array([view.camera.room_from_camera[:3, 3] for view in views]).reshape(-1, 3),
-        np.array([view.camera.intrinsics.fx for view in views], np.float64),
-        np.array([(stamp_ns - view.stamp_ns) * 1e-9 for view in views], np.float64),
-        np.array(skeleton.sigmas, np.float64),
-    ]
-    return Detections(*columns)
-
-
-def _of_view(v: int, view: View, skeleton: Skeleton, config: FusionConfig) -> tuple[NDArray, ...]:
-    """Return the columns of :class:`Detections` that a view's poses give."""
-    poses = view.poses.converted(skeleton)
-    xy = poses.xy_px.astype(np.float64)
+    n, all_poses = len(skeleton), [view.poses.converted(skeleton) for view in views]
+    counts = [len(poses) for poses in all_poses]
+    camera, row = np.repeat(np.arange(len(views)), counts), np.array([r for c in counts for r in range(c)], int)
+    xy = _column(all_poses, "xy_px", (n, 2))
     with np.errstate(invalid="ignore"):
         there = np.asarray((np.abs(xy) < 1e5).all(axis=-1))
-    scores = np.where(there, np.nan_to_num(poses.scores.astype(np.float64)), 0.0)
-    rows = np.flatnonzero(_once(xy, there, scores, config.twice_share, config.min_joints))
-    there, scores = there[rows], scores[rows]
-    xy = np.where(there[..., None], xy[rows], np.nan)
-    sigma = np.where(there, -1.0, 0.0)
-    if poses.sigma_px is not None:
-        own = poses.sigma_px[rows].astype(np.float64)
-        sigma = np.where(there & np.isfinite(own) & (own > 0), own, sigma)
-    i = view.camera.intrinsics
-    rays = np.ones((*xy.shape[:2], 3))
-    rays[..., 0], rays[..., 1] = (xy[..., 0] - i.cx) / i.fx, (xy[..., 1] - i.cy) / i.fy
-    z, sigma_z = _depths(poses, rows, there, sigma / i.fx, view.camera.depth_scale, config)
-    return (
-        np.full(len(rows), v, np.int64), rows, np.nan_to_num(poses.person_scores[rows].astype(np.float64)),
-        scores, xy, sigma, z, sigma_z, rays @ view.camera.room_from_camera[:3, :3].T,
-    )  # fmt: skip
+    scores = np.where(there, np.nan_to_num(_column(all_poses, "scores", (n,))), 0.0)
+    kept = np.flatnonzero(_once(camera, xy, there, scores, config.twice_share, config.min_joints))
+    camera, there = camera[kept], there[kept]
+    xy = np.where(there[..., None], xy[kept], np.nan)
+    own = _column(all_poses, "sigma_px", (n,))[kept]
+    sigma = np.where(there, np.where(np.isfinite(own) & (own > 0), own, -1.0), 0.0)
+    cameras = [view.camera for view in views]
+    lenses = np.array([(c.intrinsics.fx, c.intrinsics.fy, c.intrinsics.cx, c.intrinsics.cy) for c in cameras])
+    lenses = lenses.reshape(-1, 4)
+    poses_of_cameras = np.array([c.room_from_camera for c in cameras]).reshape(-1, 4, 4)
+    rays = np.ones((*there.shape, 3))
+    rays[..., :2] = (xy - lenses[camera, None, 2:]) / lenses[camera, None, :2]
+    scale = np.array([c.depth_scale for c in cameras], np.float64)[camera, None]
+    z, sigma_z = _depths(all_poses, kept, there, sigma / lenses[camera, :1], scale, config)
+    return Detections(
+        camera,
+        row[kept],
+        np.nan_to_num(_column(all_poses, "person_scores", ())[kept]),
+        scores[kept],
+        xy,
+        sigma,
+        z,
+        sigma_z,
+        rays @ poses_of_cameras[camera, :3, :3].transpose(0, 2, 1),
+        np.array([c.projection for c in cameras]).reshape(-1, 3, 4),
+        np.ascontiguousarray(poses_of_cameras[:, :3, 3]),
+        lenses[:, 0].copy(),
+        np.array([(stamp_ns - view.stamp_ns) * 1e-9 for view in views], np.float64),
+        np.array(skeleton.sigmas, np.float64),
+    )
+
+
+def _column(all_poses: Sequence[Poses], name: str, shape: tuple[int, ...]) -> Float64Array:
+    """Return an attribute of the people of all views, float64 (d, *shape); NaN where a view does not have it."""
+    parts = [np.zeros((0, *shape))]
+    for poses in all_poses:
+        values = getattr(poses, name)
+        parts.append(np.full((len(poses), *shape), np.nan) if values is None else values)
+    return np.concatenate(parts, dtype=np.float64)
 
 
 def _depths(
-    poses: Poses, rows: NDArray, there: NDArray, ray_sigma: NDArray, scale: float, config: FusionConfig
+    all_poses: Sequence[Poses], kept: NDArray, there: NDArray, ray_sigma: NDArray, scale: NDArray,
+    config: FusionConfig,
 ) -> tuple[Float64Array, Float64Array]:  # fmt: skip
     """Return the measured depths along the optical axis and their deviations, (d, n) m, 0 = none."""
-    if poses.xyz_cam_m is None or not len(rows):
+    if all(poses.xyz_cam_m is None for poses in all_poses):
         return np.zeros(there.shape), np.zeros(there.shape)
-    z = scale * poses.xyz_cam_m[rows, :, 2].astype(np.float64)
+    n = there.shape[1]
+    z = scale * _column(all_poses, "xyz_cam_m", (n, 3))[kept, :, 2]
     known = there & np.isfinite(z) & (z > 0.1) & (z < 50.0)
     z = np.where(known, z, 0.0)
-    sigma = np.full(z.shape, config.depth_sigma_m)
-    if poses.sigma_m is not None:
-        # sigma_m is the root mean square over the axes: what lies across the ray is taken out.
-        own = 3 * poses.sigma_m[rows].astype(np.float64) ** 2 - 2 * (np.maximum(ray_sigma, 0) * z) ** 2
-        sigma = np.where(np.isfinite(own), np.sqrt(np.maximum(own, config.least_depth_sigma_m**2)), sigma)
-    if poses.visibility is not None:
-        hidden = poses.visibility[rows] == Visibility.OCCLUDED
-        sigma = np.where(hidden, np.maximum(sigma, _OCCLUDED_M), sigma)
+    # sigma_m is the root mean square over the axes: what lies across the ray is taken out.
+    own = 3 * _column(all_poses, "sigma_m", (n,))[kept] ** 2 - 2 * (np.maximum(ray_sigma, 0) * z) ** 2
+    sigma = np.sqrt(np.maximum(own, config.least_depth_sigma_m**2))
+    sigma = np.where(np.isfinite(own), sigma, config.depth_sigma_m)
+    hidden = _column(all_poses, "visibility", (n,))[kept] == Visibility.OCCLUDED
+    sigma = np.where(hidden, np.maximum(sigma, _OCCLUDED_M), sigma)
     return z, np.where(known, sigma, 0.0)
 
 
 @numba.njit(cache=True)
 def _once(
-    xy: NDArray, there: NDArray, scores: NDArray, twice_share: float, min_joints: int
+    camera: NDArray, xy: NDArray, there: NDArray, scores: NDArray, twice_share: float, min_joints: int
 ) -> NDArray[np.bool_]:
-    """Return who to keep, bool (m,): of two that lie on each other in an image, the one with more joints."""
+    """Return who to keep, bool (d,): of two that lie on each other in an image, the one with more joints."""
     m, n = there.shape
     worth, extent, keep = np.zeros(m), np.zeros(m), np.ones(m, np.bool_)
     for i in range(m):
@@ -137,13 +143,13 @@ def _once(
                 count += 1
         keep[i] = count >= min_joints
         extent[i] = np.hypot(high_x - low_x, high_y - low_y) if count else 0.0
-    order = np.argsort(-worth)
+    order = np.argsort(-worth, kind="mergesort")  # stable
     apart = np.empty(n)
     for first in range(m):
         a = order[first]
         for second in range(first + 1, m):
             b = order[second]
-            if not (keep[a] and keep[b]):
+            if camera[a] != camera[b] or not (keep[a] and keep[b]):
                 continue
             both, own = 0, 0
             for j in range(n):

@@ -14,7 +14,7 @@ from orpose_core.fusion.body_prior import BodyTree, body_tree
 from orpose_core.fusion.config import FusionConfig, Limits
 from orpose_core.fusion.detections import Detections, gather
 from orpose_core.fusion.people import RoomPeople
-from orpose_core.fusion.placing import Alone, place_alone, place_groups
+from orpose_core.fusion.placing import Alone, place_alone, place_groups, seen_joints
 from orpose_core.fusion.rig import View
 from orpose_core.skeleton import COCO17, Skeleton
 from orpose_core.types import Float64Array, Source3D
@@ -71,14 +71,12 @@ class _Moment:
         """Place people, one per group of detections; a track tells how they move, -1 = none."""
         if not groups:
             return []
-        rows = np.full((len(groups), max(map(len, groups))), -1, np.int64)
         velocities = np.zeros((len(groups), 3))
-        for i, (group, track) in enumerate(zip(groups, tracks, strict=True)):
-            rows[i, : len(group)] = group
+        for i, track in enumerate(tracks):
             if track >= 0:
                 velocities[i] = self.expected.velocity_m_s[track]
         placed = place_groups(
-            rows, velocities, self.straight, self.crossed, self.found, self.alone, self.tree, self.limits
+            _padded(groups), velocities, self.straight, self.crossed, self.found, self.alone, self.tree, self.limits
         )
         return [
             _Person(g, t, placed.x[i], placed.covariance[i], float(placed.cost[i]), placed.flips[i, : len(g)],
@@ -247,30 +245,36 @@ def _stature(moment: _Moment, person: _Person, n: int) -> Float64Array:
 
 def _result(moment: _Moment, people: list[_Person], views: int) -> RoomPeople:
     """Return what is sure enough of the people."""
-    skeleton = moment.skeleton
-    found, m, n = moment.found, len(people), len(skeleton)
-    xyz, covariances = np.full((m, n, 3), np.nan), np.full((m, n, 3, 3), np.nan)
-    scores, count, seen_by = np.zeros((m, n)), np.zeros((m, n), np.int64), np.zeros((m, views), bool)
-    person_scores = np.zeros(m)
+    skeleton, found = moment.skeleton, moment.found
+    m, n = len(people), len(skeleton)
+    x = np.array([person.x[:n] for person in people]).reshape(m, n, 3)
+    covariance = np.array([person.covariance[:n] for person in people]).reshape(m, n, 3, 3)
+    groups, flips = _padded([p.rows for p in people]), np.zeros((m, views), bool)
+    seen_by, person_scores = np.zeros((m, views), bool), np.zeros(m)
     for i, person in enumerate(people):
-        there = _there(moment, person)
-        covariance = person.covariance[:n].copy()
-        if len(person.rows) == 1 and person.track < 0:
-            covariance += _stature(moment, person, n)
-        variance = np.trace(covariance, axis1=1, axis2=2) / 3
-        sure = there.any(axis=0) & (variance <= moment.config.max_sigma_m**2)
-        xyz[i, sure], covariances[i, sure] = person.x[:n][sure], covariance[sure]
-        own = np.where(
-            person.flips[:, None],
-            found.scores[person.rows][:, moment.tree.flip[:n]],
-            found.scores[person.rows],
-        )
-        scores[i, sure] = np.clip(np.where(there, own, 0).max(axis=0), 1e-6, 1.0)[sure]
-        count[i] = there.sum(axis=0)
+        flips[i, : len(person.rows)] = person.flips
         seen_by[i, found.camera[person.rows]] = True
-        person_scores[i] = np.clip(found.person_scores[person.rows].max(), 0, 1)
+        person_scores[i] = found.person_scores[person.rows].max()
+        if len(person.rows) == 1 and person.track < 0:
+            covariance[i] += _stature(moment, person, n)
+    best, count = seen_joints(groups, flips, moment.alone.sigma, found.scores, moment.tree.flip)
+    sure = (count > 0) & (np.trace(covariance, axis1=2, axis2=3) / 3 <= moment.config.max_sigma_m**2)
     return RoomPeople(
-        skeleton, xyz, covariances, scores, person_scores,
-        np.where(scores > 0, Source3D.FUSED, Source3D.NONE).astype(np.uint8), count, seen_by,
+        skeleton,
+        np.where(sure[..., None], x, np.nan),
+        np.where(sure[..., None, None], covariance, np.nan),
+        np.where(sure, np.clip(best, 1e-6, 1.0), 0.0),
+        np.clip(person_scores, 0, 1),
+        np.where(sure, Source3D.FUSED, Source3D.NONE).astype(np.uint8),
+        count,
+        seen_by,
         np.array([person.track for person in people], np.int64).reshape(m),
-    )  # fmt: skip
+    )
+
+
+def _padded(groups: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return groups of rows as one array, int64 (m, most), -1 = no more."""
+    rows = np.full((len(groups), max(map(len, groups), default=0)), -1, np.int64)
+    for i, group in enumerate(groups):
+        rows[i, : len(group)] = group
+    return rows

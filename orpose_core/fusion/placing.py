@@ -207,3 +207,31 @@ def _residuals(
                 off[count] = math.sqrt(u * u + w * w) / alone.sigma[row, source]
             count += 1
         out[s] = np.median(off[:count]) if count else 0.0
+
+
+@numba.njit(cache=True)
+def seen_joints(
+    groups: NDArray, flips: NDArray, sigma: NDArray, scores: NDArray, flip: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the best score of each joint of people, (m, n), 0 = not seen, and how many views have it.
+
+    Args:
+        groups: int64 (m, v), rows of the detections of each person, -1 = no more.
+        flips: bool (m, v), whether a detection has left and right exchanged.
+        sigma: float64 (d, n), of :class:`Alone`.
+        scores: float64 (d, n), of the detections.
+        flip: int64 (k,), of the body.
+    """
+    m, n = len(groups), sigma.shape[1]
+    best, views = np.zeros((m, n)), np.zeros((m, n), np.int64)
+    for i in range(m):
+        for s in range(groups.shape[1]):
+            row = groups[i, s]
+            if row < 0:
+                break
+            for j in range(n):
+                source = flip[j] if flips[i, s] else j
+                if sigma[row, source] > 0:
+                    views[i, j] += 1
+                    best[i, j] = max(best[i, j], scores[row, source])
+    return best, views

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class RoomCamera:
         out[:3, 3] = -out[:3, :3] @ self.room_from_camera[:3, 3]
         return out
 
-    @property
+    @cached_property
     def projection(self) -> Float64Array:
         """float64 (3, 4), from homogeneous points of the room to px times depth."""
         i = self.intrinsics

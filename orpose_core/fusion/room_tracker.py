@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.fuse import Expected, fuse
-from orpose_core.fusion.kalman import correct, predict
+from orpose_core.fusion.kalman import apart, correct, expect, middle, predict
 from orpose_core.fusion.people import RoomPeople
 from orpose_core.fusion.rig import View
 from orpose_core.skeleton import Skeleton
@@ -165,30 +165,19 @@ class RoomTracker:
             self._lost.remove(best)
         return best
 
-    def _middle(self, xyz: Float64Array) -> Float64Array:
-        """Return where the trunk of a person is, (3,), of the joints, (n, 3); NaN = unknown."""
-        trunk = xyz[self._trunk]
-        known = trunk[np.isfinite(trunk[:, 0])]
-        return np.median(known, axis=0) if len(known) else np.full(3, np.nan)
-
     def _patience_s(self, track: _Track) -> float:
         return self.config.max_gap_s if track.credit >= 1 else self.config.tentative_gap_s
 
     def _expected(self) -> Expected:
         if not self._tracks:
             return Expected.nobody(len(self.skeleton))
-        means = np.stack([t.mean for t in self._tracks])
-        covariances = np.stack([t.covariance[:, :3, :3] + t.steady for t in self._tracks])
-        variance = np.trace(covariances, axis1=2, axis2=3) / 3
-        velocity = means[:, self._trunk, 3:]
-        known = np.asarray(np.isfinite(velocity).all(axis=-1))
-        count = np.maximum(known.sum(axis=1), 1)[:, None]
-        mean_velocity = np.where(known[..., None], velocity, 0.0).sum(axis=1) / count
-        # After measurements of absurd deviations rounding can leave a variance below 0.
-        spread = np.sqrt(np.maximum(np.nan_to_num(variance), 0.0) + self.config.slack_m**2)
+        means = np.array([track.mean[:, :3] for track in self._tracks])
+        spread_m, velocity_m_s = np.empty(means.shape[:2]), np.empty((len(means), 3))
+        for i, track in enumerate(self._tracks):
+            expect(track.mean, track.covariance, track.steady, self._trunk, spread_m[i], velocity_m_s[i])
         # After a second unseen the filter has somebody anywhere in the room, and nobody would be found again.
-        spread = np.minimum(spread, self.config.return_m)
-        return Expected(np.ascontiguousarray(means[..., :3]), spread, mean_velocity)
+        spread_m = np.minimum(np.sqrt(spread_m**2 + self.config.slack_m**2), self.config.return_m)
+        return Expected(means, spread_m, velocity_m_s)
 
     def _take(self, seen: RoomPeople, row: int, stamp_ns: int, views: int) -> None:
         """Enter one fused person into its track; somebody new begins one."""
@@ -200,7 +189,7 @@ class RoomTracker:
         if number >= 0:
             track = self._tracks[number]
         else:
-            lost = self._returned(self._middle(seen.xyz_room_m[row]), stamp_ns)
+            lost = self._returned(middle(seen.xyz_room_m[row], self._trunk), stamp_ns)
             track_id = self._next_id if lost is None else lost.track_id
             track = _Track(
                 track_id, np.full((n, 6), np.nan), np.zeros((n, 6, 6)), np.zeros((n, 3, 3)), stamp_ns,
@@ -216,7 +205,7 @@ class RoomTracker:
         track.joint_seen_ns[there], track.seen_ns = stamp_ns, stamp_ns
         track.scores[there], track.person_score = seen.scores[row][there], float(seen.person_scores[row])
         track.views, track.seen_by = seen.views[row], seen.seen_by[row]
-        track.place = self._middle(track.mean[:, :3])
+        track.place = middle(track.mean, self._trunk)
         several = seen.seen_by[row].sum() > 1
         hits = self.config.confirm_hits_several if several else self.config.confirm_hits
         track.credit += 1 / hits + 1e-9
@@ -225,40 +214,40 @@ class RoomTracker:
         """Forget whoever has stood in the place of somebody followed for longer, for a second."""
         for younger in list(self._tracks):
             near = any(
-                older.track_id < younger.track_id and self._apart(older, younger) < self.config.same_person_m
+                older.track_id < younger.track_id
+                and apart(older.mean, younger.mean, self._trunk) < self.config.same_person_m
                 for older in self._tracks
             )
             younger.together_s = younger.together_s + dt_s if near else 0.0
             if younger.together_s >= 1.0:
                 self._tracks.remove(younger)
 
-    def _apart(self, a: _Track, b: _Track) -> float:
-        apart = np.linalg.norm(a.mean[self._trunk, :3] - b.mean[self._trunk, :3], axis=1)
-        known = apart[np.isfinite(apart)]
-        return float(np.median(known)) if len(known) else np.inf
-
     def _published(self, stamp_ns: int, views: int) -> RoomPeople:
         tracks = sorted((t for t in self._tracks if t.credit >= 1), key=lambda t: t.track_id)
         m, n = len(tracks), len(self.skeleton)
-        xyz, covariance = np.full((m, n, 3), np.nan), np.full((m, n, 3, 3), np.nan)
-        scores, source = np.zeros((m, n)), np.zeros((m, n), np.uint8)
-        count, seen_by = np.zeros((m, n), np.int64), np.zeros((m, views), bool)
-        for i, track in enumerate(tracks):
-            whole = track.covariance[:, :3, :3] + track.steady
-            sigma = np.sqrt(np.maximum(np.trace(whole, axis1=1, axis2=2), 0.0) / 3)
-            recent = (stamp_ns - track.joint_seen_ns) * 1e-9 <= self.config.max_gap_s
-            known = np.isfinite(track.mean[:, 0]) & recent
-            known &= (sigma > 0) & (sigma <= self.fusion.max_sigma_m)
-            xyz[i, known], covariance[i, known] = track.mean[known, :3], whole[known]
-            now = known & (track.joint_seen_ns == stamp_ns)
-            scores[i, known] = track.scores[known]
-            source[i, known] = Source3D.PREDICTED
-            source[i, now] = Source3D.FUSED
-            count[i], seen_by[i] = np.where(now, track.views, 0), track.seen_by
+        xyz = np.array([t.mean[:, :3] for t in tracks]).reshape(m, n, 3)
+        covariance = np.array([t.covariance[:, :3, :3] + t.steady for t in tracks]).reshape(m, n, 3, 3)
+        seen_ns = np.array([t.joint_seen_ns for t in tracks], np.int64).reshape(m, n)
+        variance = np.trace(covariance, axis1=2, axis2=3) / 3
+        known = np.isfinite(xyz[..., 0]) & ((stamp_ns - seen_ns) * 1e-9 <= self.config.max_gap_s)
+        known &= (variance > 0) & (variance <= self.fusion.max_sigma_m**2)
+        now = known & (seen_ns == stamp_ns)
+        source = np.where(now, Source3D.FUSED, np.where(known, Source3D.PREDICTED, Source3D.NONE))
+        scores = np.array([t.scores for t in tracks], np.float64).reshape(m, n)
+        count = np.array([t.views for t in tracks], np.int64).reshape(m, n)
+        seen_by = np.array([t.seen_by for t in tracks], bool).reshape(m, views)
         ids = np.array([t.track_id for t in tracks], np.int64).reshape(m)
         person_scores = np.array([t.person_score for t in tracks], np.float64).reshape(m)
         people = RoomPeople(
-            self.skeleton, xyz, covariance, scores, person_scores, source, count, seen_by, ids
+            self.skeleton,
+            np.where(known[..., None], xyz, np.nan),
+            np.where(known[..., None, None], covariance, np.nan),
+            np.where(known, scores, 0.0),
+            person_scores,
+            source.astype(np.uint8),
+            np.where(now, count, 0),
+            seen_by,
+            ids,
         )
         return _with_joints(people)
 

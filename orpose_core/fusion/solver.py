@@ -23,7 +23,7 @@ _BEHIND = 100.0  # squared residual of a joint that would lie behind the camera 
 
 
 @numba.njit(cache=True)
-def _invert(a: NDArray, out: NDArray) -> None:
+def invert(a: NDArray, out: NDArray) -> None:
     """Invert a symmetric positive 3x3 matrix."""
     c00 = a[1, 1] * a[2, 2] - a[1, 2] * a[2, 1]
     c01 = a[0, 2] * a[2, 1] - a[0, 1] * a[2, 2]
@@ -88,10 +88,10 @@ def _add_seen(
             ru, rw = (u - xy[v, j, 0]) / sigma[v, j], (w - xy[v, j, 1]) / sigma[v, j]
             square = ru * ru + rw * rw
             cost += 0.5 * (_NU_SEEN + 2) * math.log(1 + square / _NU_SEEN)
-            weight = (_NU_SEEN + 2) / (_NU_SEEN + square)
+            weight, scale = (_NU_SEEN + 2) / (_NU_SEEN + square), 1 / (depth * sigma[v, j])
             for a in range(3):
-                jac[0, a] = (p[0, a] - u * p[2, a]) / (depth * sigma[v, j])
-                jac[1, a] = (p[1, a] - w * p[2, a]) / (depth * sigma[v, j])
+                jac[0, a] = scale * (p[0, a] - u * p[2, a])
+                jac[1, a] = scale * (p[1, a] - w * p[2, a])
             for a in range(3):
                 g[j, a] += weight * (jac[0, a] * ru + jac[1, a] * rw)
                 for b in range(3):
@@ -109,34 +109,36 @@ def _add_seen(
 
 @numba.njit(cache=True)
 def _bone(
-    d: NDArray, axes: NDArray, offset: NDArray, spread: NDArray, length: float, length_spread: float,
+    d: NDArray, left: NDArray, offset: NDArray, spread: NDArray, length: float, length_spread: float,
     w: NDArray, gradient: NDArray,
 ) -> float:  # fmt: skip
     """Write a bone's information, 3x3, and its gradient at the difference ``d``; return its cost."""
-    square = 0.0
-    local = np.empty(3)
-    for a in range(3):
-        local[a] = axes[a, 0] * d[0] + axes[a, 1] * d[1] + axes[a, 2] * d[2] - offset[a]
-        square += (local[a] / spread[a]) ** 2
+    # The body's axes are forward (left_y, -left_x, 0), left and up.
+    fx, fy, lx, ly = left[1], -left[0], left[0], left[1]
+    forward, aside, up = fx * d[0] + fy * d[1] - offset[0], lx * d[0] + ly * d[1] - offset[1], d[2] - offset[2]
+    i0, i1, i2 = 1 / spread[0] ** 2, 1 / spread[1] ** 2, 1 / spread[2] ** 2
+    square = forward * forward * i0 + aside * aside * i1 + up * up * i2
     cost = 0.5 * (_NU_OFFSET + 3) * math.log(1 + square / _NU_OFFSET)
     weight = (_NU_OFFSET + 3) / (_NU_OFFSET + square)
-    for a in range(3):
-        gradient[a] = 0.0
-        for b in range(3):
-            w[a, b] = 0.0
-            for k in range(3):
-                w[a, b] += weight * axes[k, a] * axes[k, b] / spread[k] ** 2
-            gradient[a] += weight * axes[b, a] * local[b] / spread[b] ** 2
+    i0, i1, i2 = weight * i0, weight * i1, weight * i2
+    gradient[0] = i0 * fx * forward + i1 * lx * aside
+    gradient[1] = i0 * fy * forward + i1 * ly * aside
+    gradient[2] = i2 * up
+    w[0, 0], w[1, 1], w[2, 2] = i0 * fx * fx + i1 * lx * lx, i0 * fy * fy + i1 * ly * ly, i2
+    w[0, 1] = i0 * fx * fy + i1 * lx * ly
+    w[0, 2] = w[1, 2] = 0.0
     norm = math.sqrt(d[0] ** 2 + d[1] ** 2 + d[2] ** 2)
     if length > 0 and norm > 1e-6:
         s = length_spread * length + 0.01
         r = (norm - length) / s
         cost += 0.5 * (_NU_LENGTH + 1) * math.log(1 + r * r / _NU_LENGTH)
         weight = (_NU_LENGTH + 1) / (_NU_LENGTH + r * r)
+        along, pull = weight / (s * s * norm * norm), weight * r / (s * norm)
         for a in range(3):
-            gradient[a] += weight * r / s * d[a] / norm
-            for b in range(3):
-                w[a, b] += weight / (s * s) * d[a] * d[b] / (norm * norm)
+            gradient[a] += pull * d[a]
+            for b in range(a, 3):
+                w[a, b] += along * d[a] * d[b]
+    w[1, 0], w[2, 0], w[2, 1] = w[0, 1], w[0, 2], w[1, 2]
     return cost
 
 
@@ -167,14 +169,11 @@ def solve_body(
     gain = np.empty((k, 3, 3))
     inverse, step, d, gradient = np.empty((k, 3, 3)), np.empty((k, 3)), np.empty(3), np.empty(3)
     there = np.ones(k, np.bool_)
-    axes = np.zeros((3, 3))
-    axes[2, 2] = 1.0
     left = np.array([0.0, 1.0, 0.0])
     root = order[0]
     cost = 0.0
     for iteration in range(last + 1):
         left_of(x, there, tree.pairs, left)
-        axes[0, 0], axes[0, 1], axes[1, 0], axes[1, 1] = left[1], -left[0], left[0], left[1]
         h[:], g[:] = 0.0, 0.0
         for j in range(k):
             for a in range(3):
@@ -192,7 +191,7 @@ def solve_body(
                 d[a] = x[c, a] - x[p, a]
             cost += _bone(
                 d,
-                axes,
+                left,
                 tree.offset_m[c],
                 tree.spread_m[c],
                 tree.length_m[c],
@@ -210,7 +209,7 @@ def solve_body(
             for a in range(3):
                 for b in range(3):
                     h[c, a, b] += w[c, a, b]
-            _invert(h[c], inverse[c])
+            invert(h[c], inverse[c])
             _product(w[c], inverse[c], gain[c])
             for a in range(3):
                 for b in range(3):
@@ -218,7 +217,7 @@ def solve_body(
                         gain[c, a, 0] * w[c, 0, b] + gain[c, a, 1] * w[c, 1, b] + gain[c, a, 2] * w[c, 2, b]
                     )
                 g[p, a] += gain[c, a, 0] * g[c, 0] + gain[c, a, 1] * g[c, 1] + gain[c, a, 2] * g[c, 2]
-        _invert(h[root], inverse[root])
+        invert(h[root], inverse[root])
         if iteration == last:
             break
         for a in range(3):

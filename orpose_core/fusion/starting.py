@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.fusion.body_prior import BodyTree
-from orpose_core.fusion.solver import _invert, left_of
+from orpose_core.fusion.solver import invert, left_of
 
 _TORSO_M = 0.45  # shoulder to hip as a camera under the ceiling sees it, foreshortened
 _NEAR_M, _FAR_M = 0.4, 12.0
@@ -86,7 +86,7 @@ def start_body(
                     normal[a, b] += m
                     right[a] += m * (centres[v, b] + at * d[b] - shift[v, b])
         if views:
-            _invert(normal, inverse)
+            invert(normal, inverse)
             for a in range(3):
                 x[j, a] = inverse[a, 0] * right[0] + inverse[a, 1] * right[1] + inverse[a, 2] * right[2]
             known[j] = True
