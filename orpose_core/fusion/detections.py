@@ -60,37 +60,39 @@ def gather(views: Sequence[View], skeleton: Skeleton, config: FusionConfig, stam
     numbers are not finite are left out.
     """
     n, all_poses = len(skeleton), [view.poses.converted(skeleton) for view in views]
-    counts = [len(poses) for poses in all_poses]
-    camera, row = np.repeat(np.arange(len(views)), counts), np.array([r for c in counts for r in range(c)], int)
+    counts = np.array([len(poses) for poses in all_poses], np.int64)
+    camera = np.repeat(np.arange(len(views)), counts)
     xy = _column(all_poses, "xy_px", (n, 2))
     with np.errstate(invalid="ignore"):
         there = np.asarray((np.abs(xy) < 1e5).all(axis=-1))
     scores = np.where(there, np.nan_to_num(_column(all_poses, "scores", (n,))), 0.0)
     kept = np.flatnonzero(_once(camera, xy, there, scores, config.twice_share, config.min_joints))
+    row = kept - (np.cumsum(counts) - counts)[camera[kept]]
     camera, there = camera[kept], there[kept]
     xy = np.where(there[..., None], xy[kept], np.nan)
     own = _column(all_poses, "sigma_px", (n,))[kept]
     sigma = np.where(there, np.where(np.isfinite(own) & (own > 0), own, -1.0), 0.0)
     cameras = [view.camera for view in views]
-    lenses = np.array([(c.intrinsics.fx, c.intrinsics.fy, c.intrinsics.cx, c.intrinsics.cy) for c in cameras])
-    lenses = lenses.reshape(-1, 4)
-    poses_of_cameras = np.array([c.room_from_camera for c in cameras]).reshape(-1, 4, 4)
+    lenses = np.array(
+        [(c.intrinsics.fx, c.intrinsics.fy, c.intrinsics.cx, c.intrinsics.cy, c.depth_scale) for c in cameras]
+    ).reshape(-1, 5)
+    fx, scale = lenses[camera, :1], lenses[camera, 4:]
     rays = np.ones((*there.shape, 3))
-    rays[..., :2] = (xy - lenses[camera, None, 2:]) / lenses[camera, None, :2]
-    scale = np.array([c.depth_scale for c in cameras], np.float64)[camera, None]
-    z, sigma_z = _depths(all_poses, kept, there, sigma / lenses[camera, :1], scale, config)
+    rays[..., :2] = (xy - lenses[camera, None, 2:4]) / lenses[camera, None, :2]
+    rooms_from_cameras = np.array([c.room_from_camera for c in cameras]).reshape(-1, 4, 4)
+    z, sigma_z = _depths(all_poses, kept, there, sigma / fx, scale, config)
     return Detections(
         camera,
-        row[kept],
+        row,
         np.nan_to_num(_column(all_poses, "person_scores", ())[kept]),
         scores[kept],
         xy,
         sigma,
         z,
         sigma_z,
-        rays @ poses_of_cameras[camera, :3, :3].transpose(0, 2, 1),
+        rays @ rooms_from_cameras[camera, :3, :3].transpose(0, 2, 1),
         np.array([c.projection for c in cameras]).reshape(-1, 3, 4),
-        np.ascontiguousarray(poses_of_cameras[:, :3, 3]),
+        np.ascontiguousarray(rooms_from_cameras[:, :3, 3]),
         lenses[:, 0].copy(),
         np.array([(stamp_ns - view.stamp_ns) * 1e-9 for view in views], np.float64),
         np.array(skeleton.sigmas, np.float64),
@@ -98,7 +100,7 @@ def gather(views: Sequence[View], skeleton: Skeleton, config: FusionConfig, stam
 
 
 def _column(all_poses: Sequence[Poses], name: str, shape: tuple[int, ...]) -> Float64Array:
-    """Return an attribute of the people of all views, float64 (d, *shape); NaN where a view does not have it."""
+    """Return an attribute of the people of all views, float64 (d, *shape); NaN where a view lacks it."""
     parts = [np.zeros((0, *shape))]
     for poses in all_poses:
         values = getattr(poses, name)
@@ -143,7 +145,7 @@ def _once(
                 count += 1
         keep[i] = count >= min_joints
         extent[i] = np.hypot(high_x - low_x, high_y - low_y) if count else 0.0
-    order = np.argsort(-worth, kind="mergesort")  # stable
+    order = np.argsort(-worth, kind="mergesort")  # stable: of equals the first
     apart = np.empty(n)
     for first in range(m):
         a = order[first]

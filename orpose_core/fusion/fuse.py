@@ -75,8 +75,9 @@ class _Moment:
         for i, track in enumerate(tracks):
             if track >= 0:
                 velocities[i] = self.expected.velocity_m_s[track]
+        rows = _padded(groups)
         placed = place_groups(
-            _padded(groups), velocities, self.straight, self.crossed, self.found, self.alone, self.tree, self.limits
+            rows, velocities, self.straight, self.crossed, self.found, self.alone, self.tree, self.limits
         )
         return [
             _Person(g, t, placed.x[i], placed.covariance[i], float(placed.cost[i]), placed.flips[i, : len(g)],

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orpose_core.types import Float64Array, Intrinsics, Poses
+
+_NEAREST_M = 0.3  # what is nearer to a camera is not in its image
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,21 @@ class RoomCamera:
         """float64 (3, 4), from homogeneous points of the room to px times depth."""
         i = self.intrinsics
         return np.array([[i.fx, 0, i.cx], [0, i.fy, i.cy], [0, 0, 1.0]]) @ self.camera_from_room[:3]
+
+    def image_of(self, xyz_room_m: Float64Array) -> Float64Array:
+        """Return where points of the room, (n, 3) m, lie in the image: px, px and depth in m, (n, 3).
+
+        What lies behind the camera has a depth below 0 and no meaningful place; NaN stays NaN.
+        """
+        image = xyz_room_m @ self.projection[:, :3].T + self.projection[:, 3]
+        depth = np.where(np.abs(image[:, 2:]) < 1e-6, 1e-6, image[:, 2:])
+        return np.hstack([image[:, :2] / depth, image[:, 2:]])
+
+    def sees(self, xyz_room_m: Float64Array) -> NDArray[np.bool_]:
+        """Return which points of the room, (n, 3) m, lie in the image, bool (n,); NaN does not."""
+        px, size = self.image_of(xyz_room_m), (self.intrinsics.width, self.intrinsics.height)
+        inside = ((px[:, :2] > -0.5) & (px[:, :2] < np.array(size) - 0.5)).all(axis=1)
+        return np.asarray(inside & (px[:, 2] > _NEAREST_M))
 
 
 @dataclass(frozen=True)

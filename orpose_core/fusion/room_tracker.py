@@ -12,11 +12,14 @@ from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.fuse import Expected, fuse
 from orpose_core.fusion.kalman import apart, correct, expect, middle, predict
 from orpose_core.fusion.people import RoomPeople
-from orpose_core.fusion.rig import View
+from orpose_core.fusion.rig import RoomCamera, View
 from orpose_core.skeleton import Skeleton
 from orpose_core.types import Float64Array, Source3D
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "neck", "pelvis", "thorax", "spine")
+_OVERLAP_S = 1.0  # a second track may have begun this long before the first is not seen any more
+_IN_VIEW = 0.8  # a camera should see whom it has so large a share of in its image
+_BODY_M = 0.25  # a joint hides what lies this much farther, and this near beside it
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ class RoomTrackerConfig:
         return_m: how near that is, at first; and how far off, as a deviation, somebody unseen is at most.
         return_m_s: how much farther it may be with every second.
         most_return_m: and how far at most.
+        resume_s: somebody who appeared near a person at about the time when nobody saw that person any more,
+            at most a second before, is that person if this lasts longer.
+        doubt_score: a person whom one and the same camera alone has ever seen may be furniture. The median
+            confidence of the joints, as far as it is above this, speaks for the person,
+        sight_nats: by this times as many nats at every moment;
+        missed_nats: every camera that should see the person and does not speaks against by this.
+        most_nats: neither side says more than this. The person is published while the sum is not negative.
         coast_s: while nobody sees a person, velocities decay with this time constant: what a person does
             next is not known, and a velocity from a few measurements may be wrong.
         same_person_m: two tracked people whose trunks are nearer than this for a second are one.
@@ -56,6 +66,11 @@ class RoomTrackerConfig:
     return_m: float = 0.5
     return_m_s: float = 0.2
     most_return_m: float = 1.0
+    resume_s: float = 0.5
+    doubt_score: float = 0.15
+    sight_nats: float = 4.0
+    missed_nats: float = 0.35
+    most_nats: float = 3.0
     coast_s: float = 0.3
     same_person_m: float = 0.25
 
@@ -80,16 +95,23 @@ class _Track:
     mean: Float64Array
     covariance: Float64Array
     steady: Float64Array  # (n, 3, 3), what no number of measurements takes away
+    began_ns: int
     seen_ns: int
     joint_seen_ns: NDArray[np.int64]
     scores: Float64Array
     person_score: float
     views: NDArray[np.int64]
     seen_by: NDArray[np.bool_]
-    credit: float = 0.0  # 1 = confirmed
+    credit: float = 0.0  # 1 = seen often enough to be published
+    cameras: set[str] = field(default_factory=set)  # that have ever seen this person
+    nats: float = 0.0  # log odds that this is somebody, as long as one camera alone has
     lost: _Lost | None = None  # who this is, should it be confirmed
     place: Float64Array = field(default_factory=lambda: np.full(3, np.nan))  # of the trunk when last seen
     together_s: float = 0.0  # how long somebody older has stood in the same place
+
+    @property
+    def confirmed(self) -> bool:
+        return self.credit >= 1 and (len(self.cameras) > 1 or self.nats >= 0)
 
 
 class RoomTracker:
@@ -138,6 +160,8 @@ class RoomTracker:
         seen = fuse(views, self.fusion, self.skeleton, stamp_ns, self._expected())
         for row in range(len(seen)):
             self._take(seen, row, stamp_ns, len(views))
+        self._doubt(views)
+        self._resume(stamp_ns)
         self._merge(dt_s)
         return self._published(stamp_ns, len(views))
 
@@ -146,7 +170,7 @@ class RoomTracker:
         gone = [t for t in self._tracks if (stamp_ns - t.seen_ns) * 1e-9 > self._patience_s(t)]
         for track in gone:
             self._tracks.remove(track)
-            if track.credit >= 1:
+            if track.confirmed:
                 self._lost.append(_Lost(track.track_id, track.place, track.seen_ns))
             elif track.lost is not None:  # it was not them
                 self._lost.append(track.lost)
@@ -193,8 +217,8 @@ class RoomTracker:
             track_id = self._next_id if lost is None else lost.track_id
             track = _Track(
                 track_id, np.full((n, 6), np.nan), np.zeros((n, 6, 6)), np.zeros((n, 3, 3)), stamp_ns,
-                np.zeros(n, np.int64), np.zeros(n), 0.0, np.zeros(n, np.int64), np.zeros(views, bool),
-                lost=lost,
+                stamp_ns, np.zeros(n, np.int64), np.zeros(n), 0.0, np.zeros(n, np.int64),
+                np.zeros(views, bool), lost=lost,
             )  # fmt: skip
             self._next_id += lost is None
             self._tracks.append(track)
@@ -210,11 +234,57 @@ class RoomTracker:
         hits = self.config.confirm_hits_several if several else self.config.confirm_hits
         track.credit += 1 / hits + 1e-9
 
+    def _doubt(self, views: Sequence[View]) -> None:
+        """Weigh what speaks for and against those whom one camera alone has ever seen."""
+        for track in self._tracks:
+            if len(track.cameras) > 1:
+                continue
+            track.cameras |= {
+                view.camera.name for view, sees in zip(views, track.seen_by, strict=True) if sees
+            }
+            if track.seen_by.any():
+                score = float(np.median(track.scores[track.scores > 0]))
+                track.nats += self.config.sight_nats * max(score - self.config.doubt_score, 0.0)
+            for view, sees in zip(views, track.seen_by, strict=True):
+                if not sees and self._should_see(view.camera, track):
+                    track.nats -= self.config.missed_nats
+            track.nats = min(max(track.nats, -self.config.most_nats), self.config.most_nats)
+
+    def _should_see(self, camera: RoomCamera, track: _Track) -> bool:
+        """Return whether most joints of a person lie in a camera's image, with nobody in front of them."""
+        xyz = track.mean[np.isfinite(track.mean[:, 0]), :3]
+        clear, px = camera.sees(xyz), camera.image_of(xyz)
+        for other in self._tracks:
+            if other is track or not other.confirmed:
+                continue
+            front = camera.image_of(other.mean[np.isfinite(other.mean[:, 0]), :3])
+            near_px = _BODY_M * camera.intrinsics.fx / np.maximum(front[:, 2], _BODY_M)
+            over = np.linalg.norm(px[:, None, :2] - front[None, :, :2], axis=-1) < near_px
+            clear &= ~(over & (front[None, :, 2] < px[:, None, 2] - _BODY_M)).any(axis=1)
+        return bool(len(xyz) and clear.mean() >= _IN_VIEW)
+
+    def _resume(self, stamp_ns: int) -> None:
+        """Give whoever took the place of somebody whom nobody sees any more that person's id.
+
+        The views of a person can be so far apart that those of one camera begin a second track.
+        """
+        seen = [t for t in self._tracks if t.seen_by.any() and t.confirmed]
+        for old in [t for t in self._tracks if not t.seen_by.any() and t.confirmed]:
+            lasts = (stamp_ns - old.seen_ns) * 1e-9 > self.config.resume_s
+            for new in seen:
+                after_s = (new.began_ns - old.seen_ns) * 1e-9
+                same = new.began_ns > old.began_ns and (after_s > 0 or (lasts and after_s > -_OVERLAP_S))
+                if same and np.linalg.norm(new.place - old.place) < self.config.return_m:
+                    new.track_id, new.began_ns = old.track_id, old.began_ns
+                    new.cameras |= old.cameras
+                    self._tracks.remove(old)
+                    break
+
     def _merge(self, dt_s: float) -> None:
         """Forget whoever has stood in the place of somebody followed for longer, for a second."""
         for younger in list(self._tracks):
             near = any(
-                older.track_id < younger.track_id
+                older.began_ns < younger.began_ns
                 and apart(older.mean, younger.mean, self._trunk) < self.config.same_person_m
                 for older in self._tracks
             )
@@ -223,7 +293,7 @@ class RoomTracker:
                 self._tracks.remove(younger)
 
     def _published(self, stamp_ns: int, views: int) -> RoomPeople:
-        tracks = sorted((t for t in self._tracks if t.credit >= 1), key=lambda t: t.track_id)
+        tracks = sorted((t for t in self._tracks if t.confirmed), key=lambda t: t.track_id)
         m, n = len(tracks), len(self.skeleton)
         xyz = np.array([t.mean[:, :3] for t in tracks]).reshape(m, n, 3)
         covariance = np.array([t.covariance[:, :3, :3] + t.steady for t in tracks]).reshape(m, n, 3, 3)

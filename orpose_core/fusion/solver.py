@@ -115,7 +115,8 @@ def _bone(
     """Write a bone's information, 3x3, and its gradient at the difference ``d``; return its cost."""
     # The body's axes are forward (left_y, -left_x, 0), left and up.
     fx, fy, lx, ly = left[1], -left[0], left[0], left[1]
-    forward, aside, up = fx * d[0] + fy * d[1] - offset[0], lx * d[0] + ly * d[1] - offset[1], d[2] - offset[2]
+    forward, aside = fx * d[0] + fy * d[1] - offset[0], lx * d[0] + ly * d[1] - offset[1]
+    up = d[2] - offset[2]
     i0, i1, i2 = 1 / spread[0] ** 2, 1 / spread[1] ** 2, 1 / spread[2] ** 2
     square = forward * forward * i0 + aside * aside * i1 + up * up * i2
     cost = 0.5 * (_NU_OFFSET + 3) * math.log(1 + square / _NU_OFFSET)

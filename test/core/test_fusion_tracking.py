@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from orpose_core.fusion.rig import View
 from orpose_core.fusion.room import Room, TimingConfig
 from orpose_core.fusion.room_tracker import RoomTracker, RoomTrackerConfig
 from orpose_core.skeleton import COCO17
@@ -115,6 +117,54 @@ def test_somebody_who_was_lost_gets_the_id_back_near_there_and_nobody_else_does(
     for gap_s, shift_m, same in ((1.5, 0.2, True), (6.0, 0.3, True), (6.0, 1.5, False), (60.0, 0.1, False)):
         before, after = id_after(gap_s, shift_m)
         assert (before == after) == same, (gap_s, shift_m)
+
+
+def test_somebody_who_is_seen_again_half_a_step_beside_is_no_second_person():
+    rig, rng, truth = rooms.cameras(3, 4), np.random.default_rng(0), rooms.bodies(1, 4)
+    tracker, ids = RoomTracker(COCO17), []
+    for k in (*range(5), *range(7, 12)):
+        there = np.add(truth, [0.0 if k < 5 else 0.45, 0, 0])
+        people = tracker.update([rooms.seen(c, there, rng, stamp_ns=k * S // 10) for c in rig], k * S // 10)
+        ids.append(people.track_ids.tolist())
+    assert ids[-1] == ids[4] and len(ids[-1]) == 1
+    assert np.nanmedian(np.linalg.norm(people.xyz_room_m[0] - there[0], axis=-1)) < 0.1
+
+
+def test_whom_one_camera_hardly_sees_where_others_see_nobody_is_not_published():
+    rig, truth = rooms.cameras(3, 4), rooms.bodies(1, 4)
+    assert all(camera.sees(truth[0]).mean() > 0.9 for camera in rig)
+    for cameras, score, published in ((rig, 0.25, False), (rig, 0.8, True), (rig[:1], 0.25, True)):
+        tracker, rng = RoomTracker(COCO17), np.random.default_rng(0)
+        for k in range(10):
+            stamp_ns, nobody = k * S // 10, Poses.nobody(COCO17)
+            view = rooms.seen(cameras[0], truth, rng, stamp_ns=stamp_ns)
+            doubtful = replace(view, poses=replace(view.poses, scores=score * view.poses.scores))
+            people = tracker.update([doubtful, *(View(c, nobody, stamp_ns) for c in cameras[1:])], stamp_ns)
+        assert (len(people) == 1) == published, (len(cameras), score)
+    # Whom a second camera has seen once is somebody.
+    both = [rooms.seen(c, truth, rng, stamp_ns=S) for c in rig[:2]]
+    tracker = RoomTracker(COCO17)
+    tracker.update(both, S)
+    for k in range(1, 6):
+        stamp_ns = S + k * S // 10
+        people = tracker.update([doubtful, *(View(c, nobody, stamp_ns) for c in rig[1:])], stamp_ns)
+    assert len(people) == 1
+
+
+def test_a_camera_should_not_see_whom_somebody_hides():
+    camera = rooms.cameras(1, 4)[0]
+    place, truth = camera.room_from_camera[:3, 3], rooms.bodies(1, 4)[0]
+    assert camera.sees(truth).all() and not camera.sees(np.full((1, 3), np.nan)).any()
+    assert not camera.sees(2 * place - truth).any(), "behind the camera"
+    toward = truth + 0.35 * (place - truth)
+    tracker, rng = RoomTracker(COCO17), np.random.default_rng(0)
+    for k in range(5):
+        views = [rooms.seen(camera, np.stack([truth]), rng, stamp_ns=k * S // 10)]
+        tracker.update(views, k * S // 10)
+    (track,) = tracker._tracks
+    assert tracker._should_see(camera, track)
+    tracker._tracks.append(replace(track, mean=np.hstack([toward, np.zeros_like(toward)])))
+    assert not tracker._should_see(camera, track)
 
 
 def test_somebody_hidden_does_not_fly_away():
