@@ -225,13 +225,15 @@ def _summary(sides: Sequence[_Side], fused: Sequence[_Side]) -> dict[str, Any]:
     ]
     joints = [error for side in sides for error in side.joints.values()]
     own_cm, fused_cm = (100 * np.array(both).reshape(-1, 2).mean(axis=0)).tolist() if both else (np.nan,) * 2
-    weights = [max(side.counts.true, 1) for side in sides]
+    counts = [side.counts for side in sides if side.counts.true + side.counts.found]
     return {
         "seen": sum(side.seen for side in sides),
         "found": sum(side.found for side in sides),
         "strangers": sum(side.strangers for side in sides),
         "switches": sum(side.counts.switches for side in sides),
-        "idf1": float(np.average([side.counts.idf1() for side in sides], weights=weights)),
+        "idf1": float(np.average([c.idf1() for c in counts], weights=[max(c.true, 1) for c in counts]))
+        if counts
+        else np.nan,
         "error_cm": float(100 * np.mean(joints)) if joints else np.nan,
         "joints": len(joints),
         "same_joints_cm": {"own": own_cm, "fused": fused_cm, "joints": len(both)},

@@ -18,7 +18,7 @@ from orpose_core.types import Float64Array, Source3D
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "neck", "pelvis", "thorax", "spine")
 _OVERLAP_S = 1.0  # a second track may have begun this long before the first is not seen any more
-_IN_VIEW = 0.8  # a camera should see whom it has so large a share of in its image
+_IN_VIEW = 0.5  # a camera should see people of whom so large a share lies in its image
 _BODY_M = 0.25  # a joint hides what lies this much farther, and this near beside it
 
 
@@ -47,7 +47,8 @@ class RoomTrackerConfig:
         doubt_score: a person whom one and the same camera alone has ever seen may be furniture. The median
             confidence of the joints, as far as it is above this, speaks for the person,
         sight_nats: by this times as many nats at every moment;
-        missed_nats: every camera that should see the person and does not speaks against by this.
+        missed_nats: every camera that should see the person and does not speaks against by this, times the
+            share of the joints in its view.
         most_nats: neither side says more than this. The person is published while the sum is not negative.
         coast_s: while nobody sees a person, velocities decay with this time constant: what a person does
             next is not known, and a velocity from a few measurements may be wrong.
@@ -239,19 +240,17 @@ class RoomTracker:
         for track in self._tracks:
             if len(track.cameras) > 1:
                 continue
-            track.cameras |= {
-                view.camera.name for view, sees in zip(views, track.seen_by, strict=True) if sees
-            }
-            if track.seen_by.any():
-                score = float(np.median(track.scores[track.scores > 0]))
-                track.nats += self.config.sight_nats * max(score - self.config.doubt_score, 0.0)
             for view, sees in zip(views, track.seen_by, strict=True):
-                if not sees and self._should_see(view.camera, track):
-                    track.nats -= self.config.missed_nats
+                if sees:
+                    score = float(np.median(track.scores[track.scores > 0]))
+                    track.nats += self.config.sight_nats * max(score - self.config.doubt_score, 0.0)
+                    track.cameras.add(view.camera.name)
+                elif (share := self._share_in_view(view.camera, track)) >= _IN_VIEW:
+                    track.nats -= self.config.missed_nats * share
             track.nats = min(max(track.nats, -self.config.most_nats), self.config.most_nats)
 
-    def _should_see(self, camera: RoomCamera, track: _Track) -> bool:
-        """Return whether most joints of a person lie in a camera's image, with nobody in front of them."""
+    def _share_in_view(self, camera: RoomCamera, track: _Track) -> float:
+        """Return the share of a person's joints that lie in a camera's image with nobody in front of them."""
         xyz = track.mean[np.isfinite(track.mean[:, 0]), :3]
         clear, px = camera.sees(xyz), camera.image_of(xyz)
         for other in self._tracks:
@@ -261,7 +260,7 @@ class RoomTracker:
             near_px = _BODY_M * camera.intrinsics.fx / np.maximum(front[:, 2], _BODY_M)
             over = np.linalg.norm(px[:, None, :2] - front[None, :, :2], axis=-1) < near_px
             clear &= ~(over & (front[None, :, 2] < px[:, None, 2] - _BODY_M)).any(axis=1)
-        return bool(len(xyz) and clear.mean() >= _IN_VIEW)
+        return float(clear.mean()) if len(clear) else 0.0
 
     def _resume(self, stamp_ns: int) -> None:
         """Give whoever took the place of somebody whom nobody sees any more that person's id.

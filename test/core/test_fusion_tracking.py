@@ -162,9 +162,9 @@ def test_a_camera_should_not_see_whom_somebody_hides():
         views = [rooms.seen(camera, np.stack([truth]), rng, stamp_ns=k * S // 10)]
         tracker.update(views, k * S // 10)
     (track,) = tracker._tracks
-    assert tracker._should_see(camera, track)
+    assert tracker._share_in_view(camera, track) == 1
     tracker._tracks.append(replace(track, mean=np.hstack([toward, np.zeros_like(toward)])))
-    assert not tracker._should_see(camera, track)
+    assert tracker._share_in_view(camera, track) < 0.2
 
 
 def test_somebody_hidden_does_not_fly_away():

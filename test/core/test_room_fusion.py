@@ -10,7 +10,14 @@ import pytest
 
 from orpose_core.benchmarking.fusion import fusion
 from orpose_core.evaluation.fusion_report import room_fusion_report
-from orpose_core.evaluation.room_fusion import FUSED, RoomOptions, camera_moments, evaluate_rooms
+from orpose_core.evaluation.room_fusion import (
+    FUSED,
+    RoomOptions,
+    _Side,
+    _summary,
+    camera_moments,
+    evaluate_rooms,
+)
 from orpose_core.metrics.identities import IdentityCounts
 from orpose_core.simulation import simulate_frame
 from orpose_core.simulation.frames import SimulatedFrame
@@ -53,6 +60,12 @@ def test_a_pair_is_kept_while_it_is_near_enough_although_another_is_nearer() -> 
     assert counts.add([0], [7, 8], np.array([[0.5, 0.1]]), 0.4) == [(0, 1)]
     assert counts.switches == 1
     assert counts.add([0], [7], np.array([[np.nan]]), 0.4) == []
+
+
+def test_a_room_where_a_camera_sees_nobody_does_not_count_for_its_idf1() -> None:
+    sides = [_Side(counts=moments({7: 0}, {7: 0}, people=1)), _Side()]
+    assert _summary(sides, sides)["idf1"] == 1.0
+    assert np.isnan(_summary(sides[1:], sides[1:])["idf1"])
 
 
 class Knows:
