@@ -18,6 +18,7 @@ _DTYPES: dict[str, type] = {
     "xyz_root_m": np.float32,
     "xyz_cam_m": np.float32,
     "visibility": np.uint8,
+    "hidden_probability": np.float32,
     "sigma_px": np.float32,
     "sigma_m": np.float32,
     "source_3d": np.uint8,

@@ -15,7 +15,7 @@ _SEEN = 0.5  # probability
 def with_visibility(
     poses: Poses, logits: FloatArray, source_hw: tuple[int, int], mirror_logits: FloatArray | None = None
 ) -> Poses:
-    """Return the poses with the visibility of each joint, read in the cell that the joint lies in.
+    """Return the poses with the visibility of each joint and its probability, read in the joint's cell.
 
     With the flip test it is the mean of two probabilities (see :mod:`orpose_core.decoding.flip`). Only the
     joints' own cells are read: the probabilities of whole maps cost more than the rest of the decoding.
@@ -42,4 +42,8 @@ def with_visibility(
         probability = (probability + mirrored) / 2
     seen = probability > _SEEN
     visibility = np.where(seen, np.uint8(Visibility.VISIBLE), np.uint8(Visibility.OCCLUDED))
-    return replace(poses, visibility=np.where(there, visibility, np.uint8(Visibility.ABSENT)))
+    return replace(
+        poses,
+        visibility=np.where(there, visibility, np.uint8(Visibility.ABSENT)),
+        hidden_probability=np.where(there, 1 - probability, np.nan).astype(np.float32),
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orpose_core.geometry.lookup_plan import lookup_plan
+from orpose_core.geometry.lookup_plan import MOST_BEYOND_M, lookup_plan
 from orpose_core.geometry.projection import back_project
-from orpose_core.geometry.surfaces import body_surfaces
+from orpose_core.geometry.surfaces import body_surfaces, joint_distances
 from orpose_core.skeleton import Skeleton
-from orpose_core.types import FloatArray, Intrinsics, Poses, Resize, Source3D, Visibility
+from orpose_core.types import Float64Array, FloatArray, Intrinsics, Poses, Resize, Source3D, Visibility
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,6 @@ class Metric3DConfig:
             most this far in depth from the torso's median.
         sigma_px: standard deviation of joints whose own is unknown.
         sensor_noise_per_m: depth noise of the sensor is this times depth squared (structured light).
-        occluded_sigma_m: added in depth where ``visibility`` says occluded: the return is the occluder's.
     """
 
     window_px: float = 1.5
@@ -37,12 +38,67 @@ class Metric3DConfig:
     torso_reach_m: float = 0.5
     sigma_px: float = 0.5
     sensor_noise_per_m: float = 0.0015
-    occluded_sigma_m: float = 0.35
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"Metric3DConfig.{name}: expected a positive number, got {value}")
+
+
+class Lookup(NamedTuple):
+    """What depth says of every joint. Distances are along the joint's ray.
+
+    Attributes:
+        rays: float64 (m, n, 3), directions of length 1, optical frame.
+        surface_m: float64 (m, n), distance of the surface at the joint, m, NaN = none fits the person.
+        spread_m: float64 (m, n), standard deviation of the surface in the window and of what lies between
+            it and the joint, m.
+        beyond_m: float64 (m, n), how far the joint's neighbours lie beyond the surface, m, NaN = none known.
+        distance_m: float64 (m, n), distance of the joint, m.
+        across_m: float64 (m, n), its standard deviation along each of the two axes across the ray, m.
+    """
+
+    rays: Float64Array
+    surface_m: Float64Array
+    spread_m: Float64Array
+    beyond_m: Float64Array
+    distance_m: Float64Array
+    across_m: Float64Array
+
+
+def look_up(
+    poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: Metric3DConfig | None = None
+) -> Lookup:
+    """Return the surface at each joint and how far behind it the joint lies; see :func:`metric_3d`."""
+    if depth_m.ndim != 2 or depth_m.dtype != np.float32:
+        raise ValueError(
+            f"metric_3d: expected depth as float32 of shape (h, w), got {depth_m.dtype} of {depth_m.shape}"
+        )
+    config = config or Metric3DConfig()
+    resize = Resize((intrinsics.height, intrinsics.width), (int(depth_m.shape[0]), int(depth_m.shape[1])))
+    small = intrinsics.resized(resize.target_hw)
+    xy_px = resize.to_target(poses.xy_px.astype(np.float64))
+    plan = lookup_plan(poses.skeleton)
+    lengths = np.array([config.window_px, config.gap_m, config.min_share, config.torso_extent_m,
+                        config.torso_reach_m])  # fmt: skip
+    camera = np.array([small.fx, small.fy, small.cx, small.cy])
+    # Contiguous, or each layout would be compiled by itself.
+    depth_m, xy_px, sigma_px = (
+        np.ascontiguousarray(array) for array in (depth_m, xy_px, _sigma_at(poses, resize, config))
+    )
+    z_m, window_spread_m = body_surfaces(
+        depth_m, xy_px, sigma_px, plan.order, plan.parents, plan.reach_m, plan.torso, camera, lengths,
+    )  # fmt: skip
+    rays = back_project(xy_px, np.ones_like(z_m), small)
+    lengths_m = np.linalg.norm(rays, axis=-1)  # of a ray of depth 1
+    rays, surface_m = rays / lengths_m[..., None], z_m * lengths_m
+    distance_m, offset_spread_m, beyond_m = joint_distances(
+        surface_m, rays, _hidden(poses), plan.order, plan.parents, plan.offsets, MOST_BEYOND_M
+    )
+    pixels = math.sqrt((small.fx**-2 + small.fy**-2) / 2)  # at a depth of 1
+    across_m = rays[..., 2] * distance_m * pixels * sigma_px
+    spread_m = np.hypot(window_spread_m, offset_spread_m)
+    return Lookup(rays, surface_m, spread_m, beyond_m, distance_m, across_m)
 
 
 def metric_3d(
@@ -52,9 +108,11 @@ def metric_3d(
 
     For each joint: the returns around it that fit the person (the torso's depth, the length of the bone to
     the joint before) fall into surfaces; the nearest one that fills enough of the window is the body's. The
-    joint lies behind it, along the ray, by the part's mean offset
-    (:data:`~orpose_core.geometry.lookup_plan.SURFACE_OFFSETS`). What stands in front of a person or what is
-    seen past one does not fit and is left out; a joint with nothing left is unknown.
+    joint lies behind it, along the ray (:data:`~orpose_core.geometry.lookup_plan.SURFACE_OFFSETS`): one that
+    is seen, or of which nothing is said, by the part's mean offset; one that is hidden by more, and by still
+    more if its neighbours lie beyond the surface. ``hidden_probability`` weighs the two, or ``visibility``
+    decides. What stands in front of a person or what is seen past one does not fit and is left out; a joint
+    with nothing left is unknown.
 
     Args:
         poses: px of the image that ``intrinsics`` are of.
@@ -65,35 +123,15 @@ def metric_3d(
     Returns:
         The poses with ``xyz_cam_m``, ``xyz_root_m`` (relative to the mean of the hips, else to the pelvis
         joint, else unknown), ``source_3d`` and ``sigma_m``: root mean square over the axes of the pixel's
-        footprint times ``sigma_px`` across the ray and, along it, the surfaces' spread, the sensor's noise
+        footprint times ``sigma_px`` across the ray and, along it, the surface's spread, the sensor's noise
         and the offset's spread. Where a joint is absent or no depth fits: NaN and ``Source3D.NONE``.
     """
-    if depth_m.ndim != 2 or depth_m.dtype != np.float32:
-        raise ValueError(
-            f"metric_3d: expected depth as float32 of shape (h, w), got {depth_m.dtype} of {depth_m.shape}"
-        )
     config = config or Metric3DConfig()
-    resize = Resize((intrinsics.height, intrinsics.width), (int(depth_m.shape[0]), int(depth_m.shape[1])))
-    small = intrinsics.resized(resize.target_hw)
-    xy_px = resize.to_target(poses.xy_px.astype(np.float64))
-    sigma_px = _sigma_at(poses, resize, config)
-    plan = lookup_plan(poses.skeleton)
-    lengths = np.array([config.window_px, config.gap_m, config.min_share, config.torso_extent_m,
-                        config.torso_reach_m])  # fmt: skip
-    camera = np.array([small.fx, small.fy, small.cx, small.cy])
-    # Contiguous, or each layout would be compiled by itself.
-    depth_m, xy_px, sigma_px = (np.ascontiguousarray(array) for array in (depth_m, xy_px, sigma_px))
-    surface_m, spread_m = body_surfaces(
-        depth_m, xy_px, sigma_px, plan.order, plan.parents, plan.reach_m, plan.torso, camera, lengths,
-    )  # fmt: skip
-    ray = back_project(xy_px, np.ones_like(surface_m), small)
-    z_m = surface_m + plan.offsets[:, 0] / np.linalg.norm(ray, axis=-1)
-    xyz = back_project(xy_px, z_m, small).astype(np.float32)
-    across_x, across_y = z_m / small.fx * sigma_px, z_m / small.fy * sigma_px
-    along = spread_m**2 + (config.sensor_noise_per_m * z_m**2) ** 2 + plan.offsets[:, 1] ** 2
-    if poses.visibility is not None:
-        along = along + np.where(poses.visibility == Visibility.OCCLUDED, config.occluded_sigma_m**2, 0.0)
-    sigma_m = np.sqrt((across_x**2 + across_y**2 + along) / 3)
+    found = look_up(poses, depth_m, intrinsics, config)
+    xyz = (found.rays * found.distance_m[..., None]).astype(np.float32)
+    z_m = found.rays[..., 2] * found.distance_m
+    along = found.spread_m**2 + (config.sensor_noise_per_m * z_m**2) ** 2
+    sigma_m = np.sqrt((2 * found.across_m**2 + along) / 3)
     known: NDArray[np.bool_] = np.isfinite(z_m)
     return replace(
         poses,
@@ -113,6 +151,15 @@ def relative_to_root(xyz_m: FloatArray, skeleton: Skeleton) -> FloatArray:
         hips = xyz_m[:, [skeleton.index("left_hip"), skeleton.index("right_hip")]].mean(axis=1, keepdims=True)
         root = np.where(np.isnan(hips), root, hips)
     return (xyz_m - root).astype(np.float32)
+
+
+def _hidden(poses: Poses) -> Float64Array:
+    """Probability that something hides each joint, float64 (m, n); 0 where nothing is said."""
+    if poses.hidden_probability is not None:
+        return np.nan_to_num(poses.hidden_probability.astype(np.float64))
+    if poses.visibility is not None:
+        return (poses.visibility == Visibility.OCCLUDED).astype(np.float64)
+    return np.zeros(poses.scores.shape)
 
 
 def _sigma_at(poses: Poses, resize: Resize, config: Metric3DConfig) -> NDArray[np.float64]:

@@ -116,3 +116,69 @@ def body_surfaces(
             if count > 0:
                 surface[m, j], spread[m, j] = _nearest_surface(z[:count], weights[:count], gap_m, min_share)
     return surface, spread
+
+
+@numba.njit(cache=True)
+def _beyond(j: int, surface_m: NDArray, distance_m: NDArray, rays: NDArray, trusted: NDArray) -> float:
+    """Mean, over trusted joints of a person, of how far beyond joint j's surface they lie on its ray."""
+    total, count = 0.0, 0
+    for p in range(len(distance_m)):
+        if trusted[p] and p != j:
+            cosine = rays[j, 0] * rays[p, 0] + rays[j, 1] * rays[p, 1] + rays[j, 2] * rays[p, 2]
+            total += cosine * distance_m[p] - surface_m[j]
+            count += 1
+    return total / count if count else np.nan
+
+
+@numba.njit(cache=True)
+def joint_distances(
+    surface_m: NDArray, rays: NDArray, hidden: NDArray, order: NDArray, parents: NDArray, offsets: NDArray,
+    most_beyond_m: float,
+) -> tuple[NDArray, NDArray, NDArray]:  # fmt: skip
+    """Distance of every joint along its ray, and how far its neighbours lie beyond its surface there.
+
+    The torso's joints are neighbours of each other, those that are seen alone if there are any. A joint of
+    a limb or the head has the first of its parents that is known. Where it is not certain whether a joint is
+    hidden, it lies between the places that it would have, and their distance adds to its spread.
+
+    Args:
+        surface_m: float64 (m, n), distance of the surface along the ray, m, NaN = none.
+        rays: float64 (m, n, 3), directions of length 1, optical frame.
+        hidden: float64 (m, n) in [0, 1], probability that the surface is that of something before the joint.
+        order: int64 (n,), parents first.
+        parents: int64 (n, p), -1 = none; joints without any are the torso's.
+        offsets: float64 (n, 5), a :class:`~orpose_core.geometry.lookup_plan.SurfaceOffset` for each joint.
+        most_beyond_m: neighbours count as no farther beyond the surface, or before it, than this.
+
+    Returns:
+        The distance, the standard deviation of what lies between surface and joint, and the neighbours'
+        distance beyond the surface; float64 (m, n), m, NaN = unknown.
+    """
+    people, joints = surface_m.shape
+    distance_m, spread_m = surface_m + offsets[:, 0], np.full((people, joints), np.nan)
+    beyond_m = np.full((people, joints), np.nan)
+    for m in range(people):
+        torso = (parents[:, 0] < 0) & np.isfinite(surface_m[m])
+        seen = torso & (hidden[m] < 0.5)
+        start = distance_m[m].copy()
+        for j in order:
+            if not np.isfinite(surface_m[m, j]):
+                continue
+            if parents[j, 0] < 0:
+                beyond_m[m, j] = _beyond(j, surface_m[m], start, rays[m], seen if seen.any() else torso)
+            else:
+                trusted = np.zeros(joints, np.bool_)
+                for p in parents[j]:
+                    if p >= 0 and np.isfinite(surface_m[m, p]):
+                        trusted[p] = True
+                        break
+                beyond_m[m, j] = _beyond(j, surface_m[m], distance_m[m], rays[m], trusted)
+            mean, spread, behind, lean, behind_spread = offsets[j]
+            if np.isfinite(beyond_m[m, j]):
+                behind += lean * min(max(beyond_m[m, j], -most_beyond_m), most_beyond_m)
+            behind = max(behind, 0.0)
+            share = hidden[m, j]
+            distance_m[m, j] = surface_m[m, j] + (1 - share) * mean + share * behind
+            variance = (1 - share) * spread**2 + share * behind_spread**2
+            spread_m[m, j] = math.sqrt(variance + share * (1 - share) * (behind - mean) ** 2)
+    return distance_m, spread_m, beyond_m

@@ -48,6 +48,8 @@ class Poses:
         xyz_root_m: float32 (m, n, 3) or None, relative to the pelvis (mean of the hips), NaN = unknown.
         xyz_cam_m: float32 (m, n, 3) or None, in the camera's optical frame, NaN = unknown.
         visibility: uint8 (m, n) of :class:`Visibility`, or None where the source does not tell.
+        hidden_probability: float32 (m, n) or None, in [0, 1], how probable it is that something hides the
+            joint, where the source knows more than ``visibility``; NaN = absent.
         sigma_px: float32 (m, n) or None, standard deviation of ``xy_px`` along one axis, NaN = unknown.
         sigma_m: float32 (m, n) or None, standard deviation of ``xyz_cam_m`` (root mean square over the three
             axes), NaN = unknown.
@@ -65,6 +67,7 @@ class Poses:
     xyz_root_m: FloatArray | None = None
     xyz_cam_m: FloatArray | None = None
     visibility: NDArray[np.uint8] | None = None
+    hidden_probability: FloatArray | None = None
     sigma_px: FloatArray | None = None
     sigma_m: FloatArray | None = None
     source_3d: NDArray[np.uint8] | None = None
@@ -81,6 +84,7 @@ class Poses:
             ("xyz_root_m", np.float32, (m, n, 3)),
             ("xyz_cam_m", np.float32, (m, n, 3)),
             ("visibility", np.uint8, (m, n)),
+            ("hidden_probability", np.float32, (m, n)),
             ("sigma_px", np.float32, (m, n)),
             ("sigma_m", np.float32, (m, n)),
             ("source_3d", np.uint8, (m, n)),
@@ -148,7 +152,15 @@ class Poses:
         xy_px[..., 0] = width - 1 - xy_px[..., 0]
         boxes_px[:, [0, 2]] = width - 1 - self.boxes_px[:, [2, 0]]
         changed: dict[str, Any] = {"xy_px": xy_px, "boxes_px": boxes_px, "scores": self.scores[:, order]}
-        for name in ("visibility", "sigma_px", "sigma_m", "source_3d", "xyz_root_m", "xyz_cam_m"):
+        for name in (
+            "visibility",
+            "hidden_probability",
+            "sigma_px",
+            "sigma_m",
+            "source_3d",
+            "xyz_root_m",
+            "xyz_cam_m",
+        ):
             values = getattr(self, name)
             if values is not None:
                 turned = values[:, order]
@@ -170,11 +182,13 @@ class Poses:
         xy_px = (self.xy_px * np.float32(scale) + offset_px).astype(np.float32)
         inside = np.all((xy_px >= -0.5) & (xy_px <= limit), axis=-1)  # False where NaN
         boxes = self.boxes_px.reshape(-1, 2, 2) * np.float32(scale) + offset_px
-        sigma_px, visibility = self.sigma_px, self.visibility
+        sigma_px, visibility, hidden = self.sigma_px, self.visibility, self.hidden_probability
         if sigma_px is not None:
             sigma_px = np.where(inside, sigma_px * np.float32(scale), np.float32(np.nan))
         if visibility is not None:
             visibility = np.where(inside, visibility, np.uint8(Visibility.ABSENT))
+        if hidden is not None:
+            hidden = np.where(inside, hidden, np.float32(np.nan))
         return replace(
             self,
             xy_px=np.where(inside[..., None], xy_px, np.float32(np.nan)),
@@ -182,6 +196,7 @@ class Poses:
             boxes_px=np.clip(boxes, -0.5, limit).reshape(-1, 4).astype(np.float32),
             sigma_px=sigma_px,
             visibility=visibility,
+            hidden_probability=hidden,
         )
 
     def converted(self, target: Skeleton) -> Poses:
@@ -215,6 +230,7 @@ class Poses:
             xyz_root_m=points(self.xyz_root_m),
             xyz_cam_m=points(self.xyz_cam_m),
             visibility=carried(self.visibility, Visibility.ABSENT),
+            hidden_probability=carried(self.hidden_probability, np.nan),
             sigma_px=carried(self.sigma_px, np.nan),
             sigma_m=carried(self.sigma_m, np.nan),
             source_3d=carried(self.source_3d, Source3D.NONE),

@@ -27,7 +27,9 @@ from orpose_core.training.depthpose.sigma_calibration import (
     coverage,
     fitted,
     joint_errors,
+    recalibrate,
 )
+from orpose_core.training.depthpose.threshold_choice import ReadingConfig
 from orpose_core.types import Poses, RgbdFrame, Visibility
 
 ONES = ((1.0, 1.0),) * 18
@@ -146,6 +148,9 @@ def test_joints_say_whether_they_are_seen() -> None:
         right += int((found.visibility[one] == asked.visibility[distance.argmin()])[there].sum())
         of += int(there.sum())
     assert of > 20 and right / of > 0.9
+    hidden = found.hidden_probability
+    assert hidden is not None and np.array_equal(np.isnan(hidden), found.scores == 0)
+    assert np.array_equal(hidden[found.scores > 0] >= 0.5, (found.visibility == 1)[found.scores > 0])
     assert {int(v) for v in np.unique(found.visibility)} >= {1, 2}
 
 
@@ -217,6 +222,25 @@ def test_few_errors_leave_the_factor_of_many() -> None:
     few = errors_of(np.full(40, 0.5), np.ones(40, bool), np.full(40, 2.0), np.ones(40))
     model = fitted(few, few.px, RADII_PX, OPENPOSE18)
     assert len(set(model.curves[0] + model.curves[1])) == 1 and model.joints == ONES
+
+
+def test_a_file_is_calibrated_again_and_keeps_everything_else(tmp_path: Path) -> None:
+    model = build_model(FastPoseConfig(widths=(8, 8)), seed=0)
+    facts = {"training": "{}", "licence": "Apache-2.0"}
+    path, copy = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
+    save_checkpoint(path, model, {**facts, **SETTINGS.header()}, half=True)
+    config = ReadingConfig(domains=("or",), frames=1, size_hw=(96, 128))
+    before, after = recalibrate(path, config, copy)
+    assert before == SETTINGS.calibration and after != before
+    old, new = load_checkpoint(path), load_checkpoint(copy)
+    settings = MapSettings.from_header("y", new.metadata)
+    assert settings == MapSettings(SETTINGS.decoder, after)
+    assert {key: new.metadata[key] for key in facts} == facts and new.config == old.config
+    for name, tensor in old.model.state_dict().items():
+        assert torch.equal(tensor, new.model.state_dict()[name]), name
+    save_checkpoint(path, build_model(FastPoseConfig(widths=(8, 8), modality="color"), seed=0), facts)
+    with pytest.raises(ValueError, match="maps of depth"):
+        recalibrate(path, config)
 
 
 def test_errors_are_those_of_matched_people() -> None:

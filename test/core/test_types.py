@@ -32,6 +32,7 @@ def full_poses(seed: int, skeleton: Skeleton, m: int, absent: float = 0.3) -> Po
         xyz_root_m=xyz,
         xyz_cam_m=xyz + np.float32(3),
         visibility=rng.integers(0, 3, (m, n)).astype(np.uint8),
+        hidden_probability=np.where(scores > 0, rng.random((m, n)), np.nan).astype(np.float32),
         sigma_px=rng.random((m, n)).astype(np.float32),
         sigma_m=rng.random((m, n)).astype(np.float32),
         source_3d=rng.integers(0, 5, (m, n)).astype(np.uint8),
@@ -192,6 +193,7 @@ def full(seed: int) -> Poses:
         xyz_root_m=rng.normal(size=(*shape, 3)).astype(np.float32),
         xyz_cam_m=rng.normal(size=(*shape, 3)).astype(np.float32),
         visibility=np.where(absent, 0, 2).astype(np.uint8),
+        hidden_probability=np.where(absent, np.nan, rng.random(shape)).astype(np.float32),
         sigma_px=np.where(absent, np.nan, rng.uniform(0.1, 1, shape)).astype(np.float32),
         sigma_m=rng.uniform(0.1, 1, shape).astype(np.float32),
         source_3d=np.ones(shape, np.uint8),
@@ -216,7 +218,7 @@ def test_resized_mirrored_and_moved_poses_come_back() -> None:
     mirrored = poses.mirrored(64)
     assert_equal(poses, mirrored.mirrored(64))
     left, right = COCO17.index("left_wrist"), COCO17.index("right_wrist")
-    for name in ("scores", "visibility", "sigma_px", "sigma_m"):
+    for name in ("scores", "visibility", "hidden_probability", "sigma_px", "sigma_m"):
         np.testing.assert_array_equal(getattr(mirrored, name)[:, left], getattr(poses, name)[:, right])
     np.testing.assert_allclose(mirrored.xy_px[:, left, 0], 63 - poses.xy_px[:, right, 0], atol=1e-5)
     assert mirrored.xyz_cam_m is not None and poses.xyz_cam_m is not None
@@ -237,6 +239,7 @@ def test_what_moves_out_of_the_image_is_absent_and_boxes_are_cut() -> None:
     assert out.any() and moved.visibility is not None and moved.sigma_px is not None
     assert not moved.scores[out].any() and not moved.visibility[out].any()
     assert np.isnan(moved.xy_px[out]).all() and np.isnan(moved.sigma_px[out]).all()
+    assert moved.hidden_probability is not None and np.isnan(moved.hidden_probability[out]).all()
     assert moved.boxes_px[1].tolist() == [31.5, -0.5, 63.5, 47.5]
     assert moved.xyz_cam_m is not None and not np.isnan(moved.xyz_cam_m).any()  # it is still in the room
 

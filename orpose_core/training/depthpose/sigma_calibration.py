@@ -12,13 +12,14 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from orpose_core.checkpoints.files import Checkpoint
+from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import Calibration, MapSettings, SigmaModel
@@ -204,6 +205,37 @@ def measured_settings(
     logger.info("%s: F1 %.3f, of %d tried", chosen, counts[chosen].f1, len(counts))
     estimator.config = replace(estimator.config, decoder=chosen)
     return MapSettings(chosen, calibrated(estimator, config, network.map_hw))
+
+
+def recalibrate(
+    name_or_path: str | Path, config: ReadingConfig, to: str | Path | None = None
+) -> tuple[Calibration | None, Calibration]:
+    """Measure the standard deviations of a network again, with the thresholds that its file has.
+
+    Args:
+        name_or_path: weights of a network that answers with maps.
+        config: the frames.
+        to: where to write the same weights with the new calibration; None = nowhere. May be the file itself.
+
+    Returns:
+        The calibration that the file has, if it has one, and the new one.
+
+    Raises:
+        ValueError: the network does not answer with maps of depth.
+    """
+    checkpoint = load_checkpoint(name_or_path)
+    network = checkpoint.config
+    if not isinstance(network, MapConfig) or network.modality != "depth":
+        raise ValueError(f"{checkpoint.name}: expected a network that answers with maps of depth")
+    before = MapSettings.from_header(checkpoint.name, checkpoint.metadata)
+    metadata = {key: value for key, value in checkpoint.metadata.items() if key != "calibration"}
+    bare = replace(checkpoint, metadata=metadata)
+    estimator = PoseEstimator(bare, EstimatorConfig("cpu", "torch"))
+    after = replace(before, calibration=calibrated(estimator, config, network.map_hw))
+    if to is not None:
+        save_checkpoint(to, checkpoint.model, {**metadata, **after.header()}, half=True)
+    assert after.calibration is not None
+    return before.calibration, after.calibration
 
 
 def _factor(ratios: NDArray, radii: tuple[float, float], otherwise: float) -> float:
