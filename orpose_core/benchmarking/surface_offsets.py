@@ -106,12 +106,13 @@ def part_errors(
         for (j, joint), visibility in itertools.product(enumerate(OPENPOSE18.joints), _SIGMA_PX):
             of_part = rows.setdefault((body_part(joint), visibility), [])
             of_part.append(columns[truth.visibility[:, j] == visibility, j])
-    tables = {key: np.concatenate(table) for key, table in rows.items()}
-    return {
-        key: PartErrors(*table[np.isfinite(table[:, 0])].T, wanted=len(table))
-        for key, table in tables.items()
-        if np.isfinite(table[:, 0]).any()
-    }
+    errors = {}
+    for key, parts in rows.items():
+        table = np.concatenate(parts)
+        behind, beyond, error, sigma_m = table[np.isfinite(table[:, 0])].T
+        if len(behind):
+            errors[key] = PartErrors(behind, beyond, error, sigma_m, len(table))
+    return errors
 
 
 def fitted_offset(behind_m: Float64Array, beyond_m: Float64Array | None) -> Offset:

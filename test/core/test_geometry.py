@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orpose_core.benchmarking.surface_offsets import fitted_offset, part_errors
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.geometry import (
     SURFACE_OFFSETS,
@@ -354,3 +355,24 @@ def test_joints_of_no_known_part_hang_on_their_neighbours_along_the_limbs():
     )
     placed = metric_3d(poses, np.full((48, 64), 2.0, np.float32), Intrinsics(60, 60, 31.5, 23.5, 64, 48))
     assert placed.xyz_cam_m is not None and np.abs(placed.xyz_cam_m[..., 2] - 2.06).max() < 0.02
+
+
+def test_the_offsets_of_hidden_joints_are_fitted_in_spite_of_outliers():
+    rng = np.random.default_rng(0)
+    beyond = rng.uniform(-0.2, 0.5, 2000)
+    behind = 0.2 + 0.6 * beyond + rng.normal(0, 0.05, 2000)
+    behind[:200] += 1.5
+    offset = fitted_offset(behind, beyond)
+    assert offset.mean_m == pytest.approx(0.2, abs=0.03)
+    assert offset.lean == pytest.approx(0.6, abs=0.05)
+    assert 0.04 < offset.spread_m < 0.1
+    assert fitted_offset(behind, None).lean == 0
+
+
+def test_offsets_are_measured_of_joints_that_are_seen_and_of_hidden_ones():
+    frames = [simulate_frame(StreamConfig("or", (96, 128), "depth", 11), i) for i in range(6)]
+    measured = part_errors([(f.frame, f.poses) for f in frames], np.random.default_rng(0))
+    assert {key[1] for key in measured} == {Visibility.VISIBLE, Visibility.OCCLUDED}
+    for errors in measured.values():
+        assert 0 < len(errors.behind_m) <= errors.wanted
+        assert np.isfinite(errors.error_m).all() and (errors.sigma_m > 0).all()

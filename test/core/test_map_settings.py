@@ -27,6 +27,7 @@ from orpose_core.training.depthpose.sigma_calibration import (
     coverage,
     fitted,
     joint_errors,
+    radii_m,
     recalibrate,
 )
 from orpose_core.training.depthpose.threshold_choice import ReadingConfig
@@ -199,7 +200,7 @@ def test_sigmas_are_those_of_the_calibration() -> None:
 
 def errors_of(score: np.ndarray, visible: np.ndarray, px: np.ndarray, sigma_px: np.ndarray) -> Errors:
     joint = np.arange(len(score)) % 18
-    return Errors(joint, visible, score, px, sigma_px, px, sigma_px)
+    return Errors(joint, visible, score, px, sigma_px, px, sigma_px, np.full(len(score), 1 / 3))
 
 
 def test_the_fit_finds_how_wide_errors_are_at_each_score() -> None:
@@ -216,6 +217,28 @@ def test_the_fit_finds_how_wide_errors_are_at_each_score() -> None:
     shares = coverage(errors_of(score, visible, px, sigma))
     assert shares["px_68"] == pytest.approx(0.68, abs=0.03)
     assert shares["px_visible_95"] == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_radii_in_space_are_those_of_the_shape() -> None:
+    """Where depth alone is uncertain they are those of one axis; where the axes are alike, of three."""
+    root = np.sqrt(3)
+    np.testing.assert_allclose(
+        radii_m(np.array([1 / 3, 1.0])), [[1.872, 2.796], [0.994 * root, 1.960 * root]], rtol=3e-3
+    )
+    assert np.isnan(radii_m(np.array([np.nan]))).all()
+    rng = np.random.default_rng(0)
+    across = np.exp(rng.uniform(-4, 1, 40_000))  # beside a deviation of 1 along the ray
+    m = np.linalg.norm(rng.normal(size=(40_000, 3)) * np.stack([across, across, np.ones(40_000)], 1), axis=1)
+    variance = 2 * across**2 + 1
+    ones = np.ones(40_000)
+    errors = errors_of(0.5 * ones, ones > 0, m, np.sqrt(variance / 3))._replace(along=1 / variance)
+    shares = coverage(errors)
+    assert shares["m_68"] == pytest.approx(0.68, abs=0.01)
+    assert shares["m_95"] == pytest.approx(0.95, abs=0.005)
+    alike = coverage(errors._replace(along=ones / 3))
+    assert alike["m_68"] > 0.70 and alike["m_95"] < 0.935
+    model = fitted(errors, errors.m / errors.sigma_m, radii_m(errors.along), OPENPOSE18)
+    assert 0.97 < model.curves[1][5] < 1.03
 
 
 def test_few_errors_leave_the_factor_of_many() -> None:
@@ -251,3 +274,7 @@ def test_errors_are_those_of_matched_people() -> None:
     errors = joint_errors([truth.select([]), truth], [empty, found], OPENPOSE18)
     assert len(errors.px) > 10 and np.median(errors.px) < 1.0
     assert np.isfinite(errors.m).any() and set(np.unique(errors.visible)) <= {True, False}
+    known = np.isfinite(errors.sigma_m)
+    assert (errors.along[known] == 1 / 3).all() and np.isnan(errors.along[~known]).all()
+    along = joint_errors([truth], [found], OPENPOSE18, [frame.intrinsics]).along
+    assert ((along[known] > 0.3) & (along[known] <= 1)).mean() > 0.8 and np.isnan(along[~known]).all()

@@ -102,7 +102,8 @@ def score_split(estimator: PoseEstimator, shown: SplitFrames) -> SplitScores:
     strict = pck_of_poses(shown.truth, found, PckConfig.strict())
     near = strict.within(0.2)
     seen = _seen(shown.truth)[strict.persons] & strict.counted
-    errors = joint_errors(shown.truth, found, estimator.info.skeleton)
+    cameras = [frame.intrinsics for frame in shown.frames]
+    errors = joint_errors(shown.truth, found, estimator.info.skeleton, cameras)
     return SplitScores(
         network=estimator.info.name,
         split=shown.name,

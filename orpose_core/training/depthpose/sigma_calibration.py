@@ -1,8 +1,12 @@
 """Calibration of a network's standard deviations on synthetic frames.
 
-The error of a joint divided by its ``sigma`` should be distributed like the length of a normal vector: in
-68 % of cases at most 1.51 in the image (two axes) and 1.87 in space (three axes), in 95 % at most 2.45 and
-2.80. Errors are not normal: most are small, but some joints are confused with another limb or the other side.
+The error of a joint divided by its ``sigma`` should be distributed like the length of a normal vector. In the
+image, with two axes alike, 68 % are at most 1.51 and 95 % at most 2.45. In space the axes are not alike: the
+error along the ray is that of depth, the other two are those of the image. ``sigma_m`` is the root mean
+square of the three, and the radii, 1.73 to 1.87 and 2.80 to 3.39, follow from the share of the variance that
+lies along the ray (:func:`radii_m`).
+
+Errors are not normal: most are small, but some joints are confused with another limb or the other side.
 Therefore the two shares cannot both be met, and the factors here lie between those that meet one of them.
 """
 
@@ -12,11 +16,14 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import chi2
 from torch import nn
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
@@ -33,15 +40,15 @@ from orpose_core.training.depthpose.threshold_choice import (
     choose_thresholds,
     synthetic_frames,
 )
-from orpose_core.types import Float64Array, Poses, RgbdFrame, Visibility
+from orpose_core.types import Float64Array, Intrinsics, Poses, RgbdFrame, Visibility
 
 logger = logging.getLogger(__name__)
 
 SIGMA_SEED = 3_518_264_907
 _SHARES = (0.68, 0.95)
-RADII_PX, RADII_M = (1.5096, 2.4477), (1.8724, 2.7955)  # of the chi distribution with 2 and 3 degrees
+RADII_PX = (1.5096, 2.4477)  # of the chi distribution with two degrees of freedom
 _FEWEST = 30  # errors that a quantile needs; with fewer that of more joints serves
-_WEIGHTS = (0.6, 0.4)  # of the two quantiles: a few far joints would widen the sigmas of all
+_WEIGHT_PX, _WEIGHT_M = 0.65, 0.75  # of the first quantile: a few far joints would widen the sigmas of all
 _SCORES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 
 
@@ -56,6 +63,8 @@ class Errors(NamedTuple):
         sigma_px: float64 (k,).
         m: float64 (k,), error in metres, NaN = no depth.
         sigma_m: float64 (k,), NaN = no depth.
+        along: float64 (k,) in [0, 1], the share of the variance in space that lies along the ray, NaN = no
+            depth; a third where it is not known.
     """
 
     joint: NDArray[np.int64]
@@ -65,22 +74,29 @@ class Errors(NamedTuple):
     sigma_px: Float64Array
     m: Float64Array
     sigma_m: Float64Array
+    along: Float64Array
 
 
-def joint_errors(truth: Sequence[Poses], found: Sequence[Poses], skeleton: Skeleton) -> Errors:
+def joint_errors(
+    truth: Sequence[Poses],
+    found: Sequence[Poses],
+    skeleton: Skeleton,
+    intrinsics: Sequence[Intrinsics | None] | None = None,
+) -> Errors:
     """Return the errors of the joints of people who are matched one to one.
 
     Args:
         truth: ground truth with visibility. People whom MVOR's annotators would leave out are left out.
         found: detections with ``sigma_px`` and ``sigma_m``.
         skeleton: skeleton of ``found``.
+        intrinsics: of the images that the joints are in; None = unknown.
     """
     asked = [as_mvor_annotates(poses).converted(skeleton) for poses in truth]
     matched = match_by_extent(People.of(asked, skeleton), People.of(found, skeleton), PckConfig.strict())
     pairs = np.flatnonzero(matched >= 0)
     if not len(pairs):
         nothing = np.zeros(0)
-        return Errors(np.zeros(0, np.int64), np.zeros(0, bool), *[nothing] * 5)
+        return Errors(np.zeros(0, np.int64), np.zeros(0, bool), *[nothing] * 6)
 
     def rows(poses: Sequence[Poses], name: str, which: NDArray) -> NDArray:
         return np.concatenate([getattr(p, name) for p in poses if len(p)])[which]
@@ -93,44 +109,93 @@ def joint_errors(truth: Sequence[Poses], found: Sequence[Poses], skeleton: Skele
     if all(poses.visibility is not None for poses in found if len(poses)):
         visible = rows(found, "visibility", mine)[person, joint] == Visibility.VISIBLE
     scores, sigma_px, sigma_m = (rows(found, name, mine) for name in ("scores", "sigma_px", "sigma_m"))
-    values = (scores, px, sigma_px, metres, sigma_m)
+    z_m = rows(found, "xyz_cam_m", mine)[..., 2]
+    cameras = [None] * len(found) if intrinsics is None else intrinsics
+    focal_px = np.concatenate(
+        [
+            np.full(len(p), np.nan if k is None else math.sqrt(k.fx * k.fy))
+            for p, k in zip(found, cameras, strict=True)
+        ]
+    )[mine]
+    with np.errstate(invalid="ignore"):
+        along = 1 - 2 / 3 * (sigma_px * z_m / focal_px[:, None] / sigma_m) ** 2
+    along = np.where(np.isnan(along), np.where(np.isnan(sigma_m), np.nan, 1 / 3), np.clip(along, 0, 1))
+    values = (scores, px, sigma_px, metres, sigma_m, along)
     return Errors(joint, visible, *(v[person, joint].astype(np.float64) for v in values))
 
 
+def radii_m(along: Float64Array) -> Float64Array:
+    """Return the radii within which 68 % and 95 % of normal errors in space lie.
+
+    Args:
+        along: float64 (k,) in [0, 1], see :class:`Errors`.
+
+    Returns:
+        float64 (k, 2), in ``sigma_m``; NaN where ``along`` is.
+    """
+    shares, radii = _radii_of_shapes()
+    return np.stack([np.interp(along, shares, of_share) for of_share in radii.T], axis=-1)
+
+
+@cache
+def _radii_of_shapes() -> tuple[Float64Array, Float64Array]:
+    """Return shares of the variance along the ray, and the two radii of each."""
+    shares = np.linspace(0.0, 1.0, 41)
+    # The squared length is that of the part along the ray and, exponentially distributed, of the other two.
+    along = chi2.ppf((np.arange(2000) + 0.5) / 2000, 1)
+
+    def inside(radius: float, share: float) -> float:
+        across = max(1.5 * (1 - share), 1e-9)  # variance of each of the other two; three in all
+        left = np.clip(radius**2 - 3 * share * along, 0, None)
+        return float(-np.expm1(-left / (2 * across)).mean())
+
+    radii = [
+        [brentq(lambda r, t=t, wanted=wanted: inside(r, t) - wanted, 0.1, 5.0) for wanted in _SHARES]
+        for t in shares
+    ]
+    return shares, np.array(radii)
+
+
 def fitted(
-    errors: Errors, ratios: Float64Array, radii: tuple[float, float], skeleton: Skeleton
+    errors: Errors,
+    ratios: Float64Array,
+    radii: tuple[float, float] | Float64Array,
+    skeleton: Skeleton,
+    weight: float = _WEIGHT_PX,
 ) -> SigmaModel:
     """Return the sigmas, or factors of sigmas, for which the expected shares of errors lie within the radii.
 
     Args:
         errors: joints, visibility and scores of the errors.
         ratios: float64 (k,), errors divided by the quantity that the result multiplies, NaN = unknown.
-        radii: radii within which 68 % and 95 % should lie.
+        radii: radii within which 68 % and 95 % should lie, of all or float64 (k, 2).
         skeleton: skeleton of the joints.
+        weight: of the 68 %; the more, the more errors lie beyond the radius of 95 %.
     """
     known = ~np.isnan(ratios)
+    relative = ratios[:, None] / np.broadcast_to(radii, (len(ratios), 2))
     centres = np.asarray(_SCORES)
     edges = (centres[1:] + centres[:-1]) / 2
     bins = np.digitize(errors.score, edges)
-    of_all = _factor(ratios[known], radii, 1.0)
+    of_all = _factor(relative[known], weight, 1.0)
     curves = []
     for seen in (False, True):
-        of_kind = _factor(ratios[known & (errors.visible == seen)], radii, of_all)
+        of_kind = _factor(relative[known & (errors.visible == seen)], weight, of_all)
         of_bins = [known & (bins == i) for i in range(len(centres))]
-        both = [_factor(ratios[rows], radii, of_kind) for rows in of_bins]
+        both = [_factor(relative[rows], weight, of_kind) for rows in of_bins]
         curves.append(
             tuple(
-                _factor(ratios[rows & (errors.visible == seen)], radii, otherwise)
+                _factor(relative[rows & (errors.visible == seen)], weight, otherwise)
                 for rows, otherwise in zip(of_bins, both, strict=True)
             )
         )
     curve = SigmaModel(_SCORES, (curves[0], curves[1]), ((1.0, 1.0),) * len(skeleton))
     hidden, visible = (np.interp(errors.score, _SCORES, c) for c in curve.curves)
-    left = ratios / np.where(errors.visible, visible, hidden)
+    left = relative / np.where(errors.visible, visible, hidden)[:, None]
     joints = []
     for joint in range(len(skeleton)):
         own = known & (errors.joint == joint)
-        factors = [_factor(left[own & (errors.visible == seen)], radii, 1.0) for seen in (False, True)]
+        factors = [_factor(left[own & (errors.visible == seen)], weight, 1.0) for seen in (False, True)]
         joints.append((factors[0], factors[1]))
     return replace(curve, joints=tuple(joints))
 
@@ -143,15 +208,15 @@ def coverage(errors: Errors) -> dict[str, float]:
     """
     shares = {}
     for name, ratios, radii in (
-        ("px", errors.px / errors.sigma_px, RADII_PX),
-        ("m", errors.m / errors.sigma_m, RADII_M),
+        ("px", errors.px / errors.sigma_px, np.broadcast_to(RADII_PX, (len(errors.px), 2))),
+        ("m", errors.m / errors.sigma_m, radii_m(errors.along)),
     ):
         known = ~np.isnan(ratios)
         groups = {"": known, "_visible": known & errors.visible, "_hidden": known & ~errors.visible}
         for group, rows in groups.items():
-            for share, radius in zip(_SHARES, radii, strict=True):
+            for i, share in enumerate(_SHARES):
                 if rows.any():
-                    inside = float((ratios[rows] <= radius).mean())
+                    inside = float((ratios[rows] <= radii[rows, i]).mean())
                     shares[f"{name}{group}_{100 * share:.0f}"] = round(inside, 4)
     return shares
 
@@ -176,10 +241,16 @@ def calibrated(estimator: PoseEstimator, config: ReadingConfig, map_hw: tuple[in
         there = [estimator.place(by.in_image(p, cell_px), f) for p, f in zip(poses, of, strict=True)]
         return [by.in_space(p) for p in there]
 
-    errors = joint_errors(truth, corrected(plain, found, frames), skeleton)
-    calibration = Calibration(px, fitted(errors, errors.m / errors.sigma_m, RADII_M, skeleton))
+    cameras = [frame.intrinsics for frame in frames]
+    errors = joint_errors(truth, corrected(plain, found, frames), skeleton, cameras)
+    ratios = errors.m / errors.sigma_m
+    calibration = Calibration(px, fitted(errors, ratios, radii_m(errors.along), skeleton, _WEIGHT_M))
+    # The radii are those of the shape that the deviations have once they are calibrated.
+    along = joint_errors(truth, corrected(calibration, found, frames), skeleton, cameras).along
+    calibration = Calibration(px, fitted(errors, ratios, radii_m(along), skeleton, _WEIGHT_M))
     frames, truth = synthetic_frames(config, SIGMA_SEED + 1)
-    errors = joint_errors(truth, corrected(calibration, estimate_all(estimator, frames), frames), skeleton)
+    found = corrected(calibration, estimate_all(estimator, frames), frames)
+    errors = joint_errors(truth, found, skeleton, [frame.intrinsics for frame in frames])
     return replace(
         calibration,
         coverage=coverage(errors),
@@ -238,9 +309,15 @@ def recalibrate(
     return before.calibration, after.calibration
 
 
-def _factor(ratios: NDArray, radii: tuple[float, float], otherwise: float) -> float:
-    """Return a weighted mean of the factors that would put the two quantiles of the errors on their radii."""
-    if len(ratios) < _FEWEST:
+def _factor(relative: NDArray, weight: float, otherwise: float) -> float:
+    """Return a mean of the factors that would put the two quantiles of the errors on their radii.
+
+    Args:
+        relative: float (k, 2), errors as multiples of the two radii.
+        weight: of the first factor.
+        otherwise: what is returned where there are too few errors.
+    """
+    if len(relative) < _FEWEST:
         return otherwise
-    quantiles = np.quantile(ratios, _SHARES)
-    return float(np.exp(np.dot(_WEIGHTS, np.log(np.maximum(quantiles, 1e-6) / radii))))
+    quantiles = [np.quantile(of_radius, share) for of_radius, share in zip(relative.T, _SHARES, strict=True)]
+    return float(np.exp(np.dot((weight, 1 - weight), np.log(np.maximum(quantiles, 1e-6)))))
