@@ -33,7 +33,7 @@ from orpose_ros.msg import PoseModelInfo, Skeleton3DArray
 
 _MOMENTS = 8
 _START_S = 600.0
-_SETTLE_S = 2.0
+_SETTLE_S = 2.0  # before and after the images that count
 _PERCENTILES = (50, 95, 99)
 
 
@@ -148,12 +148,16 @@ def measure(cameras: int, seconds: float, rate_hz: float, parameters: dict[str, 
 
 
 def _send_for(graph: _Graph, seconds: float, rate_hz: float) -> tuple[list[int], float]:
-    """Send images, and return the stamps of those that count, and the processor time that it took."""
+    """Send images, and return the stamps of those that count, and the processor time that it took.
+
+    The images do not end with the last that counts: without newer ones, those that wait are served one camera
+    after another, and the last waits for all others.
+    """
     began_s, began_cpu_s, k, sent = time.monotonic(), time.process_time(), 0, []
-    while (due_s := k / rate_hz) < _SETTLE_S + seconds:
+    while (due_s := k / rate_hz) < _SETTLE_S + seconds + _SETTLE_S:
         graph.spin_until(began_s + due_s)
         stamps = graph.send(k)
-        sent += stamps if due_s >= _SETTLE_S else []
+        sent += stamps if _SETTLE_S <= due_s < _SETTLE_S + seconds else []
         k += 1
     sender_cpu = (time.process_time() - began_cpu_s) / (time.monotonic() - began_s)
     graph.spin(_SETTLE_S)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from orpose_ros.graph import latency
+
 
 def test_the_latency_of_two_cameras_is_measured(tmp_path: Path) -> None:
     command = [
@@ -33,3 +35,27 @@ def test_what_cannot_be_measured_is_said() -> None:
     for wrong in (["--cameras", "0"], ["--rate", "0"]):
         done = subprocess.run([*command, *wrong], capture_output=True, text=True)
         assert done.returncode != 0 and "expected at least 1 camera" in done.stderr
+
+
+class Sender:
+    """Numbers what it is told to send."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def send(self, moment: int) -> list[int]:
+        self.sent.append(moment)
+        return [moment]
+
+    def spin(self, seconds: float) -> None:
+        pass
+
+    def spin_until(self, end_s: float) -> None:
+        pass
+
+
+def test_images_follow_those_that_count() -> None:
+    """After the last image of all, cameras wait for each other as they do not while images come."""
+    sender = Sender()
+    assert latency._send_for(sender, 3.0, 10.0)[0] == list(range(20, 50))
+    assert sender.sent == list(range(70))
