@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
@@ -73,6 +74,9 @@ def test_the_same_messages_come_out_in_order_and_at_the_pace(graph, bag):
         TransformStamped, "/tf_static", QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     )
     graph.until(lambda: latched, "a late joiner gets the latched transform")
+    heard = graph.collect(DiagnosticArray, "/diagnostics", 10)
+    graph.until(lambda: heard, "diagnostics come")
+    assert {pair.key: pair.value for pair in heard[-1].status[0].values}["frames"] == str(replay.published)
 
 
 def test_topics_rate_and_remapping(graph, bag):

@@ -78,6 +78,32 @@ def _launched(monkeypatch: pytest.MonkeyPatch, **arguments: str) -> list[Any]:
     return module._nodes(context)
 
 
+def _parameters(node: Any) -> dict[str, Any]:
+    """Return the parameters that a node gets besides those of files."""
+    launch = pytest.importorskip("launch", reason="launch is not installed here")
+    utilities = pytest.importorskip("launch_ros.utilities", reason="launch_ros is not installed here")
+    given = utilities.evaluate_parameters(launch.LaunchContext(), node._Node__parameters)
+    return {name: value for one in given if isinstance(one, dict) for name, value in one.items()}
+
+
+def test_arguments_reach_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = {node.node_executable: _parameters(node) for node in _launched(monkeypatch, cameras="a")}
+    asked = {
+        node.node_executable: _parameters(node)
+        for node in _launched(
+            monkeypatch, cameras="a", model="student_small", compressed_color="true", depth_with_color="true",
+            fixed_frame="map",
+        )
+    }  # fmt: skip
+    for node, name, before, after in (
+        ("lowres_gateway", "color", False, True),  # what the model looks at
+        ("lowres_gateway", "compressed_color", False, True),
+        ("pose_node", "depth_with_color", False, True),
+        ("skeleton_markers", "place_cameras", True, False),  # the frame is part of a TF tree
+    ):
+        assert (usual[node][name], asked[node][name]) == (before, after), name
+
+
 def test_the_audit_node_is_launched_where_a_file_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [node.node_executable for node in _launched(monkeypatch, cameras="a,b")]
     with_audit = [node.node_executable for node in _launched(monkeypatch, cameras="a,b", audit="or_1.audit")]
