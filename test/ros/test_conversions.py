@@ -32,5 +32,8 @@ def test_rows_may_be_padded_by_any_number_of_bytes(encoding: str, padding: int) 
 def test_a_step_shorter_than_a_row_is_refused(encoding: str) -> None:
     message = _message(encoding, 0)
     message.step -= 1
-    with pytest.raises(ValueError, match="step"):
+    with pytest.raises(ValueError, match="expected a step of at least"):
+        conversions.color_of(message)
+    message.data = message.data[: message.step * message.height]  # as much as such a step says
+    with pytest.raises(ValueError, match="expected a step of at least"):
         conversions.color_of(message)
