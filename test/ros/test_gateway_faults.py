@@ -216,6 +216,23 @@ def test_images_of_a_lens_that_distorts_are_undistorted(graph: Any) -> None:
     assert "distortion model" in bench.problems() and "of my own" in bench.problems()
 
 
+def test_an_image_is_overwritten_whatever_the_allocator_does(
+    graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = graph.make(LowresGateway)
+    decoded: list[np.ndarray] = []
+    depth_of = conversions.depth_of
+    monkeypatch.setattr(
+        conversions, "depth_of", lambda *given: decoded.append(depth_of(*given)) or decoded[-1]
+    )
+    passed, refused = depth_message(), color_message()
+    node._pass("depth", passed)
+    with pytest.raises(ValueError, match="rgb8"):
+        node._pass("depth", refused)
+    assert len(decoded) == 1 and not decoded[0].any()
+    assert not np.any(passed.data) and not np.any(refused.data)
+
+
 PATTERN = bytes([0xC3, 0x5A, 0x99, 0x3C, 0xA7, 0x18, 0xE4, 0x6B])
 """Eight px of a marked image; random memory does not hold it."""
 
