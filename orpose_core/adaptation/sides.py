@@ -20,7 +20,7 @@ _DOUBT = 0.1
 """So much of an answer is always the label's: where the network sees nobody, the label's sides hold."""
 _CONTRAST = 4.0
 """Chances are raised to this power: at a few px the maps of left and right blur into each other, and a share
-of 0.64 for the sides of a label is as good as 0.9. Chosen on training frames alone."""
+of 0.64 for the sides of a label is as good as 0.9. With 1, training blurs them further (docs/adapting.md)."""
 _EVEN = 1e-3
 """Of somebody's maps; with less between left and right there are no sides to be told apart."""
 
