@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from orpose_core.data.skeleton_messages import UNTRACKED, MessageTypes
-from orpose_core.fusion.people import Float64Array, RoomPeople
+from orpose_core.fusion.people import RoomPeople
+from orpose_core.types import Float64Array
 
 
 def to_room_skeletons(people: RoomPeople, types: MessageTypes, *, stamp_ns: int, frame_id: str) -> Any:

@@ -87,9 +87,8 @@ class Room:
         """Add the view of a camera; return whether it is used.
 
         A view is not used if it is not newer than the last one of the same camera, or older than the last
-        moment
-        by more than ``max_age_s``. A stamp more than a second before the last moment means that the clock was
-        set back (a bag was restarted): everything is forgotten.
+        moment by more than ``max_age_s``. A stamp more than a second before the last moment means that the
+        clock was set back (a bag was restarted): everything is forgotten.
 
         Raises:
             ValueError: there is no such camera.

@@ -42,14 +42,15 @@ class RoomTrackerConfig:
         return_m: how near that is, at first; and how far off, as a deviation, somebody unseen is at most.
         return_m_s: how much farther it may be with every second.
         most_return_m: and how far at most.
-        resume_s: somebody who appeared near a person at about the time when nobody saw that person any more,
-            at most a second before, is that person if this lasts longer.
-        doubt_score: a person whom one and the same camera alone has ever seen may be furniture. The median
-            confidence of the joints, as far as it is above this, speaks for the person,
-        sight_nats: by this times as many nats at every moment;
-        missed_nats: every camera that should see the person and does not speaks against by this, times the
-            share of the joints in its view.
-        most_nats: neither side says more than this. The person is published while the sum is not negative.
+        resume_s: somebody who appeared within ``return_m`` of a person after that person was last seen, or
+            at most a second before if it is not seen for longer than this, is that person.
+        doubt_score: a person whom one and the same camera alone has ever seen may be furniture, and is
+            published while the log odds of the opposite, 0 at first, are not negative. The median confidence
+            of the joints, as far as it is above this, adds to them at every moment at which it is seen.
+        sight_nats: what it adds is multiplied by this.
+        missed_nats: a camera that should see the person and does not takes this off, times the share of the
+            joints in its view.
+        most_nats: bound of the log odds, either way.
         coast_s: while nobody sees a person, velocities decay with this time constant: what a person does
             next is not known, and a velocity from a few measurements may be wrong.
         same_person_m: two tracked people whose trunks are nearer than this for a second are one.
@@ -77,7 +78,8 @@ class RoomTrackerConfig:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not (value >= 0 if name == "steady_share" else value > 0):
+            may_be_0 = name in ("steady_share", "doubt_score", "sight_nats", "missed_nats", "most_nats")
+            if not (value >= 0 if may_be_0 else value > 0):
                 raise ValueError(f"RoomTrackerConfig.{name}: expected a positive number, got {value}")
 
 
@@ -263,9 +265,9 @@ class RoomTracker:
         return float(clear.mean()) if len(clear) else 0.0
 
     def _resume(self, stamp_ns: int) -> None:
-        """Give whoever took the place of somebody whom nobody sees any more that person's id.
+        """Give the id of somebody whom nobody sees any more to whoever appeared in the same place.
 
-        The views of a person can be so far apart that those of one camera begin a second track.
+        Two views of one person can be so far apart that one of them begins a second track.
         """
         seen = [t for t in self._tracks if t.seen_by.any() and t.confirmed]
         for old in [t for t in self._tracks if not t.seen_by.any() and t.confirmed]:
