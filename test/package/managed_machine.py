@@ -165,8 +165,6 @@ def _make_python(root: Path) -> tuple[Path, Path]:
         if entry.name not in own:
             (library / entry.name).symlink_to(entry)
     (library / "EXTERNALLY-MANAGED").write_text(MANAGED)
-    (root / "usr" / "include").mkdir()
-    (root / "usr" / "include" / VERSION).symlink_to(sysconfig.get_path("include"))
     ask = "import site; print(site.getsitepackages()[-1])"
     asked = subprocess.run(
         [binaries / "python3", "-I", "-c", ask], capture_output=True, text=True, check=True
@@ -195,9 +193,13 @@ def _make_ros(prefix: Path, distributions: Iterable[metadata.Distribution]) -> N
 
 def _make_archive(root: Path, packages: Path) -> None:
     """Make the folders that apt copies from."""
-    venv = root / "archive/python3-venv/usr/lib" / VERSION
-    venv.mkdir(parents=True)
-    (venv / "ensurepip").symlink_to(Path(sysconfig.get_path("stdlib"), "ensurepip"))
+    (root / "archive/build-essential").mkdir(parents=True)  # every machine that runs the tests has it
+    for package, folder, name, source in (
+        ("python3-venv", f"usr/lib/{VERSION}", "ensurepip", Path(sysconfig.get_path("stdlib"), "ensurepip")),
+        ("python3-dev", "usr/include", VERSION, Path(sysconfig.get_path("include"))),
+    ):
+        (root / "archive" / package / folder).mkdir(parents=True)
+        (root / "archive" / package / folder / name).symlink_to(source)
     tools = root / "archive/ros-dev-tools"
     modules = tools / packages.relative_to(root)
     modules.mkdir(parents=True)
