@@ -26,7 +26,7 @@ from orpose_ros.graph.deployment import NodeSpec, deployment
 CAMERA = "camera"
 """Name of the node that represents the driver of a camera, in the camera's namespace."""
 
-_STABLE_S, _STABLE_CALLBACKS = 6.0, 300
+_STABLE_S, _STABLE_CALLBACKS = 6.0, 600
 _LONGEST_S = 900.0
 _MODELS = {False: "untrained:depthpose_64x48@0.0625", True: "untrained:rtpose_color_53x40@0.0625"}
 """Small networks for depth and color: the topics depend only on the modality."""
