@@ -85,6 +85,8 @@ def test_lanes_answer_at_the_same_time_as_one_does_alone(backend: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         for maps, image in zip(threads.map(engine.predict, seen), seen, strict=True):
             torch.testing.assert_close(maps.stages, alone.predict(image).stages, atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"EstimatorConfig.lanes: expected 1 or more, got 0"):
+        EstimatorConfig(lanes=0)
 
 
 @pytest.mark.parametrize("flip", [True, False])
