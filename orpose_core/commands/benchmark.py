@@ -96,7 +96,8 @@ def _graph(args: argparse.Namespace) -> int:
         "--rate",
         f"{args.rate:g}",
     ]
-    given += ["--model", args.model, "--backend", args.backend, "--threads", str(args.threads)]
+    given += ["--model", args.model, "--backend", args.backend]
+    given += ["--threads", str(args.threads), "--lanes", str(args.lanes)]
     return run_ros_program(
         "orpose_ros.graph.latency", [*given, *(["--json", args.json] if args.json else [])]
     )
@@ -246,6 +247,9 @@ def _add_graph(what: argparse._SubParsersAction) -> None:
     parser.add_argument("--model", default="fastpose_64x48", metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="CPU threads of the network (default: all)"
+    )
+    parser.add_argument(
+        "--lanes", type=int, default=0, metavar="N", help="pose_node's parameter lanes (default: its default)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     add_backend(parser)

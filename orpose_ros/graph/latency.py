@@ -173,11 +173,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="fastpose_64x48")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--lanes", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     if min(args.cameras) < 1 or args.seconds <= 0 or args.rate <= 0:
         parser.error("expected at least 1 camera, and seconds and rate above 0")
-    parameters = {"model": args.model, "backend": args.backend, "threads": args.threads}
+    parameters = {"model": args.model, "backend": args.backend, "threads": args.threads, "lanes": args.lanes}
     print(
         f"{args.rate:g} images/s of each camera, {args.seconds:g} s each, {os.cpu_count()} processors, "
         f"load {os.getloadavg()[0]:.1f}"

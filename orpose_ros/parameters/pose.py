@@ -47,6 +47,13 @@ class PoseParameters:
     threads: int = parameter(
         0, "CPU threads of the network; 0 = as many as PyTorch would use.", low=0, high=256
     )
+    lanes: int = parameter(
+        0,
+        "OpenVINO: images that are computed at a time, each with its share of the threads; 0 = one per "
+        "camera, at most one per thread. With fewer, an image takes less time, and fewer are answered.",
+        low=0,
+        high=256,
+    )
     flip_test: bool = parameter(
         True, "Average over the image and its mirror image: more accurate, twice the cost.", live=True
     )
@@ -173,7 +180,7 @@ class PoseParameters:
             flip_test=self.flip_test,
             half_precision=self.half_precision,
             threads=self.threads or None,
-            lanes=len(self.cameras),
+            lanes=self.lanes or len(self.cameras),
             metric_3d=self.metric_3d,
             decoder_changes={
                 name: value

@@ -267,6 +267,12 @@ def test_thresholds_are_those_of_the_weights_unless_a_parameter_says_otherwise()
     assert changed.decoder is None and changed.decoder_changes == {"keypoint_threshold": 0.0, "max_people": 3}
 
 
+def test_each_camera_has_a_lane_unless_a_parameter_says_otherwise() -> None:
+    cameras = ("left", "middle", "right")
+    assert PoseParameters(cameras=cameras).estimator.lanes == 3
+    assert PoseParameters(cameras=cameras, lanes=1).estimator.lanes == 1
+
+
 def test_thresholds_change_while_it_runs_and_the_model_does_not(pose_bench: MakeBench) -> None:
     bench = pose_bench()
     assert len(bench.send(depth_message(stamp_s=1))[0].skeletons) == 3
