@@ -48,9 +48,9 @@ class PoseParameters:
         0, "CPU threads of the network; 0 = as many as PyTorch would use.", low=0, high=256
     )
     lanes: int = parameter(
-        0,
-        "OpenVINO: images that are computed at a time, each with its share of the threads; 0 = one per "
-        "camera, at most one per thread. With fewer, an image takes less time, and fewer are answered.",
+        1,
+        "OpenVINO: images that are computed at a time, each with its share of the threads; 0 = one per camera, "
+        "at most one per thread. More lanes answer more images of several cameras, each of them later.",
         low=0,
         high=256,
     )

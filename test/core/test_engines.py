@@ -117,7 +117,7 @@ def test_what_is_missing_is_named_with_the_extra(
         EstimatorConfig(backend="tflite")
     monkeypatch.setattr(choosing, "find_spec", lambda name: None)
     for name in BACKENDS[2:]:
-        with pytest.raises(ValueError, match=rf"pip install 'orpose\[{name}\]'"):
+        with pytest.raises(ValueError, match=rf"pip install '/path/to/orpose\[{name}\]'"):
             check_backend(name)
     write_depth(tmp_path / "frame.png", np.full((48, 64), 2.0, np.float32))
     command = ["estimate", str(tmp_path / "frame.png"), "--model", "fastpose_64x48", "--out", str(tmp_path)]

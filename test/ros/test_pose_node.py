@@ -267,10 +267,11 @@ def test_thresholds_are_those_of_the_weights_unless_a_parameter_says_otherwise()
     assert changed.decoder is None and changed.decoder_changes == {"keypoint_threshold": 0.0, "max_people": 3}
 
 
-def test_each_camera_has_a_lane_unless_a_parameter_says_otherwise() -> None:
+def test_cameras_share_a_lane_unless_a_parameter_says_otherwise() -> None:
     cameras = ("left", "middle", "right")
-    assert PoseParameters(cameras=cameras).estimator.lanes == 3
-    assert PoseParameters(cameras=cameras, lanes=1).estimator.lanes == 1
+    assert PoseParameters(cameras=cameras).estimator.lanes == 1
+    assert PoseParameters(cameras=cameras, lanes=2).estimator.lanes == 2
+    assert PoseParameters(cameras=cameras, lanes=0).estimator.lanes == 3
 
 
 def test_thresholds_change_while_it_runs_and_the_model_does_not(pose_bench: MakeBench) -> None:
