@@ -49,7 +49,7 @@ class PoseParameters:
     )
     lanes: int = parameter(
         1,
-        "OpenVINO: images that are computed at a time, each with its share of the threads; 0 = one per camera, "
+        "OpenVINO: images that are computed at a time, each with its share of threads; 0 = one per camera, "
         "at most one per thread. More lanes answer more images of several cameras, each of them later.",
         low=0,
         high=256,
