@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from orpose_core.decoding.flip import keypoint_flip_order, paf_flip_order
+from orpose_core.decoding.flip import keypoint_flip_order, paf_exchange_order
 from orpose_core.skeleton import Skeleton
 
 _DOUBT = 0.1
@@ -52,7 +52,7 @@ def label_share(labels: Tensor, answer: Tensor, people: Tensor, skeleton: Skelet
             apart.square().sum(1),
             (apart.abs() * whole).sum(1),
         ]
-    )  # fmt: skip  (4, B, h, w)
+    )  # (4, B, h, w)
     count = max(int(people.max()) + 1, 1)
     of_people = sums.new_zeros((4, len(people), count + 1))  # those of nobody come first
     places = (people + 1).flatten(1).expand(4, -1, -1)
@@ -82,10 +82,16 @@ def with_sides_of(answer: Tensor, batch: Mapping[str, Tensor], skeleton: Skeleto
     share = label_share(batch["keypoint_maps"], answer, people, skeleton)
     ours = torch.cat([share.new_ones((len(share), 1)), share], dim=1)  # nobody's cells stay as they are
     weight = ours.gather(1, (people + 1).flatten(1)).view_as(people)[:, None]
-    keypoints, pafs = list(keypoint_flip_order(skeleton)), list(paf_flip_order(skeleton)[0])
-    orders = {"keypoint_maps": keypoints, "known_keypoints": keypoints, "paf_maps": pafs, "known_pafs": pafs}
+    keypoints, (pafs, paf_signs) = keypoint_flip_order(skeleton), paf_exchange_order(skeleton)
+    one = share.new_ones(())
+    exchanged = {
+        "keypoint_maps": (keypoints, one),
+        "known_keypoints": (keypoints, one),
+        "paf_maps": (pafs, share.new_tensor(paf_signs)[:, None, None]),
+        "known_pafs": (pafs, one),
+    }
     return dict(batch) | {
-        name: weight * batch[name] + (1.0 - weight) * batch[name][:, order]
-        for name, order in orders.items()
+        name: weight * batch[name] + (1.0 - weight) * sign * batch[name][:, list(order)]
+        for name, (order, sign) in exchanged.items()
         if name in batch
     }

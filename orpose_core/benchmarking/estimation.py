@@ -255,7 +255,7 @@ def _repeated(once: Callable[[], _Result], repeats: int) -> list[_Result]:
 
 
 def _frames_per_s(estimator: PoseEstimator, messages: Sequence[tuple[Any, ...]], repeats: int) -> float:
-    """Return frames/s of all cameras together, with one message of each at a time, as in ``pose_node``."""
+    """Return frames/s of all cameras together, with one message of each at a time, in all lanes."""
     batch = 1 if estimator.lanes > 1 else len(messages)
     batches = [messages[i : i + batch] for i in range(0, len(messages), batch)]
     estimator.warm_up(batch)

@@ -26,19 +26,19 @@ def keypoint_flip_order(skeleton: Skeleton = OPENPOSE18) -> tuple[int, ...]:
 
 
 @cache
-def paf_flip_order(
+def paf_exchange_order(
     skeleton: Skeleton = OPENPOSE18,
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Channel order and signs of mirrored part affinity fields.
+    """Channel order and signs of part affinity fields of people whose left and right are exchanged.
 
-    A mirror turns every limb into the limb between the mirrored joints and its x component into the opposite.
-    A limb on the body's own axis, or between a pair of joints, stays where it is.
+    Every limb becomes the limb between the exchanged joints. One that is stored from the other end, such as
+    that from hip to hip, points the opposite way.
 
     Args:
         skeleton: whose limbs these are.
 
     Returns:
-        ``(order, signs)`` with ``mirrored[c] = signs[c] * original[order[c]]``.
+        ``(order, signs)`` with ``exchanged[c] = signs[c] * original[order[c]]``.
     """
     order, signs = [0] * (2 * len(skeleton.edges)), [1.0] * (2 * len(skeleton.edges))
     swapped = skeleton.flip_permutation
@@ -50,8 +50,29 @@ def paf_flip_order(
             raise ValueError(f"skeleton {skeleton.name}: limb ({a}, {b}) has no mirror image among its limbs")
         limb = skeleton.edges.index(twin)
         order[x], order[y] = skeleton.paf_channels[limb]
-        signs[x], signs[y] = (1.0, -1.0) if turned else (-1.0, 1.0)
+        signs[x] = signs[y] = -1.0 if turned else 1.0
     return tuple(order), tuple(signs)
+
+
+@cache
+def paf_flip_order(
+    skeleton: Skeleton = OPENPOSE18,
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Channel order and signs of mirrored part affinity fields.
+
+    A mirror exchanges the sides (:func:`paf_exchange_order`) and turns the x component into its opposite.
+
+    Args:
+        skeleton: whose limbs these are.
+
+    Returns:
+        ``(order, signs)`` with ``mirrored[c] = signs[c] * original[order[c]]``.
+    """
+    order, exchanged = paf_exchange_order(skeleton)
+    signs = list(exchanged)
+    for x, _ in skeleton.paf_channels:
+        signs[x] = -signs[x]
+    return order, tuple(signs)
 
 
 def merged(

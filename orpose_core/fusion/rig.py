@@ -72,9 +72,13 @@ class RoomCamera:
 
     def sees(self, xyz_room_m: Float64Array) -> NDArray[np.bool_]:
         """Return which points of the room, (n, 3) m, lie in the image, bool (n,); NaN does not."""
-        px, size = self.image_of(xyz_room_m), (self.intrinsics.width, self.intrinsics.height)
-        inside = ((px[:, :2] > -0.5) & (px[:, :2] < np.array(size) - 0.5)).all(axis=1)
-        return np.asarray(inside & (px[:, 2] > _NEAREST_M))
+        return self.shows(self.image_of(xyz_room_m))
+
+    def shows(self, image: Float64Array) -> NDArray[np.bool_]:
+        """Return which places of :meth:`image_of`, (n, 3), lie in the image, bool (n,); NaN does not."""
+        size = self.intrinsics.width, self.intrinsics.height
+        inside = ((image[:, :2] > -0.5) & (image[:, :2] < np.array(size) - 0.5)).all(axis=1)
+        return np.asarray(inside & (image[:, 2] > _NEAREST_M))
 
 
 @dataclass(frozen=True)

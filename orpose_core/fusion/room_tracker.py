@@ -254,7 +254,8 @@ class RoomTracker:
     def _share_in_view(self, camera: RoomCamera, track: _Track) -> float:
         """Return the share of a person's joints that lie in a camera's image with nobody in front of them."""
         xyz = track.mean[np.isfinite(track.mean[:, 0]), :3]
-        clear, px = camera.sees(xyz), camera.image_of(xyz)
+        px = camera.image_of(xyz)
+        clear = camera.shows(px)
         for other in self._tracks:
             if other is track or not other.confirmed:
                 continue

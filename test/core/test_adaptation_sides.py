@@ -12,8 +12,9 @@ from torch import Tensor
 from orpose_core.adaptation.options import AdaptOptions
 from orpose_core.adaptation.sides import label_share, with_sides_of
 from orpose_core.data.targets import known_maps, people_map, render_targets
+from orpose_core.decoding.flip import paf_exchange_order
 from orpose_core.models import FastPoseConfig
-from orpose_core.skeleton import OPENPOSE18
+from orpose_core.skeleton import BODY24, COCO17, OPENPOSE18, Skeleton
 from orpose_core.training.depthpose.samples import DataConfig, LabelledFrame, SampleMaker
 from orpose_core.types import Poses
 
@@ -49,6 +50,19 @@ def shares(answer: Tensor) -> list[float]:
     batch = maps(two_people())
     people = batch["people"][:, 0].long()
     return label_share(batch["keypoint_maps"], answer, people, OPENPOSE18)[0].tolist()
+
+
+@pytest.mark.parametrize("skeleton", [OPENPOSE18, COCO17, BODY24])
+def test_exchanged_limbs_are_those_of_exchanged_joints(skeleton: Skeleton) -> None:
+    xy = np.random.default_rng(4).uniform((4, 4), (60, 44), (1, len(skeleton), 2)).astype(np.float32)
+    ones, box = np.ones((1, len(skeleton)), np.float32), np.array([[4, 4, 60, 44]], np.float32)
+    label, other = (
+        render_targets(Poses(skeleton, places, ones, ones[:, 0], box), HW, HW, skeleton=skeleton).paf_maps
+        for places in (xy, xy[:, list(skeleton.flip_permutation)])
+    )
+    order, signs = paf_exchange_order(skeleton)
+    np.testing.assert_allclose(np.array(signs)[:, None, None] * label[list(order)], other, atol=1e-6)
+    assert (-1.0 in signs) == (skeleton is not OPENPOSE18), "the limb from hip to hip is turned"
 
 
 def test_a_cell_belongs_to_the_person_whose_joint_is_nearest() -> None:
