@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +20,14 @@ from orpose_core.resources import find_recipe
 from orpose_core.training.engine.processor import prepare_processor
 from orpose_core.training.engine.recipe_run import TrainedKind, export_recipe, train_recipe
 from orpose_core.training.engine.run_folder import RunFolder
+
+_USAGE = "{prog} [--config NAME|FILE] [--resume RUN] [--export FILE] [--out DIR] [--SECTION.KEY VALUE ...]"
+_DESCRIPTION = (
+    "Train a network from a recipe. Values of the recipe replace the defaults below, and options after "
+    "--config replace values of the recipe. `{prog} --config NAME --help` lists the options of the "
+    "recipe's network."
+)
+_MARKUP = re.compile(r":[a-z]+:`[~!.]*(?:[\w.]*\.)?(\w+)`|``(.*?)``")
 
 
 @dataclass(frozen=True)
@@ -51,13 +60,18 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     if not {word.partition("=")[0] for word in argv} - {"--out", "--max-minutes"} - _values(argv):
         raise ValueError(f"{prog}: expected a recipe (--config NAME) or --resume RUN; see `{prog} --help`")
     parser = ArgumentParser(
-        prog=prog, description=(recipe.__doc__ or "").splitlines()[0], exit_on_error=False
+        prog=prog,
+        usage=_USAGE.format(prog=prog),
+        description=_DESCRIPTION.format(prog=prog),
+        exit_on_error=False,
     )
-    parser.add_argument("--config", action="config", help="recipe: a name or a YAML file")
+    parser.add_argument("--config", action="config", help="name of a recipe, or a YAML file")
     parser.add_argument("--out", type=str | None, help="folder of the run (default: runs/NAME of the recipe)")
-    parser.add_argument("--resume", type=str | None, help="folder of a run to resume, with its config")
-    parser.add_argument("--export", type=str | None, help="only write the weights of --resume")
-    parser.add_argument("--max-minutes", type=float | None, help="the same as --engine.max_minutes")
+    parser.add_argument("--resume", type=str | None, help="folder of a run to continue with its own settings")
+    parser.add_argument("--export", type=str | None, help="only write the weights of --resume to this file")
+    parser.add_argument(
+        "--max-minutes", type=float | None, help="minutes of training; sets engine.max_minutes"
+    )
     words = _with_recipe_found(argv)
     folder = _value_of("--resume", words)
     if folder is not None:
@@ -66,6 +80,7 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     if minutes is not None:
         words += ["--engine.max_minutes", minutes]
     parser.add_class_arguments(_for_network(recipe, words))
+    _strip_markup(parser)
     try:
         parsed = parser.parse_args(words)
         made = parser.instantiate(parsed)
@@ -77,6 +92,20 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
     out = folder or parsed.out or str(Path("runs") / _name_of(words))
     export = Path(parsed.export) if parsed.export is not None else None
     return Command(recipe(**values), Path(out), folder is not None, export)
+
+
+def _strip_markup(parser: ArgumentParser) -> None:
+    """Remove the markup of the docstrings that describe the options."""
+
+    def plain(text: str) -> str:
+        return _MARKUP.sub(lambda match: match[1] or match[2], text)
+
+    for action in parser._actions:
+        if isinstance(action.help, str) and action.help != argparse.SUPPRESS:
+            action.help = plain(action.help)
+    for group in parser._action_groups:
+        title = plain(group.title or "")
+        group.title = title[:1].upper() + title[1:] if group.title != "options" else group.title
 
 
 def _values(argv: Sequence[str]) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from orpose_core.data.recordings.bags import discover_cameras
+from orpose_core.data.recordings.camera_streams import CameraTopics
 from orpose_core.data.recordings.opening import open_recording
 from orpose_core.data.recordings.recording import Modality, RecordedFrame
 from orpose_core.doctor.finding import Finding
@@ -67,6 +68,27 @@ def look_at_topics(lines: Sequence[str]) -> Iterator[Finding]:
                 yield Finding(
                     camera.name, "bad", "no camera_info: no metric 3D", "publish it beside the images"
                 )
+        if modality == "depth":
+            yield from _how_to_launch(cameras)
+
+
+def _how_to_launch(cameras: Sequence[CameraTopics]) -> Iterator[Finding]:
+    """Give the command that starts the nodes for these depth cameras; low-resolution images are left out."""
+    layouts: dict[tuple[str, str], list[str]] = {}
+    for camera in cameras:
+        if camera.depth and camera.camera_info and not camera.name.endswith("/lowres"):
+            own = f"{camera.name.rstrip('/')}/"
+            topics = camera.depth.removeprefix(own), camera.camera_info.removeprefix(own)
+            layouts.setdefault(topics, []).append(own.strip("/"))
+    if len(layouts) > 1:
+        said = "the cameras name their topics differently, and one launch expects the same names below each"
+        yield Finding("launch", "note", said, "remap the topics of their drivers")
+    elif layouts:
+        ((depth, camera_info), names), *_ = layouts.items()
+        given = {"cameras": ",".join(names), "depth_topic": depth, "camera_info_topic": camera_info}
+        usual = {"cameras": "", "depth_topic": "depth/image_raw", "camera_info_topic": "camera_info"}
+        words = [f"{name}:={value}" for name, value in given.items() if value != usual[name]]
+        yield Finding("launch", "good", " ".join(["ros2 launch orpose_ros or_pose.launch.py", *words]))
 
 
 def _look_at_frames(frames: Sequence[RecordedFrame]) -> Iterator[Finding]:

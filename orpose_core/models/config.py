@@ -77,7 +77,7 @@ class MapConfig:
         architecture: name of the network's entry in :data:`orpose_core.models.builder.NETWORKS`.
         input_hw: (height, width) of the low-resolution image that enters.
         modality: what the image shows; color has 3 channels.
-        depth_range_m: depth in metres that becomes 1.0 at the input; farther is clipped; no return is 0.
+        depth_range_m: depth in meters that becomes 1.0 at the input; farther is clipped; no return is 0.
         skeleton: name of the joint set of the maps.
         paf_channels: two per limb of the skeleton; see :meth:`with_skeleton`.
         keypoint_channels: one per joint of the skeleton, and the background.

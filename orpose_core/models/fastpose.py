@@ -44,9 +44,9 @@ class FastPoseConfig(MapConfig):
         architecture: always ``"fastpose"``.
         widths: channels at 1, 1/2, 1/4 ... of the image's size; as many levels as there are numbers.
         stages: hourglasses, each with maps and a loss of its own.
-        stem_channels: of the first convolution.
-        head_channels: between an hourglass and its maps.
-        validity: whether the network sees beside a depth image where it has a value.
+        stem_channels: channels of the first convolution.
+        head_channels: channels between an hourglass and its maps.
+        validity: whether the network also receives a mask of the pixels that have a depth.
         visibility: whether the last stage gives visibility maps.
     """
 

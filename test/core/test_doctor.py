@@ -10,6 +10,7 @@ import pytest
 
 from orpose_core.cli import main
 from orpose_core.doctor.machine import look_at_machine
+from orpose_core.doctor.recordings import look_at_topics
 from orpose_core.files import write_depth, write_picture
 
 TOPICS = """\
@@ -70,8 +71,60 @@ def test_live_topics(
     said = capsys.readouterr().out
     assert "ok  /camera for models of depth: depth /camera/depth/image_rect_raw" in said
     assert "!!  /door: no camera_info: no metric 3D" in said
+    command = "ros2 launch orpose_ros or_pose.launch.py cameras:=camera "
+    assert f"{command}depth_topic:=depth/image_rect_raw camera_info_topic:=depth/camera_info" in said
     monkeypatch.setattr("sys.stdin", io.StringIO("nothing\n"))
     assert main(["doctor", "--topics", "-"]) == 1
     assert "none in this list" in capsys.readouterr().out
     assert main(["doctor", str(tmp_path / "missing")]) == 1
     assert "nothing is there" in capsys.readouterr().out
+
+
+DRIVERS = {
+    "realsense2_camera": (
+        "/camera/{}/depth/image_rect_raw /camera/{}/depth/camera_info /camera/{}/color/image_raw "
+        "/camera/{}/color/camera_info",
+        "cameras:=camera/left,camera/right depth_topic:=depth/image_rect_raw "
+        "camera_info_topic:=depth/camera_info",
+    ),
+    "OrbbecSDK_ROS2": (
+        "/{}/depth/image_raw /{}/depth/camera_info /{}/color/image_raw /{}/color/camera_info "
+        "/{}/ir/image_raw",
+        "cameras:=left,right camera_info_topic:=depth/camera_info",
+    ),
+    "zed-ros2-wrapper": (
+        "/{}/zed_node/depth/depth_registered /{}/zed_node/depth/camera_info "
+        "/{}/zed_node/rgb/color/rect/image /{}/zed_node/rgb/color/rect/camera_info",
+        "cameras:=left/zed_node,right/zed_node depth_topic:=depth/depth_registered "
+        "camera_info_topic:=depth/camera_info",
+    ),
+}
+"""Topics of two cameras as the drivers of docs/cameras.md name them, and the arguments of the launch file."""
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_command_that_serves_the_cameras_of_a_driver(driver: str) -> None:
+    topics, arguments = DRIVERS[driver]
+    lines = [
+        f"{topic.format(camera)} [sensor_msgs/msg/{'CameraInfo' if topic.endswith('info') else 'Image'}]"
+        for camera in ("left", "right")
+        for topic in topics.split()
+    ]
+    lines.append("/left/lowres/depth/image_raw [sensor_msgs/msg/Image]")  # of a gateway that runs already
+    lines.append("/left/lowres/camera_info [sensor_msgs/msg/CameraInfo]")
+    (launch,) = [found.said for found in look_at_topics(lines) if found.what == "launch"]
+    assert launch == f"ros2 launch orpose_ros or_pose.launch.py {arguments}"
+
+
+def test_cameras_that_one_launch_cannot_serve() -> None:
+    lines = [
+        f"/{name} [sensor_msgs/msg/{'CameraInfo' if name.endswith('info') else 'Image'}]"
+        for name in (
+            "a/depth/image_raw",
+            "a/depth/camera_info",
+            "b/depth/image_rect_raw",
+            "b/depth/camera_info",
+        )
+    ]
+    (launch,) = [found for found in look_at_topics(lines) if found.what == "launch"]
+    assert launch.state == "note" and "differently" in launch.said

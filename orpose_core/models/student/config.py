@@ -26,32 +26,41 @@ class StudentConfig:
         input_hw: (height, width) of the low-resolution image that it is meant for.
         full_hw: size to which that is resampled bilinearly before it enters; the network sees this.
         channel_order: order of the color channels inside the network; RGB enters in any case.
-        pixel_mean, pixel_std: of the channels in that order, in grey levels of 0 to 255.
+        pixel_mean: is subtracted from the channels, in that order; gray levels of 0 to 255.
+        pixel_std: the channels are then divided by it.
         trunk: ``"resnet50"`` has bottleneck blocks, ``"resnet18"`` has basic ones.
         trunk_width: scales the trunk's channels.
-        norm: ``"frozen_batch"`` keeps the statistics of pre-trained weights; ``"batch"`` learns them, for
-            training from nothing.
+        norm: ``"frozen_batch"`` keeps the statistics of pretrained weights; ``"batch"`` learns them, for
+            training from random weights.
         stride_in_1x1: whether a bottleneck halves the image in its first, 1x1 convolution (as in the
             weights that detectron2 publishes) or in its 3x3 one (torchvision).
-        fpn_channels: of each level of the feature pyramid p2 to p6.
+        fpn_channels: channels of each level of the feature pyramid p2 to p6.
         anchor_sizes_px: side of the square anchor of each level, px of ``full_hw``.
-        anchor_ratios: height over width.
-        proposals_per_level, proposals: kept before and after suppression, when detecting.
-        train_proposals_per_level, train_proposals: the same when training.
+        anchor_ratios: height over width of the anchors of each cell.
+        proposals_per_level: number of proposals of each level that enter suppression, when detecting.
+        proposals: number of proposals that suppression leaves, when detecting.
+        train_proposals_per_level: ``proposals_per_level`` when training.
+        train_proposals: ``proposals`` when training.
         proposal_nms_iou: boxes overlapping more than this are one proposal.
-        box_pool, box_channels: RoIAlign grid and neurons of the box head.
-        score_threshold, box_nms_iou, people: which boxes are people: above this score, not overlapping
-            more than this, and at most this many.
+        box_pool: side of the RoIAlign grid of the box head, cells.
+        box_channels: neurons of each layer of the box head.
+        score_threshold: boxes with a lower score are dropped.
+        box_nms_iou: of two boxes overlapping more than this, the one with the lower score is dropped.
+        people: largest number of people.
         keypoints: joints, one map each.
         flip_permutation: channel order of the maps after a mirror.
-        keypoint_pool, keypoint_channels, keypoint_convs: RoIAlign grid, channels and number of the
-            convolutions of the keypoint head. The maps have four times the grid.
+        keypoint_pool: side of the RoIAlign grid of the keypoint head, cells; its maps are four times larger.
+        keypoint_channels: channels of the convolutions of the keypoint head.
+        keypoint_convs: number of these convolutions.
         branches: ``"soft_hard"`` has HM_soft and HM_hard with a lifter each; ``"single"`` one map and one
             lifter for both (the ablation of Table 3).
         keypoint_place: where in its map a joint is, see ``decoding.roi.heatmaps_to_keypoints``. The paper's
             networks are read at the peak; the maps of small ones are wide, and the mean does not jump between
-            two peaks alike.
-        lifter_joints, lifter_width, lifter_stages, lifter_dropout: see :class:`lifter.Lifter`.
+            two peaks of similar height.
+        lifter_joints: number of joints that each lifter reads and gives.
+        lifter_width: neurons of each layer of a lifter.
+        lifter_stages: number of residual stages of a lifter, of two layers each.
+        lifter_dropout: probability of dropout in a lifter.
         lifter_hw: (height, width) of the image in whose px the lifters read the joints.
     """
 

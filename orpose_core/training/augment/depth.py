@@ -17,7 +17,7 @@ class AugmentConfig:
 
     Attributes:
         flip: probability of a mirrored frame.
-        zoom: range of the scale about the image's centre, log-uniform. Depth does not change, so this is
+        zoom: range of the scale about the image's center, log-uniform. Depth does not change, so this is
             like another focal length. Below 1, a border without depth appears.
         shift: largest shift, as a share of the image's width and height.
         depth_gain: depth is multiplied by 1 +- at most this (cameras differ in height and calibration).

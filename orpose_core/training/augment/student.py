@@ -52,7 +52,7 @@ class StudentAugmentConfig:
 
     Attributes:
         flip: probability of a mirrored image.
-        zoom: range of the scale about the image's centre, log-uniform; 3D joints do not change.
+        zoom: range of the scale about the image's center, log-uniform; 3D joints do not change.
         shift: largest shift, as a share of the image's width and height.
         light: brightness and contrast change by at most this share.
         color: each channel's gain changes by at most this share.

@@ -49,7 +49,7 @@ class DepthPoseRecipe:
         model: the network, which must predict maps. Its number of channels follows from its skeleton.
         data: the training data.
         loss: the weights of L_P and L_HR.
-        optim: the optimiser.
+        optim: the optimizer.
         engine: settings of the engine.
         validation: settings of the validation.
         reading: frames on which thresholds are chosen and sigmas calibrated, for the weights file.

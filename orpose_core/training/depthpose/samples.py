@@ -45,7 +45,7 @@ class DataConfig:
         min_visible_joints: people with fewer visible joints of the network's are masked: they do not
             contribute to the loss.
         folder: for ``"folder"``: the folder to which ``file_name`` in the label file is relative, with 16-bit
-            depth PNGs in millimetres.
+            depth PNGs in millimeters.
         labels: for ``"folder"``: a COCO-style label file, manual or from a detector on color (Sect. 2.2).
         person_score: for ``"folder"``: people with a lower score are masked; None = the threshold in the
             label file (``info.thresholds``), or 0.7 (DepthPose Sect. 3).

@@ -36,10 +36,10 @@ class ReadingConfig:
         domains: domains of the synthetic room.
         frames: number of frames of each domain, each of another room; 0 = nothing is chosen or measured.
         size_hw: (height, width) of the frames before they are shrunk, px.
-        keypoint_thresholds: values to try, see :class:`PafDecoderConfig`.
-        paf_thresholds: likewise.
-        min_mean_scores: likewise.
-        min_person_scores: likewise.
+        keypoint_thresholds: values of the decoder's ``keypoint_threshold`` to try.
+        paf_thresholds: values of the decoder's ``paf_threshold`` to try.
+        min_mean_scores: values of the decoder's ``min_mean_score`` to try.
+        min_person_scores: values of the decoder's ``min_person_score`` to try.
     """
 
     domains: tuple[str, ...] = ("or", "general", "anywhere")

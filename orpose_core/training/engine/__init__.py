@@ -1,1 +1,1 @@
-"""The training loop and its parts: settings, optimiser, resuming, distribution over processes."""
+"""The training loop and its parts: settings, optimizer, resuming, distribution over processes."""

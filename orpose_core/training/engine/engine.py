@@ -104,7 +104,7 @@ class Trainer:
         model: the network; its trainable parameters are optimised in place.
         task: the losses and the validation.
         dataset: random access to samples by any index >= 0; the same index always gives the same sample.
-        optim: settings of the optimiser and the schedule.
+        optim: settings of the optimizer and the schedule.
         engine: settings of the engine.
         folder: folder of the run's files.
         processes: this process among those that train together.
@@ -177,7 +177,7 @@ class Trainer:
         return budget_s > 0 and self.processes.agree(self.state.spent_s) >= budget_s
 
     def step(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Take one optimiser step; return the terms of the loss, detached, and their ``total``."""
+        """Take one optimizer step; return the terms of the loss, detached, and their ``total``."""
         batch = place(batch, self.processes.device, self.engine.channels_last)
         rate = learning_rate(self.optim, self.state.step, self.progress())
         for group in self.optimizer.param_groups:
@@ -221,7 +221,7 @@ class Trainer:
         """Train to the last step or to the time limit; return the state of the run.
 
         Args:
-            after_step: called with the state after each optimiser step.
+            after_step: called with the state after each optimizer step.
         """
         first, batch = self.state.step, self.engine.batch * self.processes.world
         device = self.processes.device

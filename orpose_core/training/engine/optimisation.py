@@ -1,4 +1,4 @@
-"""The optimiser, its learning rate over a run, and the running mean of the weights."""
+"""The optimizer, its learning rate over a run, and the running mean of the weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orpose_core.training.engine.settings import OptimConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Build the optimiser of the trainable parameters, without weight decay for biases and norms."""
+    """Build the optimizer of the trainable parameters, without weight decay for biases and norms."""
     training = [p for p in model.parameters() if p.requires_grad]
     if not training:
         raise ValueError("the model has no parameter that trains")
@@ -27,7 +27,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
 
 
 def learning_rate(config: OptimConfig, step: int, progress: float) -> float:
-    """Return the learning rate of optimiser step ``step`` (from 0).
+    """Return the learning rate of optimizer step ``step`` (from 0).
 
     Args:
         config: the schedule.

@@ -25,7 +25,7 @@ class RunState:
     """The state of a run apart from its tensors.
 
     Attributes:
-        step: optimiser steps taken. Together with the seed it gives the position of the sampler.
+        step: optimizer steps taken. Together with the seed it gives the position of the sampler.
         images: training images seen by all processes.
         seconds: wall-clock time of the training steps, s, including the parts before a resume.
         waited_s: part of ``seconds`` spent waiting for data, s.

@@ -18,7 +18,7 @@ class OptimConfig:
         weight_decay: applied to weights of convolutions and linear layers, never to biases and norms.
         schedule: ``"step"`` multiplies by ``step_factor`` at each of ``step_at``; ``"cosine"`` falls to
             ``final_lr_share`` of ``lr`` at the end of the run; ``"constant"`` does neither.
-        step_at: for ``"step"``: the optimiser steps after which the learning rate changes.
+        step_at: for ``"step"``: the optimizer steps after which the learning rate changes.
         step_factor: for ``"step"``: factor of the learning rate.
         final_lr_share: for ``"cosine"``: final learning rate as a share of ``lr``.
         warmup_steps: the learning rate rises linearly over this many steps.
@@ -54,7 +54,7 @@ class EngineConfig:
     """Settings of the engine.
 
     Attributes:
-        steps: optimiser steps of the whole run.
+        steps: optimizer steps of the whole run.
         batch: images per step and process; the effective batch is this times the number of processes.
         seed: seed of the initial weights, of the order of the data and of its augmentation.
         device: ``"auto"`` uses a GPU if there is one.
@@ -69,8 +69,8 @@ class EngineConfig:
             the larger of the completed shares of ``steps`` and ``max_minutes``, so that a cosine schedule
             ends with the time limit on a machine of any speed.
         checkpoint_minutes: interval of the checkpoints, minutes.
-        validate_steps: interval of the validations, optimiser steps; 0 = only at the end.
-        log_steps: interval at which the losses are logged, optimiser steps.
+        validate_steps: interval of the validations, optimizer steps; 0 = only at the end.
+        log_steps: interval at which the losses are logged, optimizer steps.
     """
 
     steps: int = 32_000

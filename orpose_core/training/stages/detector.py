@@ -85,7 +85,7 @@ class DetectorRecipe:
         network: one of ``models.small_detectors.SMALL_DETECTORS``.
         init: weights file of an earlier training to start from; None = random weights.
         data: the training data.
-        optim: the optimiser.
+        optim: the optimizer.
         engine: settings of the engine; ``batch`` counts rendered images, each used ``data.views`` times.
         validation: settings of the validation.
     """

@@ -133,7 +133,7 @@ class KeypointsRecipe:
         data: the training data.
         foreground: the weight of a cell is ``1 + foreground * (value of the Gaussian)``; 0 in the releases.
             It helps when training starts from random weights.
-        optim: the optimiser.
+        optim: the optimizer.
         engine: settings of the engine; ``batch`` counts rendered images with ``data.crops`` crops each.
         validation: settings of the validation, which uses true boxes and is thus independent of a detector.
     """

@@ -94,7 +94,7 @@ class LifterRecipe:
     Attributes:
         model: the network.
         data: the training data.
-        optim: the optimiser.
+        optim: the optimizer.
         engine: settings of the engine; ``batch`` counts samples of up to ``data.views`` people each.
         validation: settings of the validation.
     """

@@ -25,9 +25,9 @@ class DetectionLossConfig:
 
     Attributes:
         anchors: number of anchors sampled from each image, at most half of them positive.
-        negative_iou, positive_iou: an anchor with an IoU below ``negative_iou`` is background, and one with
-            at least ``positive_iou`` is a person; others are not used. The best anchor of a person is always
-            positive.
+        negative_iou: an anchor with a lower IoU is background.
+        positive_iou: an anchor with at least this IoU is a person, as is the best anchor of each person.
+            Anchors in between are not used.
         regions: number of proposals sampled from each image.
         positive_regions: largest share of proposals that are people.
         region_iou: a proposal with at least this IoU is a person.

@@ -34,7 +34,10 @@ class StudentLossConfig:
     the soft terms, or both.
 
     Attributes:
-        soft_2d, hard_2d, soft_3d, hard_3d: weights of the terms of the keypoint head; 0 leaves a term out.
+        soft_2d: weight of the keypoint maps of the soft labels; 0 leaves the term out.
+        hard_2d: weight of the keypoint maps of the hard labels; 0 leaves the term out.
+        soft_3d: weight of the 3D joints of the soft labels; 0 leaves the term out.
+        hard_3d: weight of the 3D joints of the hard labels; 0 leaves the term out.
         detection: weight of the terms of anchors and boxes.
     """
 

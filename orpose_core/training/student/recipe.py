@@ -51,7 +51,7 @@ class StudentRecipe:
         model: the network.
         data: the labels, and the resolution of the images.
         loss: weights of the terms; the single-branch rows of Table 3 leave some out.
-        optim: the optimiser.
+        optim: the optimizer.
         engine: settings of the engine.
         validation: settings of the validation.
         init: initial weights.

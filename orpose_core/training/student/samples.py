@@ -37,7 +37,7 @@ class StudentDataConfig:
         labels: for ``"labels"``: the file.
         folder: for ``"labels"``: folder to which ``file_name`` is relative; None = the folder of the file.
         images: for ``"labels"``: number of images to use, the first ones with people; 0 = all.
-        empty_images: for ``"labels"``: whether to use images without labelled people.
+        empty_images: for ``"labels"``: whether to use images without labeled people.
         domains: for ``"simulation"``: the domains; one is drawn for each frame.
         domain_shares: for ``"simulation"``: relative frequency of each domain; empty = all equally often.
         render_hw: for ``"simulation"``: (height, width) of the frames, px.
@@ -47,7 +47,7 @@ class StudentDataConfig:
         augment: settings of the augmentation.
         min_side_px: people whose box has a shorter side, in px of the network's image, are left out.
         seed: seed of the simulation, the order and the augmentation.
-        statistics_images: number of images whose labels give the means and deviations that standardise the
+        statistics_images: number of images whose labels give the means and deviations that standardize the
             joints.
     """
 

@@ -29,9 +29,9 @@ class StudentReadingConfig:
         split: name of a development split.
         frames: number of its frames, in whole rooms.
         low_hw: (height, width) of the images, px.
-        min_person_scores: see :class:`RoiDecoderConfig`.
-        min_mean_keypoint_scores: likewise.
-        oks_nms: likewise.
+        min_person_scores: lowest scores of a box to try.
+        min_mean_keypoint_scores: lowest mean scores of a person's keypoints to try.
+        oks_nms: similarities (OKS) to try above which two detections are one person; None = no limit.
     """
 
     split: str = "or-val-v1"
