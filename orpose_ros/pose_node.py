@@ -84,9 +84,7 @@ class PoseNode(SelfStartingNode):
             began_s = time.monotonic()
             if settings.compressed_depth:
                 conversions.compile_rvl()
-            # An engine compiles for each batch size, of which lanes have their share.
-            for batch in range(1, math.ceil(len(settings.cameras) / self.estimator.lanes) + 1):
-                self.estimator.warm_up(batch)
+            self.estimator.warm_up(math.ceil(len(settings.cameras) / self.estimator.lanes))  # a lane's share
             self.get_logger().info(f"warmed up in {time.monotonic() - began_s:.1f} s")
         info = self.estimator.info
         self.diagnostics.hardware_id = info.device
@@ -101,7 +99,7 @@ class PoseNode(SelfStartingNode):
             self._infos.append((publisher, message))
         self.watch = InputWatch(self, settings.silence_s)
         for camera in self._cameras.values():
-            camera.subscribe(self.watch, info, self.diagnostics.drop, self._refused)
+            camera.subscribe(self.watch, info, partial(self._missed, camera.namespace), self._refused)
 
     def activate(self) -> None:
         """Publish skeleton_info and model_info, and start processing."""
@@ -110,6 +108,7 @@ class PoseNode(SelfStartingNode):
         for camera in self._cameras.values():
             camera.reset()
         assert self.estimator is not None
+        self._worker.flips.mode = self.parameters.flip_test
         self._worker.start(self.estimator.lanes)
 
     def deactivate(self) -> None:
@@ -149,14 +148,15 @@ class PoseNode(SelfStartingNode):
 
     # Below: the worker's threads. No two of them have the same camera at the same time.
 
-    def _serve(self, batch: Mapping[str, Arrived]) -> None:
-        """Process one batch: messages, frames, poses, tracks, messages."""
+    def _serve(self, batch: Mapping[str, Arrived], flip_test: bool) -> int:
+        """Process one batch: messages, frames, poses, tracks, messages. Return how many were published."""
         self._apply_settings(batch)
         read = {namespace: self._frame(namespace, arrived.item) for namespace, arrived in batch.items()}
         frames = {namespace: frame for namespace, frame in read.items() if frame is not None}
-        found = self._estimate({n: self._cameras[n].upright(frame) for n, frame in frames.items()})
+        upright = {namespace: self._cameras[namespace].upright(frame) for namespace, frame in frames.items()}
+        published = 0
         assert self.estimator is not None and self.diagnostics is not None  # they live while the worker runs
-        for namespace, poses in found.items():
+        for namespace, poses in self._estimate(upright, flip_test).items():
             try:
                 self._cameras[namespace].publish(
                     frames[namespace], poses, self.estimator.info, self.parameters.track
@@ -165,6 +165,8 @@ class PoseNode(SelfStartingNode):
                 self._lost(namespace, error)
                 continue
             self.diagnostics.frame(time.monotonic() - batch[namespace].at_s)
+            published += 1
+        return published
 
     def _frame(self, namespace: str, messages: CameraMessages) -> RgbdFrame | None:
         """Return the frame of a camera's messages; None if it is late or invalid."""
@@ -184,20 +186,21 @@ class PoseNode(SelfStartingNode):
         for namespace in cameras:
             self._cameras[namespace].tracker.config = settings.tracker
 
-    def _estimate(self, frames: Mapping[str, RgbdFrame]) -> dict[str, Poses]:
+    def _estimate(self, frames: Mapping[str, RgbdFrame], flip_test: bool) -> dict[str, Poses]:
         """Estimate all frames in one batch; if that fails, each separately, so that only bad ones fail."""
         assert self.estimator is not None
         if not frames:
             return {}
         try:
-            return dict(zip(frames, self.estimator.estimate(list(frames.values())), strict=True))
+            found = self.estimator.estimate(list(frames.values()), flip_test=flip_test)
+            return dict(zip(frames, found, strict=True))
         except Exception as error:  # whatever torch raises: out of memory, say
             if len(frames) == 1:
                 self._failed(error)
                 return {}
         poses: dict[str, Poses] = {}
         for namespace, frame in frames.items():
-            poses |= self._estimate({namespace: frame})
+            poses |= self._estimate({namespace: frame}, flip_test)
         return poses
 
     def _lost(self, namespace: str, error: Exception) -> None:
@@ -209,6 +212,7 @@ class PoseNode(SelfStartingNode):
 
     def _changed(self, settings: PoseParameters) -> None:
         self.parameters = settings  # the worker gives them to the estimator before its next batch
+        self._worker.flips.mode = settings.flip_test
 
     def _clock_jumped(self, jump: TimeJump) -> None:
         for camera in self._cameras.values():
@@ -217,6 +221,11 @@ class PoseNode(SelfStartingNode):
     def _dropped(self) -> None:
         if self.diagnostics is not None:
             self.diagnostics.drop()
+
+    def _missed(self, namespace: str, count: int) -> None:
+        if self.diagnostics is not None:
+            self.diagnostics.drop(count)
+        self._worker.missed(namespace, count)
 
     def _refused(self) -> None:
         if self.diagnostics is not None:
@@ -231,9 +240,11 @@ class PoseNode(SelfStartingNode):
             return {}
         info = self.estimator.info
         limit = self.parameters.max_pixels if self.parameters.strict else "none"
+        share, batch = self._worker.flip_share(), max(s.limit for s in self._worker.batch_sizes.values())
+        flipped = {} if share is None else {"with flip test (%)": f"{100 * share:.0f}"}
         return {"model": info.name, "trained": info.trained, "backend": info.backend, "device": info.device,
                 "cameras": len(self._cameras), "limit (px)": limit,
-                "lanes": self.estimator.lanes, "batch, at most": self._worker.batch_size.limit}  # fmt: skip
+                "lanes": self.estimator.lanes, "batch, at most": batch, **flipped}  # fmt: skip
 
     def _problems(self) -> list[str]:
         if self.watch is None or self.estimator is None:

@@ -81,11 +81,12 @@ class PoseEstimator:
             self._reader.enlarges,
         )
 
-    def estimate(self, frames: Sequence[RgbdFrame]) -> list[Poses]:
+    def estimate(self, frames: Sequence[RgbdFrame], flip_test: bool | None = None) -> list[Poses]:
         """Find the people in frames, all in one batch.
 
         Args:
             frames: of any sizes, at least the network's input; low-resolution ones pass unchanged.
+            flip_test: None = as the config says.
 
         Returns:
             For each frame its people in px of that frame, best first; with ``xyz_cam_m``, ``sigma_m``,
@@ -97,7 +98,7 @@ class PoseEstimator:
         if not frames:
             return []
         seen = self.prepare(frames)
-        found = self.decode(self.run(seen.images), frames)
+        found = self.decode(self.run(seen.images, flip_test), frames)
         return [self.place(*each) for each in zip(found, frames, seen.depths_m, strict=True)]
 
     def prepare(self, frames: Sequence[RgbdFrame]) -> Prepared:
@@ -108,13 +109,14 @@ class PoseEstimator:
         images = torch.from_numpy(np.stack([one.image for one in seen]))
         return Prepared(images, tuple(one.depth_m for one in seen))
 
-    def run(self, images: Tensor) -> object:
+    def run(self, images: Tensor, flip_test: bool | None = None) -> object:
         """Run the network, flip test included; the second step."""
+        flip_test = self.config.flip_test if flip_test is None else flip_test
         threads = self.config.threads
         # OpenMP counts threads per calling thread, so whoever calls must set them.
         if threads is not None and torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
-        return self._reader.run(images, self.config)
+        return self._reader.run(images, self.config, flip_test)
 
     def decode(self, answer: object, frames: Sequence[RgbdFrame]) -> list[Poses]:
         """Turn the network's answer into poses in px of the frames; the third step."""
@@ -138,29 +140,45 @@ class PoseEstimator:
         return self._reader.place(poses, small_m, frame.intrinsics, self.config)
 
     def warm_up(self, batch: int = 1, times: int = 2) -> None:
-        """Estimate on an empty room and on one full of people, so that no real frame waits for compilation.
+        """Estimate with and without the flip test, so that no real frame waits for compilation.
 
-        A network finds nobody in noise. So the thresholds are off meanwhile: then noise gives people, and
-        what only people need (assembly, places in space) is compiled, too.
+        An empty room and one full of people are estimated. A network finds nobody in noise. So the thresholds
+        are off meanwhile: then noise gives people, and what only people need (assembly, places in space) is
+        compiled, too. An engine compiles for each number of images, so the network alone runs on larger
+        batches.
+
+        Args:
+            batch: the largest batch that will be estimated.
+            times: how often the empty room is.
         """
         shape = self.info.input_hw
         depth_m = np.full(shape, np.nan, np.float32) if self.info.modality == "depth" else None
         rgb = np.zeros((*shape, 3), np.uint8) if self.info.modality == "color" else None
-        for _ in range(times):
-            self._estimate_in_all_lanes([RgbdFrame(rgb, depth_m, None)] * batch)
+        empty = [RgbdFrame(rgb, depth_m, None)]
         usual = self.config
-        self.config = without_thresholds(usual)
-        try:
-            for size_hw in (shape, (shape[0] * 5 // 4, shape[1] * 5 // 4)):  # as it is, and to be shrunk
-                self._estimate_in_all_lanes([noise_frame(size_hw, color=rgb is not None)] * batch)
-        finally:
-            self.config = usual
+        for flip_test in (True, False):
+            for _ in range(times):
+                self._in_all_lanes(self.estimate, empty, flip_test)
+            self.config = without_thresholds(usual)
+            try:
+                for size_hw in (shape, (shape[0] * 5 // 4, shape[1] * 5 // 4)):  # as it is, and to be shrunk
+                    noise = [noise_frame(size_hw, color=rgb is not None)]
+                    self._in_all_lanes(self.estimate, noise, flip_test)
+            finally:
+                self.config = usual
+        done = {1, 2}  # images, mirror images included
+        for size in range(2, batch + 1):
+            images = self.prepare(empty * size).images
+            for flip_test in (True, False):
+                if (count := 2 * size if flip_test else size) not in done:
+                    self._in_all_lanes(self.run, images, flip_test)
+                    done.add(count)
 
-    def _estimate_in_all_lanes(self, frames: Sequence[RgbdFrame]) -> None:
-        """Estimate the same frames in every lane at the same time: each compiles for itself."""
+    def _in_all_lanes(self, function: Callable[..., object], *arguments: object) -> None:
+        """Do the same in every lane at the same time: each compiles for itself."""
         with ThreadPoolExecutor(self.lanes, "warm_up") as threads:
-            for _ in threads.map(self.estimate, [frames] * self.lanes):
-                pass
+            for done in [threads.submit(function, *arguments) for _ in range(self.lanes)]:
+                done.result()
 
     def _check(self, frame: RgbdFrame) -> None:
         wanted, name = self.info.modality, self.info.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ from orpose_core.models import MapConfig, network_of
 from orpose_core.models.inference import bf16_is_fast, choose_device
 from orpose_core.skeleton import Skeleton, by_name
 from orpose_core.types import FloatArray, Intrinsics, Poses, RgbdFrame
+
+if TYPE_CHECKING:
+    from orpose_core.models.student.network import StudentOutput
 
 
 class Seen(NamedTuple):
@@ -72,8 +75,8 @@ class AnswerReader(Protocol):
     def see(self, frame: RgbdFrame, config: EstimatorConfig) -> Seen:
         """Return what the network sees of a frame that has its modality."""
 
-    def run(self, images: Tensor, config: EstimatorConfig) -> object:
-        """Run the network on float32 (B, C, h, w)."""
+    def run(self, images: Tensor, config: EstimatorConfig, flip_test: bool) -> object:
+        """Run the network on float32 (B, C, h, w), and on the mirror images if so wanted."""
 
     def decode(
         self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
@@ -144,11 +147,11 @@ class MapReader:
         small = low_resolution_color(frame.rgb, size_hw, config.color_method)
         return Seen(np.moveaxis(small, -1, 0).astype(np.float32) / np.float32(255), None)
 
-    def run(self, images: Tensor, config: EstimatorConfig) -> object:
+    def run(self, images: Tensor, config: EstimatorConfig, flip_test: bool) -> object:
         """Return a :class:`MapAnswer`; with the flip test means of image and mirror."""
-        maps = self._engine.predict(with_mirror(images) if config.flip_test else images)
+        maps = self._engine.predict(with_mirror(images) if flip_test else images)
         paf_maps, keypoint_maps = (one.numpy() for one in maps.stages[-1])
-        if config.flip_test:
+        if flip_test:
             keypoint_maps, paf_maps = merged(keypoint_maps, paf_maps, self.skeleton)
         logits = maps.visibility_logits
         return MapAnswer(keypoint_maps, paf_maps, None if logits is None else logits.numpy())
@@ -190,6 +193,18 @@ class MapReader:
         return placed if calibration is None else calibration.in_space(placed)
 
 
+class PeopleAnswer(NamedTuple):
+    """The boxes and maps of a batch.
+
+    Attributes:
+        output: of the network; with the flip test means of image and mirror.
+        flip_test: whether the mirror images were seen; joints are then lifted from their mirror images, too.
+    """
+
+    output: StudentOutput
+    flip_test: bool
+
+
 class PeopleReader:
     """Boxes with keypoint maps and lifters: the student of ORPose. Color is brought to its training size.
 
@@ -224,12 +239,12 @@ class PeopleReader:
         return Seen(np.moveaxis(seen, -1, 0).astype(np.float32) / np.float32(255), None)
 
     @torch.inference_mode()
-    def run(self, images: Tensor, config: EstimatorConfig) -> object:
-        """Return boxes and maps, see :class:`~orpose_core.models.student.network.StudentOutput`."""
+    def run(self, images: Tensor, config: EstimatorConfig, flip_test: bool) -> object:
+        """Return a :class:`PeopleAnswer`."""
         images = images.to(self.device, memory_format=torch.channels_last)
-        forward = self._model.forward_with_mirror if config.flip_test else self._model.forward
+        forward = self._model.forward_with_mirror if flip_test else self._model.forward
         head_dtype = torch.bfloat16 if self._bf16 else None
-        return forward(images, self.decoder(config).min_person_score, head_dtype)
+        return PeopleAnswer(forward(images, self.decoder(config).min_person_score, head_dtype), flip_test)
 
     def decoder(self, config: EstimatorConfig) -> RoiDecoderConfig:
         """Return the decoder's settings: the user's, else those of the weights file."""
@@ -239,10 +254,8 @@ class PeopleReader:
         self, answer: object, sizes_hw: Sequence[tuple[int, int]], config: EstimatorConfig
     ) -> list[Poses]:
         """Read the joints of each box, and lift them."""
-        from orpose_core.models.student.network import StudentOutput
-
-        assert isinstance(answer, StudentOutput)
-        return decode_roi(self._model, answer, sizes_hw, self.decoder(config), config.flip_test)
+        assert isinstance(answer, PeopleAnswer)
+        return decode_roi(self._model, answer.output, sizes_hw, self.decoder(config), answer.flip_test)
 
     def place(
         self, poses: Poses, depth_m: FloatArray, intrinsics: Intrinsics, config: EstimatorConfig

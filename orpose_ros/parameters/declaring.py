@@ -47,6 +47,7 @@ def parameter(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    booleans: tuple[str, str] | None = None,
     live: bool = False,
 ) -> Any:
     """Return a dataclass field that :func:`declare` turns into a ROS parameter.
@@ -57,9 +58,11 @@ def parameter(
         low: smallest value allowed (numbers).
         high: largest value allowed (numbers).
         choices: the only values allowed (strings).
+        booleans: the choices that ``false`` and ``true`` mean, which are then allowed, too.
         live: whether it may be set while the node runs.
     """
-    metadata = {"description": description, "low": low, "high": high, "choices": choices, "live": live}
+    metadata = {"description": description, "low": low, "high": high, "choices": choices,
+                "booleans": booleans, "live": live}  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -99,6 +102,8 @@ def read(node: Node, kind: type[Settings], changed: dict[str, Any] | None = None
         value = (changed or {}).get(field.name, node.get_parameter(field.name).value)
         if isinstance(value, (list, array.array)):  # so come the arrays of ROS
             value = tuple(value)
+        if isinstance(value, bool) and field.metadata["booleans"]:
+            value = field.metadata["booleans"][value]
         _check(node, field, hints[field.name], value)
         values[field.name] = value
     return kind(**values)
@@ -143,8 +148,9 @@ def unknown(node: Node) -> list[str]:
 def _descriptor(field: dataclasses.Field[Any], hint: Any) -> ParameterDescriptor:
     meta = field.metadata
     descriptor = ParameterDescriptor(description=meta["description"], read_only=not meta["live"])
-    # ROS takes an empty list for one of bytes; the type of such a parameter is checked here instead.
-    descriptor.dynamic_typing = field.default == ()
+    # ROS takes an empty list for one of bytes, and lets a parameter have one type only. Where it would refuse
+    # what is allowed here, read() alone checks the type.
+    descriptor.dynamic_typing = field.default == () or meta["booleans"] is not None
     if meta["choices"]:
         descriptor.additional_constraints = "one of " + ", ".join(meta["choices"])
     low, high = meta["low"], meta["high"]
@@ -170,6 +176,8 @@ def _expected(field: dataclasses.Field[Any], hint: Any) -> str:
     words = hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint)
     if meta["choices"]:
         words += " out of " + ", ".join(meta["choices"])
+    if meta["booleans"]:
+        words += ", or false or true"
     if meta["low"] is not None:
         words += f" of at least {meta['low']}"
     if meta["high"] is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from orpose_core.estimators import EstimatorConfig
+from orpose_core.estimators.flip_share import ALWAYS, AUTO, FLIP_TESTS, NEVER
 from orpose_core.image_ops import MAX_PRIVATE_PIXELS
 from orpose_core.rotation import ROTATIONS
 from orpose_core.skeleton import SKELETONS
@@ -54,8 +55,14 @@ class PoseParameters:
         low=0,
         high=256,
     )
-    flip_test: bool = parameter(
-        True, "Average over the image and its mirror image: more accurate, twice the cost.", live=True
+    flip_test: str = parameter(
+        AUTO,
+        "Average over the image and its mirror image, which is more accurate and costs twice as much: auto "
+        "(an image is answered without its mirror image where it or another would otherwise be dropped), "
+        "always (also true) or never (also false).",
+        choices=FLIP_TESTS,
+        booleans=(NEVER, ALWAYS),
+        live=True,
     )
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras, served in one batch; empty = the node's own namespace."
@@ -177,7 +184,7 @@ class PoseParameters:
         return EstimatorConfig(
             device=self.device,
             backend=self.backend,
-            flip_test=self.flip_test,
+            flip_test=self.flip_test != NEVER,
             half_precision=self.half_precision,
             threads=self.threads or None,
             lanes=self.lanes or len(self.cameras),

@@ -5,19 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SLOWER = 1.5
-"""Largest duration of a batch relative to that of a single item."""
-
-_ALONE_EVERY = 30  # batches; the time of one item alone is measured again
-_ALONE_KEPT = 5  # measurements of one item alone
-_ALONE_FIRST = 3  # measurements before a larger batch is tried
-_TRY_AGAIN = 200  # batches until a size that took too long is tried again
-_TRY_AGAIN_AT_MOST = 20_000
+from orpose_core.estimators.batch_size import BatchSize
+from orpose_core.estimators.flip_share import FlipShare
 
 
 @dataclass(frozen=True)
@@ -33,65 +26,31 @@ class Arrived:
     at_s: float
 
 
-class BatchSize:
-    """The size of batches, determined from the measured duration of batches.
-
-    If a batch takes hardly longer than one item (a GPU), its size grows by one while that is efficient. If
-    the duration grows with the size (most CPUs), batches stay small: a larger size is tried again after twice
-    as many batches each time, because everybody in such a batch is late.
-
-    One item alone takes the shortest of the latest measured durations. A busy moment makes items slower, and
-    must not make a large batch look efficient.
-    """
-
-    def __init__(self) -> None:
-        self.limit = 1
-        self._alone_s: deque[float] = deque(maxlen=_ALONE_KEPT)
-        self._since_alone = 0  # batches
-        self._too_large = math.inf  # the size that took too long last
-        self._since_too_large = 0  # batches
-        self._try_again = _TRY_AGAIN
-
-    def next(self, waiting: int) -> int:
-        """Return the size of the next batch, given the number of waiting items."""
-        return 1 if self._since_alone >= _ALONE_EVERY else min(self.limit, waiting)
-
-    def took(self, size: int, seconds: float) -> None:
-        """Add the duration of a batch of this size."""
-        self._since_alone += 1
-        self._since_too_large += 1
-        if size == 1:
-            self._alone_s.append(seconds)
-            self._since_alone = 0
-        elif seconds > SLOWER * min(self._alone_s, default=math.inf):
-            self._try_again = min(2 * self._try_again, _TRY_AGAIN_AT_MOST)
-            self.limit, self._too_large, self._since_too_large = size - 1, size, 0
-            return
-        if size >= self._too_large:
-            self._too_large, self._try_again = math.inf, _TRY_AGAIN  # times have changed
-        may_grow = size + 1 < self._too_large or self._since_too_large >= self._try_again
-        if size >= self.limit and may_grow and len(self._alone_s) >= _ALONE_FIRST:
-            self.limit = size + 1
-
-
 class NewestWins:
     """Keeps one item per key; a newer item replaces a waiting one, which is dropped.
 
-    Threads of its own, one per lane, pass waiting items to ``serve`` in batches, whose size depends on their
-    duration (:class:`BatchSize`); the key that was served longest ago comes first. A key is never in two
-    lanes at the same time, so its items are served in the order in which they came.
+    Threads of its own, one per lane, pass waiting items to ``serve`` in batches; the key that was served
+    longest ago comes first. A key is never in two lanes at the same time, so its items are served in the
+    order in which they came. Whether a batch is served with the flip test, and how large it is, depends on
+    how long earlier ones took (:class:`~orpose_core.estimators.flip_share.FlipShare`,
+    :class:`~orpose_core.estimators.batch_size.BatchSize`).
+
+    Attributes:
+        flips: decides on the flip test; only its mode may be changed from outside.
+        batch_sizes: with the flip test (True) and without (False).
     """
 
     def __init__(
         self,
-        serve: Callable[[Mapping[str, Arrived]], None],
+        serve: Callable[[Mapping[str, Arrived], bool], int],
         dropped: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
         """Create the worker, not started.
 
         Args:
-            serve: called in the thread of a lane with a batch of items by key.
+            serve: called in the thread of a lane with a batch of items by key, and whether to use the flip
+                test. It returns how many items it served; the time of a batch counts only if it served all.
             dropped: called for each dropped item, in the thread that put its successor.
             failed: called if ``serve`` raised; the lane continues.
         """
@@ -103,7 +62,8 @@ class NewestWins:
         self._condition = threading.Condition()
         self._stopping = False
         self._threads: list[threading.Thread] = []
-        self.batch_size = BatchSize()
+        self.flips = FlipShare()
+        self.batch_sizes = {True: BatchSize(), False: BatchSize()}
 
     def put(self, key: str, item: Any, at_s: float | None = None) -> None:
         """Store the newest item of a key; ``at_s`` is its arrival on the steady clock, None = now."""
@@ -111,10 +71,22 @@ class NewestWins:
             if not self._threads:
                 return  # nobody will ever serve it: do not keep it
             replaced = key in self._waiting
-            self._waiting[key] = Arrived(item, time.monotonic() if at_s is None else at_s)
+            arrived = Arrived(item, time.monotonic() if at_s is None else at_s)
+            self._waiting[key] = arrived
+            self.flips.arrived(key, arrived.at_s)
             self._condition.notify()
         if replaced:
             self._dropped()
+
+    def missed(self, key: str, count: int) -> None:
+        """Count items of a key that were sent but never came; they are work, too."""
+        with self._condition:
+            self.flips.arrived(key, time.monotonic(), count)
+
+    def flip_share(self) -> float | None:
+        """Return the share of the items of the last 10 s that were served with the flip test; None = none."""
+        with self._condition:
+            return self.flips.answered(time.monotonic())
 
     def discard(self, key: str) -> None:
         """Delete the waiting item of a key."""
@@ -150,15 +122,17 @@ class NewestWins:
                 self._condition.wait_for(lambda: self._stopping or self._ready())
                 if self._stopping:
                     return
-                batch = self._next_batch()
-            began_s = time.monotonic()
+                batch, flip_test = self._next_batch()
+            began_s, served = time.monotonic(), 0
             try:
-                self._serve(batch)
+                served = self._serve(batch, flip_test)
             except Exception as error:  # one bad batch must not end the node
                 self._failed(error)
-            took_s = time.monotonic() - began_s
+            ended_s = time.monotonic()
             with self._condition:
-                self.batch_size.took(len(batch), took_s)
+                if served == len(batch):
+                    self.batch_sizes[flip_test].took(served, ended_s - began_s)
+                    self.flips.took(batch.keys(), flip_test, ended_s - began_s, ended_s)
                 self._in_work.difference_update(batch)
                 self._condition.notify_all()  # newer items of these keys can be served now
             del batch  # no image outlives its turn while the thread waits for the next
@@ -167,12 +141,19 @@ class NewestWins:
         """Return the keys with a waiting item that no lane is busy with."""
         return [key for key in self._waiting if key not in self._in_work]
 
-    def _next_batch(self) -> dict[str, Arrived]:
-        """Remove and return one lane's share of the ready items, those first that were served longest ago."""
-        first = sorted(self._ready(), key=lambda key: self._served.get(key, -1))
-        share = math.ceil(len(first) / len(self._threads))
-        chosen = first[: self.batch_size.next(share)]
+    def _next_batch(self) -> tuple[dict[str, Arrived], bool]:
+        """Remove and return one lane's share of the ready items, and whether they get the flip test.
+
+        Those come first that were served longest ago.
+        """
+        first, lanes = sorted(self._ready(), key=lambda key: self._served.get(key, -1)), len(self._threads)
+        share = math.ceil(len(first) / lanes)
+        chosen = first[: self.batch_sizes[True].next(share)]
+        others = {key: item.at_s for key, item in self._waiting.items() if key not in chosen}
+        flip_test = self.flips.choose(first[0], len(chosen), others, time.monotonic(), lanes)
+        if not flip_test:
+            chosen = first[: self.batch_sizes[False].next(share)]
         self._batches += 1
         self._in_work.update(chosen)
         self._served.update(dict.fromkeys(chosen, self._batches))
-        return {key: self._waiting.pop(key) for key in chosen}
+        return {key: self._waiting.pop(key) for key in chosen}, flip_test

@@ -96,6 +96,17 @@ def test_with_the_flip_test_the_mirrored_frame_gives_mirrored_people(estimator, 
     np.testing.assert_allclose(ordered(poses.xy_px), ordered(back), atol=1e-3)
 
 
+def test_the_flip_test_may_be_chosen_for_each_call(frames):
+    with_mirror, without = (load_estimator(_NAME, replace(_CONFIG, flip_test=flip)) for flip in (True, False))
+    for flip, expected in ((True, with_mirror), (False, without)):
+        wanted = expected.estimate(frames[:1])[0]
+        for estimator in (with_mirror, without):
+            _assert_same(estimator.estimate(frames[:1], flip_test=flip)[0], wanted)
+    assert not np.allclose(
+        *(e.run(e.prepare(frames[:1]).images).keypoint_maps for e in (with_mirror, without))
+    )
+
+
 def test_no_frames_no_poses(estimator):
     assert estimator.estimate([]) == []
 
@@ -150,7 +161,25 @@ def test_a_checkpoint_gives_what_the_network_gave(tmp_path, frames):
 
 
 def test_warm_up_runs_and_threads_are_set(estimator):
-    estimator.warm_up(2)
+    seen = []
+
+    class Seeing:
+        def __getattr__(self, name):
+            return getattr(reader, name)
+
+        def run(self, images, config, flip_test):
+            seen.append(len(images) * (2 if flip_test else 1))
+            return reader.run(images, config, flip_test)
+
+    reader, estimator._reader = estimator._reader, Seeing()
+    try:
+        estimator.warm_up(4)
+    finally:
+        estimator._reader = reader
+    assert set(seen) == {1, 2, 3, 4, 6, 8}, (
+        "all that an engine compiles for: 1 to 4 images, with mirror images"
+    )
+    assert seen.count(8) == seen.count(3) == 1
     assert torch.get_num_threads() == 1
     with pytest.raises(ValueError, match="threads"):
         EstimatorConfig(threads=0)

@@ -192,7 +192,7 @@ else:
         """
 
         TINY: ClassVar[dict[str, Any]] = {
-            "model": "untrained:depthpose_64x48@0.0625", "device": "cpu", "flip_test": False, "threads": 1,
+            "model": "untrained:depthpose_64x48@0.0625", "device": "cpu", "flip_test": "never", "threads": 1,
             "half_precision": False, "keypoint_threshold": 0.0, "paf_threshold": 0.0, "min_mean_score": 0.0,
             "min_joints": 4, "min_person_score": 0.0, "max_people": 3,
         }  # fmt: skip

@@ -43,8 +43,8 @@ def test_adapted_weights_give_the_skeletons_of_the_estimator(
     assert len(expected) > 0
 
     usual = PoseParameters()
-    thresholds = {name: getattr(usual, name) for name in (*_OWN, "max_people", "flip_test")}
-    bench = pose_bench(model=str(path), **thresholds)
+    thresholds = {name: getattr(usual, name) for name in (*_OWN, "max_people")}
+    bench = pose_bench(model=str(path), flip_test="always", **thresholds)
     fields = image_messages.encode_depth(depth_m, "32FC1")
     data = array.array("B", fields.pop("data").tobytes())
     flat, _ = bench.send(Image(header=Header(stamp=Time(sec=7), frame_id="ceiling"), data=data, **fields))

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from orpose_ros.streams.newest_wins import Arrived, BatchSize, NewestWins
+from orpose_ros.streams.newest_wins import Arrived, NewestWins
 
 
 class Recorder:
     def __init__(self) -> None:
         self.batches: list[dict[str, Any]] = []
+        self.flip_tests: list[bool] = []
         self.dropped = 0
         self.errors: list[Exception] = []
         self.open = threading.Event()
         self.open.set()
         self.served = threading.Semaphore(0)
         self.worker = NewestWins(self._serve, self._drop, self.errors.append)
+        self.worker.flips.mode = "always"
 
-    def _serve(self, batch: Mapping[str, Arrived]) -> None:
+    def _serve(self, batch: Mapping[str, Arrived], flip_test: bool) -> int:
         self.open.wait(60)
+        self.flip_tests.append(flip_test)
         self.batches.append({key: arrived.item for key, arrived in batch.items()})
         self.served.release()
         if any(arrived.item == "bad" for arrived in batch.values()):
             raise ValueError("bad item")
+        return len(batch)
 
     def _drop(self) -> None:
         self.dropped += 1
@@ -38,7 +40,7 @@ class Recorder:
 
 def test_the_newest_takes_the_place_of_what_waits_and_drops_are_counted() -> None:
     recorder = Recorder()
-    recorder.worker.batch_size.limit = 2
+    recorder.worker.batch_sizes[True].limit = 2
     recorder.worker.start()
     recorder.open.clear()
     recorder.worker.put("a", 0)
@@ -97,61 +99,13 @@ def test_a_discarded_item_is_not_served() -> None:
     assert recorder.batches == [{"a": 0}, {"b": 2}]
 
 
-def batches_of(cost: Callable[[int], float], rounds: int, waiting: int = 4) -> list[int]:
-    """Return the sizes of batches whose times follow from their sizes alone."""
-    sizes, chosen = [], BatchSize()
-    for _ in range(rounds):
-        sizes.append(chosen.next(waiting))
-        chosen.took(sizes[-1], cost(sizes[-1]))
-    return sizes
-
-
-def test_batches_stay_single_where_their_cost_grows_with_their_size() -> None:
-    sizes = batches_of(lambda n: 0.1 * n, 3000)
-    assert sizes[:5] == [1, 1, 1, 2, 1]
-    assert max(sizes) == 2
-    assert sum(size > 1 for size in sizes) <= 4, "fewer than one item in a hundred is late for a trial"
-    assert sum(size > 1 for size in sizes[100:]) >= 2, "but a larger batch is tried again"
-
-
-def test_batches_hold_everybody_where_that_costs_hardly_more() -> None:
-    sizes = batches_of(lambda n: 0.1 + 0.005 * n, 300)
-    assert sizes[:7] == [1, 1, 1, 2, 3, 4, 4]
-    assert sizes.count(1) <= 12, "one alone is measured now and then"
-
-
-def test_batches_shrink_where_the_machine_becomes_busy_and_grow_again() -> None:
-    chosen = BatchSize()
-    for size in (1, 1, 1, 2, 3):
-        chosen.took(size, 0.1)
-    assert chosen.limit == 4
-    chosen.took(4, 1.0)
-    assert chosen.limit == 3
-    sizes = []
-    for _ in range(500):
-        sizes.append(chosen.next(4))
-        chosen.took(sizes[-1], 0.1)
-    assert sizes[-1] == 4
-
-
-@pytest.mark.parametrize(
-    "slow", [{0}, {0, 1}, {40}, set(range(1, 1000, 7))], ids=["first", "first two", "one", "often"]
-)
-def test_a_busy_moment_does_not_make_a_large_batch_look_efficient(slow: set[int]) -> None:
-    """Single items that took three times as long are no measure of what one item takes."""
-    sizes, chosen = [], BatchSize()
-    for k in range(1000):
-        sizes.append(chosen.next(4))
-        chosen.took(sizes[-1], 0.1 * sizes[-1] * (3 if k in slow and sizes[-1] == 1 else 1))
-    assert max(sizes) == 2 and sizes.count(2) <= 3
-
-
 def test_each_lane_serves_a_key_at_the_same_time_as_the_others() -> None:
     together = threading.Barrier(3)
     errors: list[Exception] = []
 
-    def serve(batch: Mapping[str, Arrived]) -> None:
+    def serve(batch: Mapping[str, Arrived], flip_test: bool) -> int:
         together.wait(60)
+        return len(batch)
 
     worker = NewestWins(serve, lambda: None, errors.append)
     worker.start(lanes=2)
@@ -167,12 +121,13 @@ def test_with_several_lanes_each_key_is_served_in_order_and_every_item_counts() 
     busy: dict[str, threading.Lock] = {key: threading.Lock() for key in served}
     dropped, errors = [], []
 
-    def serve(batch: Mapping[str, Arrived]) -> None:
+    def serve(batch: Mapping[str, Arrived], flip_test: bool) -> int:
         for key, arrived in batch.items():
             assert busy[key].acquire(blocking=False), "two lanes have the same key"
             time.sleep(0.0005 * (arrived.item % 3))
             served[key].append(arrived.item)
             busy[key].release()
+        return len(batch)
 
     worker = NewestWins(serve, lambda: dropped.append(1), errors.append)
     worker.start(lanes=3)
@@ -191,7 +146,7 @@ def test_with_several_lanes_each_key_is_served_in_order_and_every_item_counts() 
 
 def test_lanes_share_what_waits() -> None:
     recorder = Recorder()
-    recorder.worker.batch_size.next = lambda waiting: waiting
+    recorder.worker.batch_sizes[True].next = lambda waiting: waiting
     recorder.open.clear()
     recorder.worker.start(lanes=2)
     for key in "xy":  # both lanes are busy
@@ -210,7 +165,7 @@ def test_lanes_share_what_waits() -> None:
 
 def test_who_was_served_longest_ago_comes_first() -> None:
     recorder = Recorder()
-    recorder.worker.batch_size.next = lambda waiting: 1
+    recorder.worker.batch_sizes[True].next = lambda waiting: 1
     recorder.worker.start()
     recorder.open.clear()
     recorder.worker.put("a", 0)
@@ -224,3 +179,54 @@ def test_who_was_served_longest_ago_comes_first() -> None:
         recorder.wait()
     recorder.worker.stop()
     assert recorder.batches == [{"a": 0}, {"b": 3}, {"c": 3}, {"a": 3}]
+
+
+def test_time_without_work_is_no_measure() -> None:
+    """A batch whose items were all refused at once says nothing of what an item costs."""
+    served = iter([1, 0, 1])
+    done = threading.Semaphore(0)
+    worker = NewestWins(lambda batch, flip_test: next(served), lambda: None, lambda error: None)
+    took: list[int] = []
+    worker.batch_sizes[True].took = lambda size, seconds: (took.append(size), done.release())
+    worker.start()
+    for _ in range(3):
+        worker.put("a", 0)
+        while worker._waiting or worker._in_work:
+            time.sleep(0.001)
+    worker.stop()
+    assert took == [1, 1]
+
+
+def test_a_mode_may_change_while_it_works_and_what_was_done_is_told() -> None:
+    recorder = Recorder()
+    assert recorder.worker.flip_share() is None
+    recorder.worker.start()
+    for mode in ("always", "never", "always", "auto"):
+        recorder.worker.flips.mode = mode
+        recorder.worker.put("a", 0)
+        recorder.wait()
+    recorder.worker.stop()
+    assert recorder.flip_tests == [True, False, True, True], (
+        "one image now and then leaves time for its mirror"
+    )
+    assert recorder.worker.flip_share() == 0.75
+
+
+def test_too_many_images_are_served_without_the_flip_test() -> None:
+    """Also those count that were lost before they came."""
+    flip_tests: list[bool] = []
+
+    def serve(batch: Mapping[str, Arrived], flip_test: bool) -> int:
+        time.sleep(0.02 if flip_test else 0.01)
+        flip_tests.append(flip_test)
+        return len(batch)
+
+    worker = NewestWins(serve, lambda: None, lambda error: None)
+    worker.start()
+    end_s = time.monotonic() + 60
+    while flip_tests[-20:] != [False] * 20 and time.monotonic() < end_s:
+        worker.put("a", 0)
+        worker.missed("a", 9)
+        time.sleep(0.001)
+    worker.stop()
+    assert flip_tests[0] and flip_tests[-20:] == [False] * 20

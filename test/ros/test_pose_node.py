@@ -254,6 +254,8 @@ def test_what_cannot_be_configured_is_said(
         ("cameras", ["a", "a"]),
         ("threads", -1),
         ("silence_s", 0.0),
+        ("flip_test", "sometimes"),
+        ("flip_test", 1),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(pose_bench: MakeBench, name: str, value: Any) -> None:
@@ -292,6 +294,26 @@ def test_thresholds_change_while_it_runs_and_the_model_does_not(pose_bench: Make
         assert not set_parameter(name, value).successful
     assert set_parameter("smooth", True).successful
     bench.send(depth_message(stamp_s=4))
+
+
+def test_the_flip_test_may_be_set_by_name_and_by_a_boolean(pose_bench: MakeBench, graph: Any) -> None:
+    """Parameter files of before hold true and false."""
+    assert PoseParameters().flip_test == "auto"
+    bench = pose_bench(flip_test=True)
+    assert bench.node.parameters.flip_test == "always"
+    flips, modes = bench.node._worker.flips, []
+    for value in (True, False, "auto", "never", "always", False):
+        assert bench.node.set_parameters([Parameter("flip_test", value=value)])[0].successful
+        modes.append(flips.mode)
+        bench.send(depth_message(stamp_s=1 + len(modes)))
+    assert modes == ["always", "never", "auto", "never", "always", "never"]
+    counted = bench.node.diagnostics.counts
+    graph.until(lambda: counted()["frames"] == 6, "all are counted")
+    values = {value.key: value.value for value in bench.node.diagnostics.status().values}
+    assert values["with flip test (%)"] == "50", "one image now and then leaves time for its mirror image"
+    result = bench.node.set_parameters([Parameter("flip_test", value="sometimes")])[0]
+    assert not result.successful and "auto, always, never" in result.reason
+    assert flips.mode == "never"
 
 
 def test_every_parameter_is_described_and_numbers_have_ranges(pose_bench: MakeBench) -> None:

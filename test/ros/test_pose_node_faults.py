@@ -184,7 +184,7 @@ def test_what_the_model_cannot_do_is_counted_and_the_node_lives(
     bench = pose_bench()
     estimate = bench.node.estimator.estimate
 
-    def out_of_memory(frames: Any) -> Any:
+    def out_of_memory(frames: Any, flip_test: bool) -> Any:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(bench.node.estimator, "estimate", out_of_memory)
@@ -200,7 +200,7 @@ def test_twice_the_load_it_can_serve_leaves_latency_bounded_and_counts_the_drops
     bench = pose_bench(
         cameras=("left", "right"),
         model="untrained:depthpose_64x48@0.0625",
-        flip_test=True,
+        flip_test="always",
         threads=2,
         lanes=lanes,
     )
