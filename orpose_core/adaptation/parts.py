@@ -45,19 +45,25 @@ def write_parts(
     """
     config = config or TrustConfig()
     file = read_coco_file(site.label_file)
-    shots = [Shot(str(i.entry.get("recording", "")), int(i.entry.get("stamp_ns", 0))) for i in file.images]
+    shots = [_shot(image.entry) for image in file.images]
     parts = divided(shots, options.split, options.validate_share, options.test_share)
     labels = LabelFile(site.label_file, site.labels)
     learned = sorted((*parts.train, *parts.validate))
     unseen, missed = _looked_at(file, labels, estimator, learned, config, progress)
     facts = {
         "by": parts.by,
+        "sessions": parts.sessions,
         "left_out": parts.left_out,
         "trust": asdict(config),
         **{name: _write_part(site, file, name, parts, unseen, missed) for name in PARTS},
     }
     write_json(site.parts, facts)
     return facts
+
+
+def _shot(entry: Mapping[str, Any]) -> Shot:
+    recording, camera = (str(entry.get(key, "")) for key in ("recording", "camera"))
+    return Shot(recording, int(entry.get("stamp_ns", 0)), camera)
 
 
 def _looked_at(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,8 @@ FEWEST_RECORDINGS = 5
 
 _SEARCH_SHARE = 0.05
 _LEAST_GAP_S = 2.0
+_CALENDAR_NS = 946_684_800_000_000_000
+"""2000-01-01. Clocks that are behind it began with the recording; those of two recordings are not compared."""
 
 
 class Shot(NamedTuple):
@@ -20,10 +22,12 @@ class Shot(NamedTuple):
     Attributes:
         recording: its name.
         stamp_ns: 0 = unknown.
+        camera: of the recording.
     """
 
     recording: str
     stamp_ns: int
+    camera: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Parts:
         test: likewise.
         left_out: how many lie too near a border in time.
         by: "time" or "recording".
+        sessions: how many there are; recordings of the same time are one.
     """
 
     train: tuple[int, ...]
@@ -43,13 +48,15 @@ class Parts:
     test: tuple[int, ...]
     left_out: int
     by: str
+    sessions: int
 
     def __post_init__(self) -> None:
         empty = [name for name in PARTS if not getattr(self, name)]
         if empty:
             raise ValueError(
-                f"split by {self.by}: expected images in every part, got none to {' and '.join(empty)}; "
-                "label more frames or recordings"
+                f"split by {self.by}: expected images in every part, got none to {' and '.join(empty)} from "
+                f"{self.sessions} recordings (those of the same time count as one); label more frames or "
+                "recordings"
             )
 
 
@@ -58,10 +65,14 @@ def divided(
 ) -> Parts:
     """Divide images; what comes last is tested, as it will be in use.
 
-    By time, each recording ends with its validation and test parts. A border is moved by up to a twentieth
-    of the recording to the longest pause there, and images within ``gap_s`` after it are left out: the next
-    moment of the same scene is no test. By recording, the last recordings are the test part and those
-    before them the validation part.
+    Recordings that overlap in time, or follow each other within ``gap_s``, are one session: several cameras
+    may have recorded the same moments, and a long recording may come in parts. By time, each session ends with
+    its validation and test parts. A border is moved by up to a twentieth of the session to the longest pause
+    there, and images within ``gap_s`` after it are left out: the next moment of the same scene is no test. By
+    recording, the last sessions are the test part and those before them the validation part.
+
+    A recording without times is divided by the order of its images, each camera by itself: the cameras may
+    show the same moments.
 
     Args:
         shots: of the images, in the order of the recordings.
@@ -73,50 +84,80 @@ def divided(
     Raises:
         ValueError: a part would be empty.
     """
-    recordings = list(dict.fromkeys(shot.recording for shot in shots))
+    sessions = _sessions(shots, gap_s)
     if split == "auto":
-        split = "recording" if len(recordings) >= FEWEST_RECORDINGS else "time"
+        split = "recording" if len(sessions) >= FEWEST_RECORDINGS else "time"
     if split == "recording":
-        return _by_recording(shots, recordings, validate_share, test_share)
+        return _by_recording(shots, sessions, validate_share, test_share)
     parts: dict[str, list[int]] = {name: [] for name in PARTS}
     left_out = 0
-    for recording in recordings:
-        own = [i for i, shot in enumerate(shots) if shot.recording == recording]
-        own.sort(key=lambda i: shots[i].stamp_ns)
-        stamps = [shots[i].stamp_ns for i in own]
-        second = _border(stamps, 1.0 - test_share)
-        first = min(_border(stamps, 1.0 - test_share - validate_share), second)
-        pieces = {"train": own[:first]}
-        for name, piece in (("validate", own[first:second]), ("test", own[second:])):
-            before = own[: first if name == "validate" else second]
-            pieces[name] = _apart(piece, shots, before, gap_s)
-            left_out += len(piece) - len(pieces[name])
-        for name, piece in pieces.items():
-            parts[name] += piece
+    for session in sessions:
+        for own in _sequences(shots, session):
+            stamps = [shots[i].stamp_ns for i in own]
+            second = _border(stamps, 1.0 - test_share)
+            first = min(_border(stamps, 1.0 - test_share - validate_share), second)
+            pieces = {"train": own[:first]}
+            for name, piece in (("validate", own[first:second]), ("test", own[second:])):
+                before = own[: first if name == "validate" else second]
+                pieces[name] = _apart(piece, shots, before, gap_s)
+                left_out += len(piece) - len(pieces[name])
+            for name, piece in pieces.items():
+                parts[name] += piece
     train, validate, test = (tuple(parts[name]) for name in PARTS)
-    return Parts(train, validate, test, left_out, "time")
+    return Parts(train, validate, test, left_out, "time", len(sessions))
+
+
+def _sessions(shots: Sequence[Shot], gap_s: float) -> list[list[int]]:
+    """Return the images of each session, in the order of their first recordings."""
+    images: dict[str, list[int]] = {}
+    for i, shot in enumerate(shots):
+        images.setdefault(shot.recording, []).append(i)
+    session_of = _joined({name: [shots[i].stamp_ns for i in own] for name, own in images.items()}, gap_s)
+    sessions: dict[str, list[int]] = {}
+    for name, own in images.items():
+        sessions.setdefault(session_of[name], []).extend(own)
+    return list(sessions.values())
+
+
+def _joined(stamps_ns: Mapping[str, Sequence[int]], gap_s: float) -> dict[str, str]:
+    """Return for each recording the one that stands for its session."""
+    spans = sorted(
+        (min(stamps), max(stamps), name)
+        for name, stamps in stamps_ns.items()
+        if min(stamps) >= _CALENDAR_NS
+    )
+    session_of = {name: name for name in stamps_ns}
+    end_ns, first = 0, ""
+    for start_ns, last_ns, name in spans:
+        if not first or start_ns - end_ns >= gap_s * 1e9:
+            first, end_ns = name, last_ns
+        session_of[name], end_ns = first, max(end_ns, last_ns)
+    return session_of
+
+
+def _sequences(shots: Sequence[Shot], session: Sequence[int]) -> list[list[int]]:
+    """Return the images of a session in order of time; without times, those of each camera in their order."""
+    if all(shots[i].stamp_ns for i in session):
+        return [sorted(session, key=lambda i: shots[i].stamp_ns)]
+    cameras: dict[str, list[int]] = {}
+    for i in session:
+        cameras.setdefault(shots[i].camera, []).append(i)
+    return list(cameras.values())
 
 
 def _by_recording(
-    shots: Sequence[Shot], recordings: Sequence[str], validate_share: float, test_share: float
+    shots: Sequence[Shot], sessions: Sequence[Sequence[int]], validate_share: float, test_share: float
 ) -> Parts:
-    """Set whole recordings aside, from the last one on, until each part has its share."""
-    part_of: dict[str, str] = {}
+    """Set whole sessions aside, from the last one on, until each part has its share."""
+    pieces: dict[str, list[int]] = {name: [] for name in PARTS}
     wanted = [("test", test_share * len(shots)), ("validate", validate_share * len(shots))]
-    taken = 0
-    for recording in reversed(recordings):
-        if wanted:
-            part_of[recording] = wanted[0][0]
-            taken += sum(shot.recording == recording for shot in shots)
-            if taken >= wanted[0][1]:
-                taken = 0
-                wanted.pop(0)
-        else:
-            part_of[recording] = "train"
-    train, validate, test = (
-        tuple(i for i, shot in enumerate(shots) if part_of[shot.recording] == name) for name in PARTS
-    )
-    return Parts(train, validate, test, 0, "recording")
+    for session in reversed(sessions):
+        name = wanted[0][0] if wanted else "train"
+        pieces[name] += session
+        if wanted and len(pieces[name]) >= wanted[0][1]:
+            wanted.pop(0)
+    train, validate, test = (tuple(sorted(pieces[name])) for name in PARTS)
+    return Parts(train, validate, test, 0, "recording", len(sessions))
 
 
 def _border(stamps_ns: Sequence[int], share: float) -> int:

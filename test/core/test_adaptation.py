@@ -68,6 +68,55 @@ def test_many_recordings_are_set_aside_whole():
     assert parts.train == tuple(range(30))
 
 
+TODAY_NS = 1_795_000_000_000_000_000
+
+
+def by_hour(recording: str, hours: float, count: int, camera: str = "") -> list[Shot]:
+    """Images of ten minutes that begin some hours from now."""
+    stamps = np.linspace(0, 600e9, count).astype(np.int64) + TODAY_NS + int(hours * 3600e9)
+    return [Shot(recording, int(stamp), camera) for stamp in stamps]
+
+
+def spans(all_shots: list[Shot], images: tuple[int, ...]) -> tuple[int, int]:
+    stamps = [all_shots[i].stamp_ns for i in images]
+    return min(stamps), max(stamps)
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_cameras_in_bags_of_their_own_see_no_moment_in_two_parts(count):
+    all_shots = [shot for k in range(count) for shot in by_hour(f"camera_{k}", 0.01 * k, 50 + 9 * k)]
+    parts = divided(all_shots, "auto", 0.1, 0.2)
+    assert parts.by == "time" and parts.sessions == 1
+    train, validate, test = (spans(all_shots, part) for part in (parts.train, parts.validate, parts.test))
+    assert validate[0] - train[1] >= 2e9 and test[0] - validate[1] >= 2e9
+
+
+def test_whole_sessions_are_set_aside_however_many_bags_they_have():
+    all_shots = [
+        shot
+        for day in range(6)
+        for camera in range(2)
+        for shot in by_hour(f"day_{day}_camera_{camera}", 24.0 * day, 10)
+    ]
+    parts = divided(all_shots, "auto", 0.1, 0.2)
+    assert parts.by == "recording" and parts.sessions == 6
+    days = [{all_shots[i].recording[:5] for i in part} for part in (parts.train, parts.validate, parts.test)]
+    assert days == [{"day_0", "day_1", "day_2"}, {"day_3"}, {"day_4", "day_5"}]
+
+
+def test_parts_of_one_long_recording_are_one_recording():
+    all_shots = [Shot(f"part_{i // 20}", TODAY_NS + i * 10**9) for i in range(120)]
+    parts = divided(all_shots, "auto", 0.1, 0.2)
+    assert parts.by == "time" and parts.sessions == 1 and parts.left_out == 2
+
+
+def test_without_times_each_camera_is_divided_by_itself():
+    all_shots = [Shot("folder", 0, camera) for camera in ("left", "right") for _ in range(20)]
+    parts = divided(all_shots, "auto", 0.1, 0.2)
+    moments = [{i % 20 for i in part} for part in (parts.train, parts.validate, parts.test)]
+    assert moments == [set(range(14)), {14, 15}, {16, 17, 18, 19}]
+
+
 @pytest.mark.parametrize(("counts", "split"), [((3,), "time"), ((5, 5), "recording")])
 def test_too_little_for_three_parts_is_refused(counts, split):
     with pytest.raises(ValueError, match="expected images in every part"):
