@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_chec
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import MapSettings
+from orpose_core.evaluation.evaluation_sets import spread
 from orpose_core.files import read_json, write_json
 from orpose_core.models import MapConfig
 from orpose_core.training.depthpose.batch_norm import without_batch_norms
@@ -156,7 +156,7 @@ class SiteTask(DepthPoseTask):
 
 def _thinned(part: SiteFrames) -> SiteFrames:
     """Return at most so many frames as are looked at while the training runs."""
-    kept = np.unique(np.linspace(0, len(part) - 1, min(len(part), _MOST_FRAMES)).round().astype(int)).tolist()
+    kept = spread(len(part), _MOST_FRAMES).tolist()
     return SiteFrames(
         tuple(part.names[i] for i in kept),
         tuple(part.frames[i] for i in kept),

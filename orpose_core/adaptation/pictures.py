@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from orpose_core.adaptation.scoring import SiteFrames, with_joints
+from orpose_core.evaluation.evaluation_sets import spread
 from orpose_core.files import write_picture
+from orpose_core.image_ops import private_frame
 from orpose_core.render import beside, depth_picture, draw_poses, enlarged
 from orpose_core.types import Poses, RgbdFrame
 
@@ -33,8 +35,8 @@ def write_pictures(
         worst: names of frames that are drawn beside those.
     """
     part = parts.get("truth", parts["teacher"])
-    spread = np.unique(np.linspace(0, len(part) - 1, min(_COUNT, len(part))).astype(int)).tolist()
-    chosen = {f"{number:02d}.png": index for number, index in enumerate(spread, start=1)}
+    shown = spread(len(part), _COUNT).tolist()
+    chosen = {f"{number:02d}.png": index for number, index in enumerate(shown, start=1)}
     chosen |= {f"worst_{k:02d}.png": part.names.index(name) for k, name in enumerate(worst, start=1)}
     for file, index in chosen.items():
         name, frame = part.names[index], part.frames[index]
@@ -44,7 +46,8 @@ def write_pictures(
 
 
 def _drawn(frame: RgbdFrame, poses: Poses) -> np.ndarray:
-    assert frame.depth_m is not None
-    canvas = enlarged(depth_picture(frame.depth_m), _WIDTH_PX)
+    depth_m = private_frame(frame).depth_m
+    assert depth_m is not None
+    canvas = enlarged(depth_picture(depth_m), _WIDTH_PX)
     posed = with_joints(poses)
     return draw_poses(canvas, posed, frame.size_hw, min_score=_LEAST_SCORE)

@@ -13,7 +13,7 @@ FEWEST_RECORDINGS = 5
 _SEARCH_SHARE = 0.05
 _LEAST_GAP_S = 2.0
 _CALENDAR_NS = 946_684_800_000_000_000
-"""2000-01-01. Clocks that are behind it began with the recording; those of two recordings are not compared."""
+"""2000-01-01. A clock that is behind it began with the recording, and is not compared with others."""
 
 
 class Shot(NamedTuple):
@@ -66,10 +66,10 @@ def divided(
     """Divide images; what comes last is tested, as it will be in use.
 
     Recordings that overlap in time, or follow each other within ``gap_s``, are one session: several cameras
-    may have recorded the same moments, and a long recording may come in parts. By time, each session ends with
-    its validation and test parts. A border is moved by up to a twentieth of the session to the longest pause
-    there, and images within ``gap_s`` after it are left out: the next moment of the same scene is no test. By
-    recording, the last sessions are the test part and those before them the validation part.
+    may have recorded the same moments, and a long recording may come in parts. By time, each session ends
+    with its validation and test parts. A border is moved by up to a twentieth of the session to the longest
+    pause there, and images within ``gap_s`` after it are left out: the next moment of the same scene is no
+    test. By recording, the last sessions are the test part and those before them the validation part.
 
     A recording without times is divided by the order of its images, each camera by itself: the cameras may
     show the same moments.
@@ -122,9 +122,7 @@ def _sessions(shots: Sequence[Shot], gap_s: float) -> list[list[int]]:
 def _joined(stamps_ns: Mapping[str, Sequence[int]], gap_s: float) -> dict[str, str]:
     """Return for each recording the one that stands for its session."""
     spans = sorted(
-        (min(stamps), max(stamps), name)
-        for name, stamps in stamps_ns.items()
-        if min(stamps) >= _CALENDAR_NS
+        (min(stamps), max(stamps), name) for name, stamps in stamps_ns.items() if min(stamps) >= _CALENDAR_NS
     )
     session_of = {name: name for name in stamps_ns}
     end_ns, first = 0, ""

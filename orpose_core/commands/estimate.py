@@ -112,7 +112,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="output folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR")
-    parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="take every K-th frame")
+    parser.add_argument(
+        "--every", type=int, default=usual.every, metavar="K", help="take every K-th frame of each camera"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="take at most N frames")
     parser.add_argument(
         "--overlays",

@@ -49,7 +49,7 @@ def _review(args: argparse.Namespace) -> int:
     if args.sources or args.out is not None:
         raise ValueError("--review DIR: expected neither a SOURCE nor --out with it")
     if args.corrected is None:
-        written = write_review(args.review, args.limit)
+        written = write_review(args.review, args.limit, args.within)
         print(
             f"{written.images} images, {written.people} people; written to {written.file} and "
             f"{written.file.parent / 'images'}"
@@ -221,6 +221,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--corrected", metavar="FILE", help="with --review DIR: read the file that CVAT exported"
     )
+    parser.add_argument(
+        "--within", metavar="FILE", help="with --review DIR: take only the images of this COCO file"
+    )
     parser.add_argument("--lifter", metavar="FILE", help="2D-to-3D lifter (default: 2D labels only)")
     parser.add_argument(
         "--keep",
@@ -236,7 +239,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="store color above 4800 px, with recognisable people",
     )
-    parser.add_argument("--every", type=int, default=usual.every, metavar="K", help="take every K-th frame")
+    parser.add_argument(
+        "--every", type=int, default=usual.every, metavar="K", help="take every K-th frame of each camera"
+    )
     parser.add_argument("--rate", type=float, metavar="HZ", help="take at most this many frames per second")
     parser.add_argument(
         "--motion",

@@ -43,7 +43,7 @@ def write_coco(
         more: further keys of the file, before ``images``.
 
     Returns:
-        How many images and people were written.
+        How many images and annotations were written.
 
     Raises:
         ValueError: a number is not finite.

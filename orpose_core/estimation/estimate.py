@@ -158,7 +158,10 @@ class _Overlays:
         """Look at a frame, and draw it if it is its turn."""
         recorded = estimated.recorded
         poses = self._trackers.update(recorded.camera, estimated.poses, recorded.frame.stamp_ns)
-        if not self._step or estimated.index % self._step or len(self.files) >= self._options.overlays:
+        if not self._step or len(self.files) >= self._options.overlays:
+            return
+        block, place = divmod(estimated.index, self._step)
+        if place != block % self._step:  # cameras take turns: always the first would be of one camera
             return
         path = self._folder / file_name(recorded.name, ".png")
         write_picture(path, self._drawn(estimated, poses))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from orpose_core.data.recordings.recording import RecordedFrame, Recording, uniquely_named
+from orpose_core.data.recordings.recording import RecordedFrame, Recording, every_kth, uniquely_named
 from orpose_core.estimation.options import RunOptions
 from orpose_core.estimators import PoseEstimator
 from orpose_core.image_ops import low_resolution_frame
@@ -78,7 +78,7 @@ def estimated_batches(
         options: see :class:`RunOptions`.
         done: how many frames to leave out at the beginning, a multiple of ``options.batch``.
     """
-    taken = islice(uniquely_named(recording.frames()), 0, None, options.every)
+    taken = every_kth(uniquely_named(recording.frames()), options.every)
     wanted = islice(enumerate(taken), done, options.limit)
     while batch := list(islice(wanted, options.batch)):
         turned = [(i, r, _upright(r.frame, options)) for i, r in batch]

@@ -18,7 +18,7 @@ class RunOptions:
     """How a recording is run through a model.
 
     Attributes:
-        every: take every k-th frame.
+        every: take every k-th frame of each camera.
         limit: at most this many frames; None = all.
         overlays: write about this many overlay pictures, spread over the recording.
         low_resolution_hw: size to which frames are brought first; None = the model's input.

@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,8 @@ def replacing(path: str | os.PathLike, *, durable: bool = False) -> Iterator[Pat
 
     The temporary path lies in the same folder and has the same ending. Whatever goes wrong, ``path`` keeps
     its old content, and the temporary file is removed; one that a kill leaves behind is found by
-    :func:`remove_temporaries`.
+    :func:`remove_temporaries`. A file that is replaced keeps its permissions, and nobody else can read the
+    new content on its way there.
 
     An OSError of the block is the file's own where it names the temporary file, or names no file and is one
     that writing gives, such as a full disk. It then names ``path``. All others, of a connection or of another
@@ -45,10 +47,15 @@ def replacing(path: str | os.PathLike, *, durable: bool = False) -> Iterator[Pat
     temporary = _temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        mode = _mode_of(path)
+        if mode is not None:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
         yield temporary
         if durable:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -84,6 +91,14 @@ def remove_temporaries(folder: str | os.PathLike, *, recursive: bool = False) ->
 def is_temporary(path: Path) -> bool:
     """Whether a path is that of a temporary file of :func:`replacing`."""
     return path.name.startswith(".") and bool(_TEMPORARY.search(path.name))
+
+
+def _mode_of(path: Path) -> int | None:
+    """Return the permissions of a file, None where there is none."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
 
 
 def _os_error(error: BaseException | None) -> OSError | None:

@@ -8,13 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from orpose_core.data.recordings.recording import RecordedFrame
-from orpose_core.files import write_depth, write_picture
+from orpose_core.files import mark_own_output, write_depth, write_picture
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.labelling.label_files import annotations_of
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.rotation import upright
 from orpose_core.teacher.teacher import Teacher
 from orpose_core.types import PseudoLabels, Resize, RgbdFrame
+
+IMAGES = "images"
+
+
+def prepare_folder(out: Path, options: LabelOptions) -> None:
+    """Make the folder of a run. No recording around it takes it for its own images.
+
+    Images above the limit, full-size depth included, are in a folder that nobody but its owner can open.
+    """
+    mark_own_output(out, "label")
+    if options.keep == "depth" or options.recognisable:
+        (out / IMAGES).mkdir(mode=0o700, exist_ok=True)
 
 
 class FrameLabeller:
@@ -76,11 +88,11 @@ class FrameLabeller:
         """Write the images that a frame has and return their names; without color, depth has both names."""
         names = {}
         if frame.depth_m is not None:
-            names["depth_file_name"] = f"images/{stem}_depth.png"
+            names["depth_file_name"] = f"{IMAGES}/{stem}_depth.png"
             write_depth(self._out / names["depth_file_name"], frame.depth_m)
         if frame.rgb is None:
             return {"file_name": names["depth_file_name"], **names}
-        names["file_name"] = f"images/{stem}.png"
+        names["file_name"] = f"{IMAGES}/{stem}.png"
         write_picture(self._out / names["file_name"], frame.rgb)
         return names
 

@@ -115,7 +115,7 @@ def write_label_file(
         entries: an image without its id, and the annotations of its people (:func:`annotations_of`).
 
     Returns:
-        How many images and people; ids count from 1.
+        How many images and annotations, regions to ignore included; ids count from 1.
     """
     numbered = (({"id": k, **image}, people) for k, (image, people) in enumerate(entries, start=1))
     return write_coco(path, numbered, info=info)

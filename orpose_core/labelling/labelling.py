@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from orpose_core.data.recordings.opening import open_recording
 from orpose_core.data.recordings.recording import RecordedFrame, Recording, uniquely_named
 from orpose_core.files import remove_temporaries
-from orpose_core.labelling.frame_labeller import FrameLabeller
+from orpose_core.labelling.frame_labeller import FrameLabeller, prepare_folder
 from orpose_core.labelling.journal import Done, Journal
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.labelling.picking import chosen_frames
@@ -70,12 +70,10 @@ def label_recordings(
 ) -> LabelSummary:
     """Write ``labels.json``, ``report.json``, ``contact_sheet.png`` and, if wanted, ``images/``.
 
-    A run that was killed and is started again with the same arguments resumes after its last complete
-    batch, and
-    all files are identical, byte for byte, to those of an uninterrupted run. A recording that cannot be
-    read is reported and
-    does not end the run. Several processes take the batches in turn and write the files of a single one; a
-    run that was killed may resume with another number of them.
+    A run that was killed and is started again with the same arguments resumes after its last complete batch,
+    and all files are identical, byte for byte, to those of an uninterrupted run. A recording that cannot be
+    read is reported and does not end the run. Several processes take the batches in turn and write the files
+    of a single one; a run that was killed may resume with another number of them.
 
     Args:
         sources: bags, folders of images, images, MVOR's JSON list of images.
@@ -93,7 +91,7 @@ def label_recordings(
     if not sources:
         raise ValueError("expected at least one bag, folder or image, got none")
     names = _source_names([Path(s) for s in sources])
-    out.mkdir(parents=True, exist_ok=True)
+    prepare_folder(out, options)
     header = {
         "format": _FORMAT,
         "teacher": teacher.description(),

@@ -22,7 +22,7 @@ class LabelOptions:
         low_resolution_hw: (height, width).
         allow_full_resolution: ``low_resolution_hw`` may be above :data:`MAX_PRIVATE_PIXELS`, although people
             can be recognised in such color images.
-        every: use every k-th frame of a recording.
+        every: use every k-th frame of each camera of a recording.
         rate_hz: highest number of frames per second and camera; None = all.
         motion: use a frame if at least this share of its px, in (0, 1], changed since the last frame used
             from the same camera; None = all.

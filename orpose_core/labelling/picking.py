@@ -1,9 +1,8 @@
 """Which frames are labelled (by number, rate and motion), and which labelled ones are kept (by people).
 
 Which frames are labelled depends only on the recording: the selection always starts at its first frame, in
-every
-process and after every restart. Which images are kept depends only on the number of people in all labelled
-frames. Neither a restart nor the number of processes changes the result.
+every process and after every restart. Which images are kept depends only on the number of people in all
+labelled frames. Neither a restart nor the number of processes changes the result.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from itertools import islice
 
 import numpy as np
 
-from orpose_core.data.recordings.recording import RecordedFrame
+from orpose_core.data.recordings.recording import RecordedFrame, every_kth
 from orpose_core.labelling.frame_labeller import no_larger
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.teacher.stages import Picture
@@ -38,7 +37,7 @@ def chosen_frames(
     """
     left_out = {} if left_out is None else left_out
     if options.every > 1:
-        frames = _noted(frames, lambda all_: islice(all_, 0, None, options.every), left_out, "between others")
+        frames = _noted(frames, lambda all_: every_kth(all_, options.every), left_out, "between others")
     if (rate_hz := options.rate_hz) is not None:
         frames = _noted(frames, lambda all_: at_rate(all_, rate_hz), left_out, f"beyond {rate_hz:g} a second")
     if (share := options.motion) is not None:
@@ -117,9 +116,8 @@ def moved_share(before: Picture, now: Picture, step: int) -> float:
     """Return the share of px that changed, robust to light that changes as a whole and to noise.
 
     The median difference of each color channel is subtracted first. People rarely fill half of an image, so
-    the
-    median is due to the light. A px has changed if the mean remaining difference over the channels is above
-    ``step``.
+    the median is due to the light. A px has changed if the mean remaining difference over the channels is
+    above ``step``.
 
     Args:
         before: uint8 (H, W, 3).

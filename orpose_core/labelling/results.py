@@ -25,7 +25,7 @@ class LabelSummary:
     Attributes:
         frames: how many were looked at.
         images: how many are in the labels.
-        people: how many were labelled.
+        people: how many were labelled; regions to ignore do not count.
         skipped: one line per reason for which something was left out.
         labels: the COCO file.
     """
@@ -80,7 +80,9 @@ def assemble(
     if balance is not None:
         skipped.append(balance.sentence())
     kept = (one for one, is_kept in _with_fate(journal, balance) if is_kept)
-    images, people = write_label_file(out / LABELS, info, ((o["image"], o["annotations"]) for o in kept))
+    images, _ = write_label_file(out / LABELS, info, ((o["image"], o["annotations"]) for o in kept))
+    kept = (one for one, is_kept in _with_fate(journal, balance) if is_kept)
+    people = sum(len(people_of(one["annotations"])) for one in kept)
     kept = (one for one, is_kept in _with_fate(journal, balance) if is_kept)
     write_label_sheet(out / SHEET, out, kept, images)
     told = dict(more or {})

@@ -6,16 +6,21 @@ origin at the corner of the image, orpose at the centre of the first pixel; both
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from orpose_core.data.coco_file import CocoFile, CocoImage, read_coco_file
+from orpose_core.data.coco_file import CocoFile, CocoImage, CocoPerson, read_coco_file
 from orpose_core.data.coco_writing import write_coco
+from orpose_core.evaluation.evaluation_sets import spread
 from orpose_core.files import read_color, read_depth, write_picture
+from orpose_core.labelling.frame_labeller import IMAGES
+from orpose_core.labelling.label_files import ignored_region
 from orpose_core.labelling.results import LABELS
 from orpose_core.render import depth_picture, enlarged
 from orpose_core.types import Picture
@@ -23,6 +28,7 @@ from orpose_core.types import Picture
 REVIEW, CORRECTED = "review", "corrected.json"
 _LEAST_WIDTH_PX = 640
 _ROUNDED = 3
+_OWN_PICTURE = re.compile(r"\d{6,}\.png")
 
 
 @dataclass(frozen=True)
@@ -40,21 +46,26 @@ class Review:
     people: int
 
 
-def write_review(folder: str | Path, limit: int | None = None) -> Review:
+def write_review(folder: str | Path, limit: int | None = None, within: str | Path | None = None) -> Review:
     """Write ``review/annotations.json`` and ``review/images/`` beside the labels of a run.
+
+    Pictures of an earlier review are removed: an image without annotations would be taken for one that shows
+    nobody.
 
     Args:
         folder: of a labelling run that kept images.
-        limit: at most this many images, spread evenly; None = all.
+        limit: at most this many images, one from each equal part of them; None = all.
+        within: COCO file, only whose images are taken, such as a part of an adaptation; None = all.
 
     Raises:
         ValueError: there are no labels, or no images.
     """
     folder = Path(folder)
     file = _labels(folder)
-    chosen = _spread(len(file.images), limit)
+    chosen = _chosen(file, limit, within)
     people = file.people_of_images()
     out = folder / REVIEW
+    _make_room(out / "images", folder / IMAGES)
 
     def entries() -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
         for number in chosen:
@@ -62,11 +73,11 @@ def write_review(folder: str | Path, limit: int | None = None) -> Review:
             picture = _enlarged(folder, image)
             write_picture(out / "images" / _name(number), picture)
             size = {"height": picture.shape[0], "width": picture.shape[1]}
-            posed = [p.entry for p in people[number] if not p.crowd and any(p.keypoints)]
+            posed = [p for p in people[number] if not p.crowd and _has_joints(p)]
             factor = picture.shape[1] / image.width
             yield (
                 {"id": number + 1, "file_name": _name(number), **size},
-                [_for_review(entry, factor) for entry in posed],
+                [_for_review(person, factor) for person in posed],
             )
 
     path = out / "annotations.json"
@@ -77,7 +88,8 @@ def write_review(folder: str | Path, limit: int | None = None) -> Review:
 def read_review(folder: str | Path, export: str | Path) -> Review:
     """Write ``corrected.json`` into the folder of a run: what a tool of annotation exported, in its px.
 
-    Every image of the export counts as looked at: who is not in it is not there.
+    Every image of the export counts as looked at: who is not in it is not there. A person without a single
+    joint becomes a region to ignore.
 
     Args:
         folder: of the labelling run.
@@ -104,14 +116,12 @@ def read_review(folder: str | Path, export: str | Path) -> Review:
                 )
             labelled = file.images[number]
             factor = _factor(folder, labelled, image)
-            posed = [p.entry for p in own if any(p.keypoints)]
-            yield dict(labelled.entry), [_from_review(entry, factor) for entry in posed]
+            yield dict(labelled.entry), [_from_review(person, factor) for person in own]
 
     path = folder / CORRECTED
-    count = write_coco(
-        path, entries(), info={"description": "labels corrected by hand"}, skeleton=file.skeleton
-    )
-    return Review(path, *count)
+    info = {"description": "labels corrected by hand"}
+    images, _ = write_coco(path, entries(), info=info, skeleton=file.skeleton)
+    return Review(path, images, sum(map(_has_joints, corrected.people)))
 
 
 def _labels(folder: Path) -> CocoFile:
@@ -124,10 +134,29 @@ def _name(number: int) -> str:
     return f"{number + 1:06d}.png"
 
 
-def _spread(count: int, limit: int | None) -> list[int]:
-    if limit is None or limit >= count:
-        return list(range(count))
-    return sorted({int(k) for k in np.linspace(0, count - 1, limit)})
+def _make_room(pictures: Path, images: Path) -> None:
+    """Remove the pictures of an earlier review; who cannot open the images cannot open the new ones."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    if images.is_dir():
+        pictures.chmod(stat.S_IMODE(images.stat().st_mode))
+    for picture in pictures.glob("*.png"):
+        if _OWN_PICTURE.fullmatch(picture.name):
+            picture.unlink()
+
+
+def _chosen(file: CocoFile, limit: int | None, within: str | Path | None) -> list[int]:
+    """Return the numbers of the images to correct."""
+    numbers = list(range(len(file.images)))
+    if within is not None:
+        names = {image.file_name for image in read_coco_file(within).images}
+        numbers = [number for number in numbers if file.images[number].file_name in names]
+        if not numbers:
+            raise ValueError(f"{within}: expected images of {file.path}, got none of them")
+    return [numbers[place] for place in spread(len(numbers), limit).tolist()]
+
+
+def _has_joints(person: CocoPerson) -> bool:
+    return any(flag > 0 for flag in person.keypoints[2::3])
 
 
 def _enlarged(folder: Path, image: CocoImage) -> Picture:
@@ -147,21 +176,22 @@ def _factor(folder: Path, labelled: CocoImage, image: CocoImage) -> float:
     return width / labelled.width
 
 
-def _for_review(entry: Mapping[str, Any], factor: float) -> dict[str, Any]:
-    keypoints = _scaled(entry["keypoints"], lambda xy: (xy + 0.5) * factor)
-    box = [round((value + 0.5 * (i < 2)) * factor, _ROUNDED) for i, value in enumerate(entry["bbox"])]
+def _for_review(person: CocoPerson, factor: float) -> dict[str, Any]:
+    keypoints = _scaled(person.keypoints, lambda xy: (xy + 0.5) * factor)
+    box = [round((value + 0.5 * (i < 2)) * factor, _ROUNDED) for i, value in enumerate(person.bbox)]
     return _annotation(keypoints, box)
 
 
-def _from_review(entry: Mapping[str, Any], factor: float) -> dict[str, Any]:
-    keypoints = _scaled(entry["keypoints"], lambda xy: xy / factor - 0.5)
-    there = keypoints.reshape(-1, 3)
-    xy = there[there[:, 2] > 0, :2]
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    box = [round(float(value), _ROUNDED) for value in (*low, *(high - low))]
-    given = entry.get("bbox")
-    if given and given[2] > 0 and given[3] > 0:
-        box = [round(value / factor - 0.5 * (i < 2), _ROUNDED) for i, value in enumerate(given)]
+def _from_review(person: CocoPerson, factor: float) -> dict[str, Any]:
+    box = [round(value / factor - 0.5 * (i < 2), _ROUNDED) for i, value in enumerate(person.bbox)]
+    if not _has_joints(person):
+        return ignored_region(np.array(box))
+    keypoints = _scaled(person.keypoints, lambda xy: xy / factor - 0.5)
+    if not person.entry.get("bbox") or not (box[2] > 0 and box[3] > 0):
+        there = keypoints.reshape(-1, 3)
+        xy = there[there[:, 2] > 0, :2]
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        box = [round(float(value), _ROUNDED) for value in (*low, *(high - low))]
     return _annotation(keypoints, box)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from orpose_core.data.recordings.camera_streams import CameraStream, CameraTopics
 from orpose_core.data.recordings.recording import Modality, RecordedFrame
 from orpose_core.files import remove_temporaries
-from orpose_core.labelling.frame_labeller import FrameLabeller
+from orpose_core.labelling.frame_labeller import FrameLabeller, prepare_folder
 from orpose_core.labelling.journal import Journal
 from orpose_core.labelling.labelling import JOURNAL
 from orpose_core.labelling.notes import SessionNotes
@@ -87,7 +87,7 @@ class LabelSession:
             raise ValueError(f"cameras: expected different names, got {[c.name for c in cameras]}")
         self._name, self._cameras, self._teacher, self._out = name, tuple(cameras), teacher, Path(out)
         self._options, self._most_waiting = options or LabelOptions(), most_waiting
-        self._out.mkdir(parents=True, exist_ok=True)
+        prepare_folder(self._out, self._options)
         self._notes = SessionNotes(skipped or (lambda source, why: None))
         self._known: set[str] = set()
         self._written: LabelSummary | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from orpose_core.evaluation.evaluation_sets import spread
 from orpose_core.files import read_color, read_depth, write_picture
 from orpose_core.image_ops import private_frame
 from orpose_core.labelling.label_files import people_of, soft_poses
@@ -32,7 +33,7 @@ def write_label_sheet(
         images: how many entries there are.
         count: how many to draw.
     """
-    wanted = {int(k) for k in np.linspace(0, images - 1, min(count, images))} if images and count else set()
+    wanted = set(spread(images, count).tolist()) if images and count else set()
     pictures, titles = [], []
     for number, entry in enumerate(entries):
         if number in wanted:
@@ -60,16 +61,19 @@ def draw_labels(folder: Path, image: Mapping[str, Any], poses: Poses) -> Picture
     size_hw = image["height"], image["width"]
     file = folder / image["file_name"]
     if file.is_file():
-        is_depth = image["file_name"] == image.get("depth_file_name")
-        canvas = enlarged(_depth_picture(file) if is_depth else read_color(file), _WIDTH_PX)
+        canvas = enlarged(_picture(file, image["file_name"] == image.get("depth_file_name")), _WIDTH_PX)
     else:
         height = round(_WIDTH_PX * size_hw[0] / size_hw[1])
         canvas = np.full((height, _WIDTH_PX, 3), _CANVAS, np.uint8)
     return draw_poses(canvas, poses.converted(COCO17), size_hw, min_score=0.05)
 
 
-def _depth_picture(file: Path) -> Picture:
-    """Return a stored depth image as a picture, no larger than what is shown of color."""
+def _picture(file: Path, is_depth: bool) -> Picture:
+    """Return a stored image as a picture, at a size in which nobody can be recognised."""
+    if not is_depth:
+        rgb = private_frame(RgbdFrame(read_color(file), None, None)).rgb
+        assert rgb is not None
+        return rgb
     depth_m = private_frame(RgbdFrame(None, read_depth(file), None)).depth_m
     assert depth_m is not None
     return depth_picture(depth_m)

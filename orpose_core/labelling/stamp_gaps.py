@@ -23,11 +23,10 @@ class StampGaps:
     """Finds gaps in the stamps of one steady stream.
 
     The period is estimated as the median of the intervals that are not much longer than the shortest tenth.
-    It
-    is therefore correct even if many messages are lost, as long as some successive ones arrive. A message is
-    missing if an interval is longer than one and a half periods. Messages lost before the first or after
-    the last
-    stamp cannot be detected. When time jumps back, counting starts over; a slightly late stamp has no effect.
+    It is therefore correct even if many messages are lost, as long as some successive ones arrive. A message
+    is missing if an interval is longer than one and a half periods. Messages lost before the first or after
+    the last stamp cannot be detected. When time jumps back, counting starts over; a slightly late stamp has
+    no effect.
     """
 
     def __init__(self) -> None:

@@ -69,7 +69,7 @@ class LabelParameters:
         low=0,
         high=270,
     )
-    every: int = parameter(_OPTIONS.every, "Take every n-th frame.", low=1, high=1_000_000)
+    every: int = parameter(_OPTIONS.every, "Take every n-th frame of each camera.", low=1, high=1_000_000)
     rate: float = parameter(
         0.0, "Highest number of frames per second and camera; 0 = all.", low=0.0, high=1000.0
     )

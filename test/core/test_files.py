@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import resource
+import stat
 import struct
 import urllib.error
 import zlib
@@ -176,6 +177,21 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         one.write_text("one")
         two.write_text("two")
     assert path.read_text() == "one" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o664])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, mode):
+    path, before = tmp_path / "a.json", os.umask(0o022)
+    try:
+        write_text(path, "old")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        path.chmod(mode)
+        with replacing(path) as temporary:
+            temporary.write_text("new")
+            assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == mode and path.read_text() == "new"
+    finally:
+        os.umask(before)
 
 
 def test_only_own_temporary_files_are_removed(tmp_path):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +35,7 @@ from orpose_core.labelling.picking import (
     in_motion,
     moved_share,
 )
+from orpose_core.labelling.review import write_review
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, Picture, StageInfo
 from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
@@ -220,10 +223,38 @@ def test_motion_is_measured_from_the_last_frame_taken_of_each_camera() -> None:
     taken = [f.name for f in in_motion(iter(frames), 0.02, 12, (60, 80))]
     # A block of 12 rows that creeps 2 px a frame has changed 96 of 4800 px after two frames.
     assert taken == ["0", "1", "4", "5", "8", "9"]
-    for_all = LabelOptions(motion=0.02, limit=3, every=2)
+    for_all = LabelOptions(motion=0.03, limit=4, every=2)
     left_out: dict[str, int] = {}
-    assert [f.name for f in chosen_frames(iter(frames), for_all, left_out)] == ["0", "4", "8"]
+    assert [f.name for f in chosen_frames(iter(frames), for_all, left_out)] == ["0", "1", "8", "9"]
     assert left_out == {"between others": 4, "in which nothing moved": 2}
+
+
+@pytest.mark.parametrize("cameras", [1, 2, 4])
+def test_every_kth_frame_is_taken_of_each_camera(cameras) -> None:
+    frames = [_frame(np.zeros((2, 2, 3)), str(k), f"cam{k % cameras}") for k in range(48)]
+    taken = list(chosen_frames(iter(frames), LabelOptions(every=4)))
+    assert len(taken) == 12
+    assert {sum(f.camera == f"cam{c}" for f in taken) for c in range(cameras)} == {12 // cameras}
+
+
+def test_labels_inside_of_the_folder_that_was_labelled_are_not_a_part_of_it(teacher, tmp_path) -> None:
+    ward = write_images(tmp_path / "ward", [2, 1])
+    label_recordings([ward], teacher, ward / "labels", LabelOptions(low_resolution_hw=(12, 16)))
+    again = label_recordings([ward], teacher, tmp_path / "again", LabelOptions(low_resolution_hw=(12, 16)))
+    assert again.frames == 2
+
+
+@pytest.mark.parametrize(("size_hw", "mode"), [((12, 16), 0o755), ((120, 160), 0o700)])
+def test_images_above_the_limit_are_for_their_owner_alone(size_hw, mode, teacher, tmp_path) -> None:
+    ward, before = write_images(tmp_path / "ward", [2]), os.umask(0o022)
+    try:
+        options = LabelOptions(low_resolution_hw=size_hw, allow_full_resolution=True)
+        label_recordings([ward], teacher, tmp_path / "out", options)
+        write_review(tmp_path / "out")
+    finally:
+        os.umask(before)
+    for folder in ("images", "review/images"):
+        assert stat.S_IMODE((tmp_path / "out" / folder).stat().st_mode) == mode, folder
 
 
 def test_frames_that_change_size_are_taken() -> None:

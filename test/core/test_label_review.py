@@ -14,7 +14,10 @@ from orpose_core.data.coco import read_coco
 from orpose_core.data.coco_writing import write_coco
 from orpose_core.files import write_depth, write_picture
 from orpose_core.labelling.review import read_review, write_review
+from orpose_core.labelling.sheet import draw_labels
+from orpose_core.skeleton import COCO17
 from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.types import Poses
 
 SIZES = ((40, 53), (60, 80), (48, 64))
 
@@ -105,7 +108,49 @@ def test_some_images_are_taken_evenly(run, capsys):
     assert main(["label", "--review", str(run), "--limit", "2"]) == 0
     assert "2 images, 3 people" in capsys.readouterr().out
     names = [i["file_name"] for i in json.loads((run / "review/annotations.json").read_text())["images"]]
-    assert names == ["000001.png", "000003.png"]
+    assert len(names) == 2 and names == sorted(p.name for p in (run / "review/images").iterdir())
+
+
+def test_images_of_an_earlier_review_are_gone_and_those_of_a_part_can_be_chosen(run, capsys):
+    write_review(run)
+    part = json.loads((run / "labels.json").read_text())
+    part["images"] = part["images"][2:]
+    part["annotations"] = [a for a in part["annotations"] if a["image_id"] == 3]
+    (run / "test.json").write_text(json.dumps(part))
+    assert main(["label", "--review", str(run), "--within", str(run / "test.json")]) == 0
+    assert "1 images, 1 people" in capsys.readouterr().out
+    assert [p.name for p in (run / "review/images").iterdir()] == ["000003.png"]
+    part["images"][0]["file_name"] = "other.png"
+    (run / "test.json").write_text(json.dumps(part))
+    with pytest.raises(ValueError, match=r"expected images of .*labels.json, got none of them"):
+        write_review(run, within=run / "test.json")
+
+
+def test_somebody_without_a_joint_that_is_there_is_a_region_to_ignore(run):
+    write_review(run)
+    content = exported(run)
+    for person in content["annotations"][:2]:
+        person["keypoints"][2::3] = [0] * 17  # datumaro keeps the coordinates of points that are outside
+    (run / "export.json").write_text(json.dumps(content))
+    corrected = read_review(run, run / "export.json")
+    assert (corrected.images, corrected.people) == (3, 1)
+    labels = LabelFile(corrected.file, run)
+    assert [labels.people_in(i) for i in range(3)] == [0, 0, 1]
+    np.testing.assert_allclose(labels.people[0][0][1], [2.5, 3.5, 22.5, 33.5], atol=0.01)
+
+
+@pytest.mark.parametrize("kind", ["color", "depth"])
+def test_a_contact_sheet_shows_nothing_above_the_limit(kind, tmp_path):
+    """Stripes of one px disappear in any image that is small enough."""
+    stripes = np.tile(np.array([0, 200], np.uint8), (480, 320))
+    name = {"file_name": "a.png", "height": 480, "width": 640}
+    if kind == "depth":
+        write_depth(tmp_path / "a.png", 1.0 + stripes / 50.0)
+        name["depth_file_name"] = "a.png"
+    else:
+        write_picture(tmp_path / "a.png", np.repeat(stripes[..., None], 3, axis=2))
+    drawn = draw_labels(tmp_path, name, Poses.nobody(COCO17))
+    assert np.ptp(drawn.mean(axis=2)[2:-2, 2:-2]) < 60
 
 
 def test_an_export_of_something_else_is_refused(run, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -111,6 +112,18 @@ class Recording(Protocol):
 
     def frames(self) -> Iterator[RecordedFrame]:
         """Yield the frames one by one; never more than a few are in memory."""
+
+
+def every_kth(frames: Iterator[RecordedFrame], every: int) -> Iterator[RecordedFrame]:
+    """Yield the first frame of each camera and every k-th one after it.
+
+    Every k-th frame of the recording would often be of one camera alone, because cameras take turns.
+    """
+    count: Counter[str] = Counter()
+    for recorded in frames:
+        if count[recorded.camera] % every == 0:
+            yield recorded
+        count[recorded.camera] += 1
 
 
 def uniquely_named(frames: Iterator[RecordedFrame]) -> Iterator[RecordedFrame]:
