@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from orpose_core.data.recordings.damaged_mcap import RepairedMcap
 from orpose_core.data.recordings.image_kinds import IMAGE_SUFFIXES
 from orpose_core.data.recordings.natural_order import natural_key
+from orpose_core.data.recordings.packed_bags import (
+    PACKED,
+    OneUnpacked,
+    PackedReader,
+    PlainFile,
+    UnpackedFile,
+    zstd,
+)
 from orpose_core.data.recordings.recording import SkipLog
 from orpose_core.files import stranger
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd  # rosbags needs it, too
-
 BAG_SUFFIXES = (".mcap", ".db3", ".bag")
-_COMPRESSED = (".zstd", ".zst")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _METADATA_KEY = b"rosbag2_bagfile_information"
 
@@ -64,17 +63,20 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
         ValueError: nothing there that can be read.
     """
     whole, first = "", ""
-    if path.is_dir() and _has_metadata(path):
+    unpacked = OneUnpacked()
+    stack.callback(unpacked.close)
+    if path.is_dir() and _has_metadata(path) and not _is_packed(path):
         try:
             return _told([_opened(path, stack)], path, skipped)
         except Exception as error:  # rosbags' own errors, sqlite3's, zstd's and those of struct
             whole = str(error)
             skipped.add("metadata.yaml", f"not used, the files are read one by one: {_short(whole)}")
     readers: list[tuple[int, Any]] = []
-    for part in _parts(path) if path.is_dir() else [path]:
+    parts = _parts(path) if path.is_dir() else [path]
+    for part in (file for part in parts for file in (_parts(part) if _is_packed(part) else [part])):
         name = part.name if path.is_dir() else str(path)
         try:
-            reader = _opened_part(part, stack, name, skipped)
+            reader = _opened_part(part, stack, unpacked, name, skipped)
             readers.append((_first_ns(reader), reader))
         except Exception as error:
             first = first or str(error)
@@ -121,13 +123,26 @@ def _reader(what: Any) -> Any:
     return Reader([what], default_typestore=get_typestore(Stores.ROS2_JAZZY))
 
 
-def _opened_part(part: Path, stack: contextlib.ExitStack, name: str, skipped: SkipLog) -> Any:
+def _opened_part(
+    part: Path, stack: contextlib.ExitStack, unpacked: OneUnpacked, name: str, skipped: SkipLog
+) -> Any:
     """Open a bag file or the folder of one; a file without its index is read as far as it goes."""
     if part.is_dir():
         return _opened(part, stack)
     if (instead := stranger(part)) is not None:
         raise ValueError(instead)
-    file = _plain_file(part, stack)
+    if part.suffix.lower() not in PACKED:
+        file = part if part.suffix in BAG_SUFFIXES else PlainFile(part)
+        return _opened_file(file, stack, name, skipped)
+    told = iter([skipped])  # when it is opened again, nothing new is said
+
+    def opened(file: UnpackedFile, its_stack: contextlib.ExitStack) -> Any:
+        return _opened_file(file, its_stack, name, next(told, SkipLog()))
+
+    return PackedReader(part, unpacked, opened)
+
+
+def _opened_file(file: Any, stack: contextlib.ExitStack, name: str, skipped: SkipLog) -> Any:
     try:
         return _opened(file, stack)
     except Exception as error:
@@ -138,25 +153,9 @@ def _opened_part(part: Path, stack: contextlib.ExitStack, name: str, skipped: Sk
         return reader
 
 
-def _plain_file(part: Path, stack: contextlib.ExitStack) -> Path:
-    """Return the file as `rosbags` knows it: not compressed as a whole, its ending in small letters."""
-    if part.suffix in BAG_SUFFIXES:
-        return part
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="orpose-bag-")))
-    if part.suffix.lower() not in _COMPRESSED:
-        plain = folder / f"{part.stem}{part.suffix.lower()}"
-        plain.symlink_to(part.resolve())
-        return plain
-    inner = Path(part.stem)
-    plain = folder / f"{inner.stem}{inner.suffix.lower()}"
-    with part.open("rb") as packed, zstd.open(packed, "rb") as source, plain.open("wb") as target:
-        shutil.copyfileobj(source, target)
-    return plain
-
-
 def _is_bag_file(path: Path) -> bool:
     name = path.name.lower()
-    for ending in _COMPRESSED:
+    for ending in PACKED:
         name = name.removesuffix(ending)
     return name.endswith(BAG_SUFFIXES)
 
@@ -176,6 +175,11 @@ def _parts(folder: Path) -> list[Path]:
     if files:
         return files
     return [p for p in there if p.is_dir() and (_has_metadata(p) or any(map(_is_bag_file, p.iterdir())))]
+
+
+def _is_packed(folder: Path) -> bool:
+    """Whether a path is a folder of packed files, which `rosbags` would unpack into files with names."""
+    return folder.is_dir() and any(part.suffix.lower() in PACKED for part in _parts(folder))
 
 
 def _first_ns(reader: Any) -> int:
