@@ -321,8 +321,8 @@ def test_nothing_of_a_packed_recording_has_a_name_on_the_disk(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
 
     def unpacked() -> int:
-        links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_open(fd)]
-        return sum(link.startswith(str(temporary)) for link in links)
+        links = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+        return sum(str(link).startswith(str(temporary)) for link in links)
 
     found = []
     with open_recording(path) as recording:
@@ -330,10 +330,6 @@ def test_nothing_of_a_packed_recording_has_a_name_on_the_disk(
             found.append(frame.frame.stamp_ns)
             assert not list(temporary.iterdir()) and unpacked() == 1
     assert found == wanted and unpacked() == 0
-
-
-def _is_open(fd: str) -> bool:
-    return os.path.lexists(f"/proc/self/fd/{fd}")
 
 
 def test_a_disk_that_is_full_while_a_recording_is_unpacked_is_named(
@@ -345,9 +341,7 @@ def test_a_disk_that_is_full_while_a_recording_is_unpacked_is_named(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(shutil, "copyfileobj", full)
-    with pytest.raises(
-        ValueError, match=rf"No space left on device for its unpacked copy: '{tempfile.gettempdir()}'"
-    ):
+    with pytest.raises(ValueError, match=rf"No space left .* unpacked copy: '{tempfile.gettempdir()}'"):
         open_recording(path).__enter__()
 
 

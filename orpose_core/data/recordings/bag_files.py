@@ -73,7 +73,8 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
             skipped.add("metadata.yaml", f"not used, the files are read one by one: {_short(whole)}")
     readers: list[tuple[int, Any]] = []
     parts = _parts(path) if path.is_dir() else [path]
-    for part in (file for part in parts for file in (_parts(part) if _is_packed(part) else [part])):
+    files = [file for part in parts for file in (_parts(part) if _is_packed(part) else [part])]
+    for part in files:
         name = part.name if path.is_dir() else str(path)
         try:
             reader = _opened_part(part, stack, unpacked, name, skipped)

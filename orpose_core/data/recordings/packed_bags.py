@@ -1,8 +1,8 @@
 """Bag files that are compressed as a whole, and those whose ending `rosbags` does not know.
 
-Nothing of a recording may stay behind on a disk. The unpacked copy of a file has no name in any folder: nobody
-else can open it, and the system frees it when this process ends, however it ends. Of a recording in many
-parts, one is unpacked at a time.
+Nothing of a recording may stay behind on a disk. The unpacked copy of a file has no name in any folder:
+nobody else can open it, and the system frees it when this process ends, however it ends. Of a recording in
+many parts, one is unpacked at a time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class UnpackedFile(PlainFile):
     def __init__(self, path: Path) -> None:
         super().__init__(Path(path.stem))
         self._packed = path
-        self._copy = TemporaryFile(buffering=0)
+        self._copy = TemporaryFile(buffering=0)  # noqa: SIM115  (until close)
         try:
             with path.open("rb") as packed, zstd.open(packed, "rb") as source:
                 shutil.copyfileobj(source, self._copy, 1 << 20)
@@ -156,7 +156,7 @@ class OneUnpacked:
 
 
 class PackedReader:
-    """Reads a packed file like an ``AnyReader`` of `rosbags`; it is unpacked where its messages are asked for.
+    """Reads a packed file like an ``AnyReader`` of `rosbags`; it is unpacked where its messages are wanted.
 
     Attributes:
         connections: topics of the file.
@@ -177,7 +177,7 @@ class PackedReader:
         self.is2, self.typestore, self.problem = reader.is2, reader.typestore, reader.problem
 
     def messages(self, connections: Collection[Any] = ()) -> Iterator[tuple[Any, int, bytes]]:
-        """Yield connection, time of recording in ns, and content of the messages; of all topics without any."""
+        """Yield connection, time of recording in ns, and content of messages; no connections = of all."""
         own = {connection.id: connection for connection in connections or self.connections}
         reader = self._unpacked.reader(self._path, self._open)
         chosen = [connection for connection in reader.connections if connection.id in own]
