@@ -56,7 +56,7 @@ ARGUMENTS: list[tuple[str, str | None, str, list[str] | None]] = [
     *((name, "", description, None) for name, description in TEXTS.items()),
     *((name, "", description, None) for name, (_, description) in NUMBERS.items()),
     ("bag", "", "Folder of a rosbag2 to replay; empty = live topics, or `ros2 bag play`.", None),
-    ("speed", "1000.0", "Largest speed of the bag; labelling sets the pace.", None),
+    ("speed", "1000.0", "Largest speed of the bag; labeling sets the pace.", None),
     ("color_topic", "color/image_raw", "Color topic of a camera, relative to its namespace.", None),
     ("depth_topic", "depth/image_raw", "Depth topic of a camera.", None),
     ("camera_info_topic", "camera_info", "camera_info topic of a camera.", None),

@@ -45,7 +45,8 @@ def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     called = None if words is None else next((word for word in words if not word.startswith("-")), "")
     parser = argparse.ArgumentParser(
         prog="orpose",
-        description="Find everyone's pose in an operating room, in images in which nobody can be recognised.",
+        description="Find everybody in an operating room, in 2D and 3D, in images so small that no face can "
+        "be recognized.",
         epilog="example:\n  orpose demo --out demo_output --seconds 1\n\n"
         "`orpose COMMAND --help` describes a command.",
         formatter_class=CommandHelp,

@@ -183,7 +183,7 @@ def normalise_depth(depth_m: FloatArray, range_m: float = 8.0) -> FloatArray:
         float32 (H, W) in [0, 255]; no return is 0. Holes stay 0: filling them was measured to hurt.
     """
     if not range_m > 0:
-        raise ValueError(f"normalise_depth: expected a positive range in metres, got {range_m}")
+        raise ValueError(f"normalise_depth: expected a positive range in meters, got {range_m}")
     scaled = np.clip(depth_m, 0, np.float32(range_m)) * np.float32(255 / range_m)
     return np.nan_to_num(scaled, copy=False, nan=0.0).astype(np.float32, copy=False)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from orpose_core.files import replacing
+from orpose_core.image_ops import MAX_PRIVATE_PIXELS
 from orpose_core.skeleton import Skeleton
 from orpose_core.types import FloatArray, Picture, Poses, Resize, RgbdFrame
 
@@ -137,11 +138,11 @@ def overlay(
         range_m: of the depth colors.
 
     Raises:
-        ValueError: the image has more than 160x120 px: people could be recognised.
+        ValueError: the image has more than :data:`MAX_PRIVATE_PIXELS`: people could be recognized.
     """
     height_px, width_px = low_resolution.size_hw
-    if height_px * width_px > 160 * 120:
-        raise ValueError(f"overlay: expected a low-resolution image, got {width_px}x{height_px}")
+    if height_px * width_px > MAX_PRIVATE_PIXELS:
+        raise ValueError(f"overlay: expected at most {MAX_PRIVATE_PIXELS} px, got {width_px}x{height_px}")
     return draw_poses(enlarged(frame_picture(low_resolution, modality, range_m), width), poses, image_hw)
 
 

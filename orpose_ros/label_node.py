@@ -7,7 +7,7 @@ on request, images no larger than ``low_resolution`` are stored; no images are p
     [camera/]color/image_raw, depth/image_raw, camera_info -> files in the folder ``out``
     ~/taken (std_msgs/Header, latched): stamp and topic of each message that is safely stored, for a replay
     ~/finish (std_srvs/Trigger): label all waiting messages and write labels.json, report.json and the contact
-        sheet. Until that is done, the response is no success and begins with "still labelling": call again
+        sheet. Until that is done, the response is no success and begins with "still labeling": call again
 
 When told to stop, the node finishes the current batch, writes the files and ends; waiting messages are not
 labelled. If there is no time for the files, the next start or its ``~/finish`` writes them, because every
@@ -100,7 +100,7 @@ class LabelNode(SelfStartingNode):
             skipped=self._skipped,
         )
         if self.session.frames:
-            self.get_logger().info(f"{self.session.frames} frames are labelled already; going on")
+            self.get_logger().info(f"{self.session.frames} frames are labeled already; going on")
         self._taken = self.create_lifecycle_publisher(
             Header, "~/taken", copy(TAKEN), qos_overriding_options=overridable_qos()
         )
@@ -140,7 +140,7 @@ class LabelNode(SelfStartingNode):
             if not patience_s:
                 self.backlog.ask(close=True)
             if left:
-                self.get_logger().warning(f"{left} messages that waited are not labelled")
+                self.get_logger().warning(f"{left} messages that waited are not labeled")
             worker.join()
 
     def clean_up(self) -> None:
@@ -315,7 +315,7 @@ class LabelNode(SelfStartingNode):
         return {
             "teacher": self.teacher.fingerprint[:12],
             "trained": self.teacher.trained,
-            "labelled, earlier sessions included": self.session.frames,
+            "labeled, earlier sessions included": self.session.frames,
             "never came": self.session.never_came,
             "waiting": self.backlog.waiting,
             "limit (px)": self.parameters.max_pixels,

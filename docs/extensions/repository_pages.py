@@ -56,6 +56,8 @@ def _mend_links(app: Any, docname: str, source: list[str]) -> None:
         place = (here / link).resolve()
         if place == REPOSITORY / "training" / "README.md":
             return f"[{text}](_generated/training.md{anchor})"
+        if place == REPOSITORY / "examples" / "look.ipynb":
+            return f"[{text}](_generated/look.ipynb{anchor})"
         if place.parent == REPOSITORY / "weights" and place.suffix == ".md":
             return f"[{text}](_generated/weights_{place.name}{anchor})"
         if not place.exists():

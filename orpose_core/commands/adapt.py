@@ -117,7 +117,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="about how many frames to label (default: %(default)s)",
     )
-    parser.add_argument("--truth", metavar="FILE", help="COCO file labelled by hand, only for scoring")
+    parser.add_argument("--truth", metavar="FILE", help="COCO file labeled by hand, only for scoring")
     parser.add_argument(
         "--split",
         default=usual.split,

@@ -249,7 +249,7 @@ def _add_graph(what: argparse._SubParsersAction) -> None:
         "--threads", type=int, default=0, metavar="N", help="CPU threads of the network (default: all)"
     )
     parser.add_argument(
-        "--lanes", type=int, default=0, metavar="N", help="pose_node's parameter lanes (default: its default)"
+        "--lanes", type=int, default=1, metavar="N", help="pose_node's parameter lanes (default: %(default)s)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     add_backend(parser)

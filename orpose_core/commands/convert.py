@@ -6,7 +6,7 @@ import argparse
 
 from orpose_core.commands.parsers import command_parser
 
-_EXAMPLE = "orpose convert MVOR_DepthPose_64x48.pth --as depthpose_64x48 --to depthpose_64x48.safetensors"
+_EXAMPLE = "orpose convert depthpose_64x48.pth --as depthpose_64x48 --to depthpose_64x48.safetensors"
 
 
 def _run(args: argparse.Namespace) -> int:

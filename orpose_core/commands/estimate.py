@@ -20,8 +20,8 @@ _DESCRIPTION = (
 )
 
 _EXAMPLE = """\
-orpose estimate monday.mcap --model depthpose_64x48 --out monday
-orpose estimate frames/ --model depthpose_64x48 --out out --intrinsics 525,525,319.5,239.5"""
+orpose estimate monday.mcap --out monday
+orpose estimate frames/ --out out --intrinsics 525,525,319.5,239.5"""
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -101,14 +101,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     from orpose_core.estimation.options import FORMATS, RunOptions
 
     usual = RunOptions()
-    usage = "SOURCE --model NAME|FILE --out DIR [options]"
+    usage = "SOURCE --out DIR [--model NAME|FILE] [options]"
     parser = command_parser(subparsers, "estimate", _DESCRIPTION, _EXAMPLE, usage=usage)
     parser.add_argument("source", metavar="SOURCE", help="bag, folder, image, video or MVOR.json")
     parser.add_argument(
         "--model",
-        required=True,
+        default="fastpose_64x48",
         metavar="NAME|FILE",
-        help="shipped weights, a checkpoint or an exported file",
+        help="shipped weights, a checkpoint or an exported file (default: %(default)s)",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="output folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR")

@@ -13,7 +13,7 @@ _SCALES = (1, 8, 10, 12)
 
 _EXAMPLE = """\
 orpose evaluate --gt camma_mvor_2018.json --dt results.json --metric pck
-orpose evaluate --dataset or-val-v1 --model depthpose_64x48 --limit 25 --plot plots
+orpose evaluate --dataset or-val-v1 --model fastpose_64x48 --limit 25 --plot plots
 orpose evaluate --dataset mvor-fusion --root mvor --dt results.json  # needs MVOR"""
 
 

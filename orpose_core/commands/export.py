@@ -31,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="NAME|FILE", help="shipped weights or a checkpoint")
     parser.add_argument("--to", required=True, choices=("onnx", "openvino"), help="format of the file")
     parser.add_argument("--out", metavar="FILE", help="default: NAME.onnx, or NAME.xml with NAME.bin")
-    parser.add_argument("--int8", action="store_true", help="quantise the network, and print the loss in PCK")
+    parser.add_argument("--int8", action="store_true", help="quantize the network, and print the loss in PCK")
     parser.add_argument(
         "--calibration-frames",
         type=int,

@@ -237,7 +237,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--allow-full-resolution",
         action="store_true",
-        help="store color above 4800 px, with recognisable people",
+        help="store color above 4800 px, in which people can be recognized",
     )
     parser.add_argument(
         "--every", type=int, default=usual.every, metavar="K", help="take every K-th frame of each camera"

@@ -144,7 +144,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--truth",
         type=Path,
         metavar="FILE",
-        help="COCO file labelled by hand (default: corrected.json in DIR)",
+        help="COCO file labeled by hand (default: corrected.json in DIR)",
     )
     label.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in that folder")
     label.set_defaults(run=_label)

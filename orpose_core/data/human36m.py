@@ -79,5 +79,5 @@ def _joints_of(array: Any, where: str) -> FloatArray:
         raise ValueError(f"{where}: expected shape (frames, 32, 3) or (frames, 17, 3), got {shape}")
     positions = np.asarray(array, np.float32)
     if not np.isfinite(positions).all() or np.abs(positions).max(initial=0) > 100:
-        raise ValueError(f"{where}: expected finite positions in metres")
+        raise ValueError(f"{where}: expected finite positions in meters")
     return positions[:, list(_JOINTS)] if shape[1] == 32 else positions

@@ -237,7 +237,7 @@ def _plus_joints(file: CocoFile) -> Joints3D:
     known = (values[..., 3] > 0) & posed[:, None]
     if known.any() and np.nanmedian(np.abs(values[known][:, 2])) > 100:
         raise ValueError(
-            f"{file.path}: expected {PLUS_3D_KEY!r} in metres, got values that look like millimetres"
+            f"{file.path}: expected {PLUS_3D_KEY!r} in meters, got values that look like millimeters"
         )
     return Joints3D(MVOR10, np.where(known[..., None], values[..., :3], np.nan), values[..., 3] == 2)
 

@@ -118,13 +118,17 @@ def read_frames(folder: Path) -> tuple[dict[str, Any], Iterator[tuple[dict[str, 
         ValueError: no such run there, or a damaged one.
     """
     path = folder / FRAMES
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected a folder that `orpose estimate` wrote")
     try:
         with path.open(encoding="utf-8") as lines:
             header = json.loads(lines.readline())
         if header["format"] != _FORMAT or not isinstance(header["model"], dict):
             raise ValueError(f"format {header['format']!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: expected the frames of `orpose estimate`, got {error!r}") from None
+        raise ValueError(
+            f"{path}: expected the frames of `orpose estimate`, got {type(error).__name__}: {error}"
+        ) from None
     return header, _entries(path)
 
 
@@ -141,7 +145,7 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
         entry = json.loads(line)
         int(entry["index"])
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{where} is damaged: {error!r}") from None
+        raise ValueError(f"{where} is damaged: {type(error).__name__}: {error}") from None
     return entry
 
 

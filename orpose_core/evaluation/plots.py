@@ -164,7 +164,7 @@ def _by_distance(result: PckResult, distance_m: NDArray) -> Any:
     people = np.histogram(distance_m[np.isfinite(distance_m)], edges)[0]
     for x, count in zip(middle, people, strict=True):
         axes.annotate(f"{count}", (x, 1), ha="center", fontsize=7, color="grey")
-    axes.set(ylabel=f"PCK@{threshold:g} [%]", ylim=(0, 100), title="correct joints (grey: people)")
+    axes.set(ylabel=f"PCK@{threshold:g} [%]", ylim=(0, 100), title="correct joints (gray: people)")
     errors.set(ylabel="median error, share of the person's size", title="error of the joints that were found")
     errors.set_ylim(bottom=0)
     for a in (axes, errors):
@@ -188,7 +188,7 @@ def _by_occlusion(result: PckResult, visibility: NDArray[np.uint8]) -> Any:
             if count:
                 axes.annotate(f"{count}", (x, s + 1), ha="center", fontsize=6, color="grey")
     axes.set_xticks(positions, [j.replace("_", "\n") for j in result.skeleton.joints], fontsize=8)
-    axes.set(ylabel=f"PCK@{result.thresholds[0]:g} [%]", ylim=(0, 105), title="by visibility (grey: joints)")
+    axes.set(ylabel=f"PCK@{result.thresholds[0]:g} [%]", ylim=(0, 105), title="by visibility (gray: joints)")
     axes.grid(alpha=0.3, axis="y")
     axes.legend(fontsize=8)
     return figure

@@ -79,7 +79,7 @@ class Journal:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise ValueError(f"{self._own}: another process is labelling into this folder") from None
+            raise ValueError(f"{self._own}: another process is writing labels into this folder") from None
         return file
 
     def _files(self) -> list[Path]:

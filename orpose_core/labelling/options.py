@@ -62,7 +62,7 @@ class LabelOptions:
         if self.keep == "lowres" and self.recognisable and not self.allow_full_resolution:
             raise ValueError(
                 f"low_resolution: expected at most {MAX_PRIVATE_PIXELS} px, got {width}x{height}: people can "
-                "be recognised in such color images; --allow-full-resolution writes them all the same"
+                "be recognized in such color images; --allow-full-resolution writes them nevertheless"
             )
         for name, least in _LEAST.items():
             value = getattr(self, name)

@@ -126,7 +126,7 @@ def read_review(folder: str | Path, export: str | Path) -> Review:
 
 def _labels(folder: Path) -> CocoFile:
     if not (folder / LABELS).is_file():
-        raise ValueError(f"{folder}: expected the folder of a labelling run with {LABELS}, got none")
+        raise ValueError(f"{folder}: expected the folder of a labeling run with {LABELS}, got none")
     return read_coco_file(folder / LABELS)
 
 

@@ -214,7 +214,7 @@ class LabelSession:
                     self._label([frame])
                 return
             self._known.discard(batch[0].name)
-            why = f"not labelled: {type(error).__name__}: {error}"[:_MOST_WORDS]
+            why = f"not labeled: {type(error).__name__}: {error}"[:_MOST_WORDS]
             self._notes.skips.add(batch[0].camera, why, batch[0].frame.stamp_ns)
 
     def _write_down(self, entries: list[dict[str, Any]], until_ns: int | None = None) -> None:

@@ -83,7 +83,9 @@ def read_run(folder: Path, threads: int) -> Row:
         name, scores = results["row"], results["scores"]
         missing = [part for part in PARTS if f"pck_{part}" not in scores]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder}: expected the results of a finished run, got: {error!r}") from error
+        raise ValueError(
+            f"{folder}: expected the results of a finished run, got {type(error).__name__}: {error}"
+        ) from error
     if name not in PUBLISHED:
         raise ValueError(f"{run.results}: expected a row of {', '.join(PUBLISHED)}, got {name!r}")
     if missing:

@@ -69,7 +69,7 @@ def machine_words(facts: dict[str, Any]) -> str:
 
 def norm_words(facts: dict[str, Any]) -> str:
     """Return a clause about batch normalization during training; "" if there was none."""
-    return ", batch-normalised while training" if facts.get("batch_norm") else ""
+    return ", batch-normalized while training" if facts.get("batch_norm") else ""
 
 
 def earlier_words(facts: dict[str, Any]) -> str:

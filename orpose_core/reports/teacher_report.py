@@ -48,7 +48,9 @@ def read_results(folder: Path) -> dict[str, Any]:
             raise ValueError("nothing was judged")
         return results
     except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected the scores of a teacher, got: {error!r}") from error
+        raise ValueError(
+            f"{path}: expected the scores of a teacher, got {type(error).__name__}: {error}"
+        ) from error
 
 
 def write_teacher_report(folder: Path, out: Path) -> str:

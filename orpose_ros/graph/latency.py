@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="fastpose_64x48")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--lanes", type=int, default=0)
+    parser.add_argument("--lanes", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     if min(args.cameras) < 1 or args.seconds <= 0 or args.rate <= 0:

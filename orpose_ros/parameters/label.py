@@ -137,7 +137,7 @@ class LabelParameters:
             return ""
         return (
             f"images of {self.low_resolution} are stored: above {MAX_PRIVATE_PIXELS} px people can be "
-            "recognised"
+            "recognized"
         )
 
     @property

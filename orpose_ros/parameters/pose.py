@@ -170,11 +170,11 @@ class PoseParameters:
     def privacy_problem(self) -> str:
         """The settings that admit images in which people can be recognised; "" = none."""
         if not self.strict:
-            return "strict is off: images of any size are processed, in which people can be recognised"
+            return "strict is off: images of any size are processed, in which people can be recognized"
         if self.max_pixels > MAX_PRIVATE_PIXELS:
             return (
                 f"max_pixels is {self.max_pixels}: in images of more than {MAX_PRIVATE_PIXELS} px people can "
-                "be recognised"
+                "be recognized"
             )
         return ""
 

@@ -29,7 +29,7 @@ AHEAD = 4
 TAKEN = QoSProfile(depth=16, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """QoS of ``~/taken``."""
 
-STILL_LABELLING = "still labelling"
+STILL_LABELLING = "still labeling"
 """Beginning of the response of ``~/finish`` while the work is not done."""
 
 _LOOK_S = 0.2

@@ -108,7 +108,7 @@ def test_mvor_plus_in_millimetres_is_refused() -> None:
     content = plus_content()
     for annotation in content["annotations"]:
         annotation[PLUS_3D_KEY] = [1000.0 * v for v in annotation[PLUS_3D_KEY]]
-    with pytest.raises(ValueError, match=r"plus\.json: expected .* in metres"):
+    with pytest.raises(ValueError, match=r"plus\.json: expected .* in meters"):
         mvor_truth(content, "plus.json")
 
 

@@ -35,3 +35,13 @@ def test_what_is_missing_is_said_in_one_sentence(words, capsys):
 
 def test_every_parser_can_be_built_at_once():
     assert build_parser().parse_args(["convert", "a", "--to", "b", "--as", "c"]).name == "c"
+
+
+def test_a_recording_needs_no_choice_of_a_model() -> None:
+    assert build_parser().parse_args(["estimate", "monday.mcap", "--out", "out"]).model == "fastpose_64x48"
+
+
+def test_a_report_about_a_folder_without_results(tmp_path, capsys) -> None:
+    assert main(["report", "estimate", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "frames.jsonl: no such file" in said and "FileNotFoundError" not in said

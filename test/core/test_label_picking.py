@@ -432,7 +432,7 @@ def test_two_runs_do_not_write_into_one_folder(sources: list[Path], teacher: Tea
     def second(done: int, total: int) -> None:
         label_recordings(sources, teacher, tmp_path, PICKED)
 
-    with pytest.raises(ValueError, match="another process is labelling into this folder"):
+    with pytest.raises(ValueError, match="another process is writing labels into this folder"):
         label_recordings(sources, teacher, tmp_path, PICKED, second)
 
 

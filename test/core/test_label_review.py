@@ -160,7 +160,7 @@ def test_an_export_of_something_else_is_refused(run, tmp_path):
     (run / "export.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"expected an image of .*review, got holiday.png"):
         read_review(run, run / "export.json")
-    with pytest.raises(ValueError, match=r"expected the folder of a labelling run with labels.json"):
+    with pytest.raises(ValueError, match=r"expected the folder of a labeling run with labels.json"):
         write_review(tmp_path / "nothing")
     assert main(["label", "--review", str(run), "--out", "x"]) == 2
     assert main(["label"]) == 2

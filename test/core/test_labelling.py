@@ -275,7 +275,7 @@ def test_a_camera_on_its_side_is_labelled_and_stored_upright(
 def test_color_in_which_people_can_be_recognised_needs_permission(
     bag: Path, teacher: Teacher, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog
 ) -> None:
-    with pytest.raises(ValueError, match="people can be recognised in such color images"):
+    with pytest.raises(ValueError, match="people can be recognized in such color images"):
         LabelOptions(low_resolution_hw=(480, 640))
     words = ["label", str(bag), "--out", str(tmp_path / "a"), "--low-resolution", "160x120", "--quiet"]
     assert main(words) == 2

@@ -158,7 +158,7 @@ def test_a_mask_does_not_replace_the_image_it_lies_beside(tmp_path: Path) -> Non
         encoded(tmp_path / f"{k}.png", np.full((48, 64), 255, np.uint8))
     frames, said = read(tmp_path, "color")
     assert len(frames) == 2 and all(abs(int(f.frame.rgb.mean()) - 90) < 3 for f in frames)
-    assert "0.png: not read: a grey image, such as a mask, beside 0.jpg" in said
+    assert "0.png: not read: a gray image, such as a mask, beside 0.jpg" in said
 
 
 def test_two_color_images_of_one_name_are_not_passed_over_in_silence(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def test_an_overlay_holds_no_more_than_the_low_resolution_image():
     small = empty[5::10, 5::10]
     np.testing.assert_array_equal(enlarged(small, 640), empty)
     assert (overlay(frame, _poses(), (480, 640)) != empty).any()
-    with pytest.raises(ValueError, match="expected a low-resolution image, got 640x480"):
-        overlay(RgbdFrame(None, np.ones((480, 640), np.float32), None), _poses(), (480, 640))
+    with pytest.raises(ValueError, match="at most 4800 px, got 81x60"):  # one column above the limit
+        overlay(RgbdFrame(None, np.ones((60, 81), np.float32), None), _poses(), (480, 640))
 
 
 def test_a_color_network_sees_color():

@@ -191,7 +191,7 @@ INPUTS: dict[str, Callable[[Path], None]] = {
     "frames/": images,
     "camma_mvor_2018.json": truth,
     "results.json": results,
-    "MVOR_DepthPose_64x48.pth": published,
+    "depthpose_64x48.pth": published,
     "mine.yaml": experiment,
     "runs/tiny": tiny_run,
     "recording": two_cameras,

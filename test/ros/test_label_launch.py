@@ -77,7 +77,7 @@ def test_launched_with_live_topics_of_any_name_the_files_are_written_when_asked_
         graph.until(finish.service_is_ready, "the service is there")
         answer = finish.call_async(Trigger.Request())
         while not (answer.done() and answer.result().success):
-            if answer.done():  # still labelling
+            if answer.done():  # still labeling
                 answer = finish.call_async(Trigger.Request())
             graph.spin(0.5)
     finally:

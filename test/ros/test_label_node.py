@@ -278,7 +278,7 @@ def test_a_batch_that_fails_does_not_end_the_node_nor_take_its_neighbours_along(
         color.publish(message)
     graph.until(lambda: node.watch.messages("color/image_raw") == 4, "all arrive")
     assert finish(graph).startswith("3 of 3 frames")
-    assert "not labelled: RuntimeError: out of memory" in report(tmp_path / "out")["skipped"][0]
+    assert "not labeled: RuntimeError: out of memory" in report(tmp_path / "out")["skipped"][0]
     assert stamps_in(tmp_path / "out") == [stamp(0), stamp(2), stamp(3)]
 
 

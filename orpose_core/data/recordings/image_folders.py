@@ -254,7 +254,7 @@ def _paired(root: Path, kinds: dict[Path, Kind], skipped: SkipLog) -> list[_Pair
         if other is not None:
             # 0001.png beside 0001.jpg is a mask more often than not.
             kept, dropped = (other, file) if kind == Kind.GREY or kinds[other] != Kind.GREY else (file, other)
-            grey = "a grey image, such as a mask," if kinds[dropped] == Kind.GREY else f"another {role} image"
+            grey = "a gray image, such as a mask," if kinds[dropped] == Kind.GREY else f"another {role} image"
             skipped.add_file(str(dropped.relative_to(root)), f"not read: {grey} beside {kept.name}")
             file = kept
         pairs[key] = replace(known, depth=file) if role == "depth" else replace(known, color=file)
