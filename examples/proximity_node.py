@@ -20,7 +20,7 @@ class ProximityNode(Node):
     """Subscribes to `skeletons_3d` and publishes `nearest_person_m`, NaN while nobody is in view.
 
     Parameters:
-        limit_m: a person nearer than this, in metres, is logged as a warning.
+        limit_m: a person nearer than this, in meters, is logged as a warning.
     """
 
     def __init__(self) -> None:

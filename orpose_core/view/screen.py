@@ -191,7 +191,7 @@ class Screen:
             )
             pictures.append(f"<div>{title}{svg}</div>")
         grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:0.5em;padding:0.5em"
-        return f'<div style="{grid}">{"".join(pictures) or "Nothing has come yet."}</div>'
+        return f'<div style="{grid}">{"".join(pictures) or "No images yet."}</div>'
 
     def _show_people(self, drawing: RoomDrawing) -> None:
         scene, people = self._client.scene, self._people

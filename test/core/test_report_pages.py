@@ -195,7 +195,7 @@ def test_the_page_of_labels_says_what_is_learned_and_what_is_ignored(tmp_path):
     counts = f"{2 * IMAGES} people: {IMAGES} to learn from, {IMAGES} ignored; {IMAGES} other regions"
     assert f"{IMAGES} images, {counts}" in page.text and "&lt;find&gt;" in page.text
     assert {"People and thresholds", "Scores", "Joints", "Worst frames", "Left out"} <= set(page.titles)
-    assert "Against labels by hand" not in page.titles
+    assert "Compared with labels by hand" not in page.titles
     assert page.images and all(link.startswith("data:image/png;base64,") for link in page.links)
 
 

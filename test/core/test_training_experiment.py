@@ -136,6 +136,18 @@ def test_shipped_experiments_are_valid(path: Path, monkeypatch) -> None:
                 assert recipe.data.cache.folder == Path("nowhere/frames") and recipe.data.cache.seed == 1
 
 
+def test_the_teacher_that_an_experiment_scores_is_shipped_or_made_by_it() -> None:
+    """A name that is not there would end the experiment after hours."""
+    steps = read_experiment(REPOSITORY / "training" / "experiment_student_small.yaml")
+    (teacher,) = [word for step in steps for word in step.words if word.startswith("teacher:")]
+    parts = dict(part.split("=") for part in teacher.removeprefix("teacher:").split(","))
+    for key in ("detector_weights", "keypoints", "lifter"):
+        folder, _, name = parts[key].removeprefix("{out}/").partition("/")
+        shipped = REPOSITORY / "weights" / f"{parts[key]}.safetensors"
+        made = name == "weights.safetensors" and folder in {step.name for step in steps if step.train}
+        assert made or shipped.is_file(), parts[key]
+
+
 def test_every_training_is_repeated_for_each_seed(tmp_path: Path) -> None:
     steps = read_experiment(written(tmp_path, {
         "set": {"engine.steps": 5}, "seeds": [{"engine.seed": 3}, {"engine.seed": 4, "data.seed": 9}],

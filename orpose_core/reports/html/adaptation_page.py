@@ -55,27 +55,27 @@ def _score_section(scores: dict[str, Any], truth: bool) -> Section:
     kinds = [kind for kind in ("truth", "teacher") if kind in scores["after"]]
     text = (
         f"The test part ({scores['parts']['test']['images']} images, split by {scores['parts']['by']}) was "
-        "used neither for training nor for the choice of thresholds. Other detections include people whom "
-        "the labels lack. PCK does not see them; F1 of joints does: of joints found, and of those given that "
-        "are right."
+        "used neither for training nor for the choice of thresholds. Other detections are those that match "
+        "nobody in the labels; some of them are people whom the labels lack. PCK does not count them. F1 of "
+        "joints does: it combines the share of joints that are found and the share of detected joints that "
+        "are correct."
     )
     if "validation" in scores:
         said, curve = scores["validation"], ", ".join(f"{value:g}" for value in scores["validation"]["curve"])
         text += (
-            f" Joints found and not made up (F1) in the validation part: {said['start']:.1f} before, and "
-            f"while it was trained {curve}."
+            f" F1 of joints on the validation part: {said['start']:.1f} before the training, then {curve}."
         )
     if scores.get("share"):
         text += (
-            f" The new weights are a mean: {100 * scores['share']:.0f} % of it are those after the training, "
-            "the rest those before it. The validation part decided how much."
+            f" The new weights are a weighted mean of those after the training "
+            f"({100 * scores['share']:.0f} %) and before it. The share was chosen on the validation part."
         )
     if scores.get("kept"):
-        text += f" None of these was better, so that {scores['model']} is kept as it is."
+        text += f" None of these was better, so the weights are those of {scores['model']}, unchanged."
     if not truth:
         text += (
-            " The teacher makes mistakes of its own: a network that copies them scores well here. Correct "
-            "some of the test images by hand and score again with --truth."
+            " The teacher makes mistakes, and a network that copies them scores well here. Correct some "
+            "of the test images by hand, and score again with --truth."
         )
     best = {name: [scores[name][kinds[0]]["pck"].get(part) for part in _PARTS] for name in _BEFORE_AFTER}
     names = [part.capitalize() for part in _PARTS]
@@ -114,11 +114,11 @@ def _people_section(scores: dict[str, Any]) -> Section:
         for name, part in ((name, scores["parts"][name]) for name in ("train", "validate", "test"))
     ]  # fmt: skip
     text = (
-        "People to learn from, and regions to ignore in training: labels that depth does not show, and "
-        "people whom only the depth network saw. The test part stays as the teacher labeled it."
+        "People to learn from, and regions to ignore in training: labeled people who are not visible in "
+        "depth, and people whom only the depth network found. The test part keeps the teacher's labels."
     )
     header = ("part", "images", "people", "ignored: not in depth", "ignored: only in depth")
-    return Section("People asked for and ignored", text, [Table(header, rows)])
+    return Section("People to learn from and ignored", text, [Table(header, rows)])
 
 
 def _threshold_section(thresholds: dict[str, dict[str, Any]]) -> Section:
@@ -151,8 +151,8 @@ def _detail_sections(details: dict[str, dict[str, Any]], truth: bool) -> Iterato
     }
     if groups:
         text = (
-            f"Joints of people who were found, against {labels}. A score is calibrated if of the joints with "
-            "that score the same share is correct."
+            f"Joints of people who were found, compared with {labels}. Scores are calibrated if they equal "
+            "the share of joints that are correct."
         )
         tables = [_sigma_table(details)]
         yield Section("Calibration of joints", text, tables, [reliability_picture(groups)])

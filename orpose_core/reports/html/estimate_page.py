@@ -103,7 +103,7 @@ def write_estimate_page(folder: Path, path: Path) -> Path:
         f"{model['name']} ({model['backend']}), {model['modality']} images of {width}x{height} px",
     ]
     if not model.get("trained", True):
-        facts.append("The model is not trained: its skeletons mean nothing.")
+        facts.append("The model is not trained: its skeletons are meaningless.")
     sections = [
         Section("People over time", "How many people each camera sees.", pictures=_over_time(seen)),
         Section("Confidence", _sureness_words(seen), pictures=_histograms(seen)),
@@ -141,7 +141,7 @@ def _over_time(seen: _Seen) -> list[Picture]:
 
 def _sureness_words(seen: _Seen) -> str:
     share = 100 * seen.placed / seen.joints if seen.joints else 0.0
-    return f"{seen.joints} joints were found; {share:.0f} % of them have a place in space."
+    return f"{seen.joints} joints were found; {share:.0f} % of them have a 3D position."
 
 
 def _histograms(seen: _Seen) -> list[Picture]:
@@ -151,7 +151,7 @@ def _histograms(seen: _Seen) -> list[Picture]:
     if len(scores):
         pictures.append(histogram({"": scores}, ("score of a joint", "joints", "scores"), 30))
     if len(sigmas_cm):
-        words = "sigma of a joint in space [cm]", "joints", "sigmas"
+        words = "sigma of a joint in 3D [cm]", "joints", "sigmas"
         pictures.append(histogram({"": sigmas_cm}, words, 30, None))
     return pictures
 
@@ -168,4 +168,4 @@ def _track_table(seen: _Seen) -> Table:
 
 def _least_sure_table(seen: _Seen) -> Table:
     rows = [[name, str(people), number(score, 2)] for score, name, people in seen.least_sure]
-    return Table(("frame", "people", "least score"), rows)
+    return Table(("frame", "people", "lowest score"), rows)

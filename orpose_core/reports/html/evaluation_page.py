@@ -98,10 +98,10 @@ def _sides(evaluation: Evaluation) -> Section | None:
         for part, (wrong, told) in counts.items()
     ]
     text = (
-        "Joints that were found where the other side's joint is. Counted are those of matched people whose "
-        "two sides are farther apart than the threshold of PCK."
+        "Joints that were found at the place of the same joint of the other side. Only people whose two "
+        "joints are farther apart than the threshold of PCK are counted."
     )
-    return Section("Left and right", text, [Table(("joint", "told apart", "on the wrong side", "%"), rows)])
+    return Section("Left and right", text, [Table(("joint", "counted", "on the wrong side", "%"), rows)])
 
 
 def _calibration(scored: Scored) -> Section | None:
@@ -127,7 +127,7 @@ def _calibration(scored: Scored) -> Section | None:
         if sure.any():
             pictures.append(sigma_picture(distance[sure] / sigma[sure]))
     text = (
-        "Joints of matched people. A score is calibrated if of the joints with that score the same share is "
-        "correct. Sigmas are calibrated if errors, divided by them, follow the line."
+        "Joints of matched people. Scores are calibrated if they equal the share of joints that are correct. "
+        "Sigmas are calibrated if the errors, divided by them, follow the line."
     )
     return Section("Calibration", text, pictures=pictures)

@@ -134,8 +134,8 @@ def _people_section(labels: _Labels) -> Section:
         if name in labels.thresholds
     ]
     text = (
-        "Training learns from people above the thresholds. The others, and regions where somebody may be, "
-        "are neither people nor background."
+        "Training learns from people above the thresholds. The others, and regions that may contain a "
+        "person, are ignored: they count neither as people nor as background."
     )
     tables = [
         Table(("people to learn from", "images"), rows),
@@ -161,7 +161,7 @@ def _score_section(labels: _Labels) -> Section:
     joints = np.concatenate([np.zeros(0), *(_joint_scores(p)[_joint_scores(p) > 0] for p, _ in everybody)])
     limit = labels.thresholds["joint_score"]
     pictures.append(histogram({"": joints}, ("score of a joint", "joints", "joints"), threshold=limit))
-    return Section("Scores", "How sure the teacher was.", pictures=pictures)
+    return Section("Scores", "Confidence of the teacher.", pictures=pictures)
 
 
 def _joint_scores(person: CocoPerson) -> NDArray:
@@ -196,13 +196,16 @@ def _truth_section(judged: JudgedLabels, name: str) -> Section:
     ]
     text = (
         f"{len(judged.images)} images are in {name}. Of {judged.people} people there the teacher labeled "
-        f"{judged.found}, and {judged.other} whom nobody labeled by hand. A joint is correct within 0.2 of "
-        "the person's size. A score is calibrated if of the joints with that score the same share is correct."
+        f"{judged.found}, and {judged.other} whom nobody labeled by hand. A joint is correct if it is within "
+        "0.2 of the person's size. Scores are calibrated if they equal the share of joints that are correct."
     )
     groups = judged.calibration()
     pictures = [] if groups is None else [reliability_picture({"": groups})]
     return Section(
-        "Against labels by hand", text, [Table(("part", "found, %", "of them correct, %"), rows)], pictures
+        "Compared with labels by hand",
+        text,
+        [Table(("part", "found, %", "of them correct, %"), rows)],
+        pictures,
     )
 
 
@@ -212,7 +215,7 @@ def _worst_section(labels: _Labels, judged: JudgedLabels | None) -> Section:
         wrong = judged.wrong_joints()
         order = [k for k in sorted(wrong, key=lambda k: -wrong[k]) if wrong[k]]
         words = {k: f"{wrong[k]} joints wrong or missing" for k in order}
-        text = "Those with the most joints that are not as by hand: the teacher, and by hand."
+        text = "Frames in which most joints differ from the labels by hand: the teacher, then by hand."
     else:
         least = {
             k: min(float(person.entry.get("pose_score", 0.0)) for person in people)
@@ -220,8 +223,8 @@ def _worst_section(labels: _Labels, judged: JudgedLabels | None) -> Section:
             if people
         }
         order = sorted(least, key=lambda k: least[k])
-        words = {k: f"least score {least[k]:.2f}" for k in order}
-        text = "Those with the least sure person, boxes and joints together."
+        words = {k: f"lowest score {least[k]:.2f}" for k in order}
+        text = "Frames with the least confident person, by the score of box and joints together."
     pictures = [_picture(labels, judged, k, words[k]) for k in _apart(order, len(labels.people))]
     return Section("Worst frames", text, pictures=pictures, small=judged is None)
 
