@@ -62,6 +62,7 @@ pictures: env
 	@$(BIN)/orpose view --demo --port 0 --picture docs/images/view.png --gif docs/images/view.gif --seconds 4
 	@$(BIN)/python -m orpose_ros.demo --out demo_output
 	@cp demo_output/demo.png docs/images/demo.png
+	@$(BIN)/python docs/images/overview.py
 
 clean:
 	rm -rf .venv .venv-kilted docs/_build docs/_generated build dist install log demo_output test_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
