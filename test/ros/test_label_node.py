@@ -295,7 +295,7 @@ def test_nothing_above_the_limit_is_stored_published_or_logged(
     out = tmp_path / "out"
     stored = {f for f in tmp_path.rglob("*") if f.is_file()}
     images = {f for f in stored if f.suffix == ".png" and f.name != "contact_sheet.png"}
-    texts = {out / name for name in ("journal.jsonl", "labels.json", "report.json")}
+    texts = {out / name for name in (".orpose_output", "journal.jsonl", "labels.json", "report.json")}
     assert stored == images | texts | {out / "contact_sheet.png"} and len(images) == 3
     for file in images:
         pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
