@@ -61,7 +61,7 @@ def recipe_of(site: SiteFolder, options: AdaptOptions, config: MapConfig) -> Dep
     Windows of two thirds of the input around people, as the shipped networks were trained. A teacher of
     color does not say which joints are seen: what says it learns from the synthetic frames alone.
     """
-    trains_image = network_of(config).sr_image == "trained"
+    trains_image = config.gives_sr_image
     height, width = config.input_hw
     recipe = DepthPoseRecipe.for_network(config.architecture)
     visibility = _VISIBILITY_WEIGHT if options.replay and config.gives_visibility else 0.0

@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from orpose_core.commands.parsers import command_parser
+from orpose_core.commands.parsers import add_backend, command_parser
 
 
 def _depthpose(args: argparse.Namespace) -> int:
     from orpose_core.reports.depthpose_report import write_report
 
     print(write_report(args.runs, args.out, args.threads), end="")
+    return 0
+
+
+def _design(args: argparse.Namespace) -> int:
+    from orpose_core.reports.design_report import write_design_report
+
+    print(write_design_report(args.runs, args.out, args.threads, args.backend), end="")
     return 0
 
 
@@ -90,6 +97,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     _add_out(depthpose, "docs/results_depthpose.md")
     depthpose.set_defaults(run=_depthpose)
+    _add_design(what)
     networks = command_parser(
         what,
         "networks",
@@ -165,6 +173,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--scores", type=Path, metavar="DIR", help="scores of a student, from `orpose evaluate --scale`"
     )
     card.set_defaults(run=_card)
+
+
+def _add_design(what: argparse._SubParsersAction) -> None:
+    design = command_parser(
+        what,
+        "design",
+        "Compare networks that differ in one setting each: PCK with intervals, size and speed. The first run "
+        "is the one that the others are compared with.",
+        "orpose report design runs/design/fastpose runs/design/wide  # needs finished runs",
+        listed="what single settings of a network are worth",
+    )
+    design.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
+    design.add_argument(
+        "--threads", type=int, default=2, metavar="N", help="threads for measuring speed (default: 2)"
+    )
+    add_backend(design)
+    _add_out(design, "results_design.md")
+    design.set_defaults(run=_design)
 
 
 def _add_teacher(what: argparse._SubParsersAction) -> None:

@@ -1,4 +1,4 @@
-"""Confidence interval of a difference in PCK over the rooms of a benchmark, by a paired bootstrap.
+"""Confidence interval of PCK, and of a difference in PCK, over the rooms of a benchmark, by a bootstrap.
 
 Two networks are scored on the same frames. Rooms are resampled with replacement (Efron 1979; for clusters,
 Field and Welsh 2007), identically for both, and the spread of the difference estimates the variation over
@@ -121,11 +121,36 @@ def difference_interval(
         if not (np.array_equal(run.counted, first.counted) and np.array_equal(run.room, first.room)):
             raise ValueError("expected counts of the same people in the same frames")
     rng = np.random.default_rng(seed)
-    names, room = np.unique(first.room, return_inverse=True)
+    times = _drawn_rooms(first.room, resamples, rng)
+    return _middle(_resampled_mean(a, times, rng) - _resampled_mean(b, times, rng), confidence)
+
+
+def average_interval(
+    runs: Sequence[FrameCounts], confidence: float = 0.95, resamples: int = 5000, seed: int = 0
+) -> tuple[float, float]:
+    """Return between which averages of a network, percent, the middle of the resamples lies.
+
+    Args:
+        runs: counts of the network, one entry per training run.
+        confidence: see :func:`difference_interval`.
+        resamples: likewise.
+        seed: likewise.
+    """
+    if not runs:
+        raise ValueError("expected the counts of at least one training run")
+    rng = np.random.default_rng(seed)
+    return _middle(_resampled_mean(runs, _drawn_rooms(runs[0].room, resamples, rng), rng), confidence)
+
+
+def _drawn_rooms(room: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return how often each frame counts if as many rooms as there are are drawn, int64 (resamples, f)."""
+    names, room = np.unique(room, return_inverse=True)
     rooms = len(names)
-    times = rng.multinomial(rooms, np.full(rooms, 1 / rooms), resamples)[:, room]
-    difference = _resampled_mean(a, times, rng) - _resampled_mean(b, times, rng)
-    low, high = np.nanquantile(difference, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return np.asarray(rng.multinomial(rooms, np.full(rooms, 1 / rooms), resamples)[:, room], np.int64)
+
+
+def _middle(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    low, high = np.nanquantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 

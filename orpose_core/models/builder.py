@@ -29,8 +29,7 @@ class Network:
         answer: what it gives: ``"maps"`` are :class:`~orpose_core.models.maps.PoseMaps`, read by the PAF
             decoder; ``"people"`` is a :class:`~orpose_core.models.student.network.StudentOutput`, read by the
             RoI decoder; ``"image"`` gives no poses.
-        sr_image: whether L_HR trains a super-resolved image in it, whether the network that makes one is
-            frozen, or neither.
+        frozen_sr: whether a super-resolution network that was trained before stands in it, frozen.
         variants: words that may follow the name, and the values of the config that each stands for.
         widths: fields of the config that ``@0.25`` and ``@0.25/0.125`` after a name set, in this order.
     """
@@ -39,7 +38,7 @@ class Network:
     config: Any
     build: Callable[[Any], nn.Module]
     answer: Literal["maps", "people", "image"]
-    sr_image: Literal["trained", "frozen", "none"] = "none"
+    frozen_sr: bool = False
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     widths: tuple[str, ...] = ()
 
@@ -82,11 +81,11 @@ _WIDTHS = ("width", "sr_width")
 NETWORKS: dict[str, Network] = {
     network.architecture: network
     for network in (
-        Network("depthpose", ModelConfig, _depthpose, "maps", "trained", _COLOR, _WIDTHS),
+        Network("depthpose", ModelConfig, _depthpose, "maps", False, _COLOR, _WIDTHS),
         Network("fastpose", FastPoseConfig, FastPose, "maps", variants=_COLOR),
-        Network("rtpose", ModelConfig, _rtpose, "maps", "none", _COLOR, _WIDTHS),
-        Network("sr_rtpose", ModelConfig, _sr_rtpose, "maps", "frozen", _COLOR, _WIDTHS),
-        Network("super_resolution", ModelConfig, _super_resolver, "image", "trained", _COLOR, _WIDTHS),
+        Network("rtpose", ModelConfig, _rtpose, "maps", False, _COLOR, _WIDTHS),
+        Network("sr_rtpose", ModelConfig, _sr_rtpose, "maps", True, _COLOR, _WIDTHS),
+        Network("super_resolution", ModelConfig, _super_resolver, "image", False, _COLOR, _WIDTHS),
         Network("student", StudentConfig, _student, "people", variants=_STUDENTS),
     )
 }

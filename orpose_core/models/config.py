@@ -113,7 +113,21 @@ class MapConfig:
     @property
     def sr_hw(self) -> tuple[int, int]:
         """(height, width) of the SR image, where there is one."""
-        return self.input_hw[0] * UPSCALE, self.input_hw[1] * UPSCALE
+        return self.input_hw[0] * self.sr_scale, self.input_hw[1] * self.sr_scale
+
+    @property
+    def sr_scale(self) -> int:
+        """How much larger than the input the SR image is."""
+        return UPSCALE
+
+    @property
+    def gives_sr_image(self) -> bool:
+        """Whether an SR image is made while the network is trained, for L_HR."""
+        return False
+
+    def without_sr_image(self: AMapConfig) -> AMapConfig:
+        """Return the config of the same network without what L_HR alone would train."""
+        return self
 
     @property
     def gives_visibility(self) -> bool:
@@ -170,6 +184,15 @@ class ModelConfig(MapConfig):
     refinement_stages: int = 3
     sr_image: bool = True
     init: TrunkInit = "he"
+
+    @property
+    def gives_sr_image(self) -> bool:
+        """Whether an SR image is made while the network is trained, for L_HR."""
+        return self.architecture in ("depthpose", "super_resolution") and self.sr_image
+
+    def without_sr_image(self) -> ModelConfig:
+        """Return the config of the same network without C16."""
+        return replace(self, sr_image=False) if self.gives_sr_image else self
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,12 +14,14 @@ on the maps of every stage, and a second stage that sees the first one's belief.
   which is also the nearest that a surface can be.
 * Where asked for, a map per joint of the probability that the camera sees the joint, rather than that its
   place was inferred.
+* Where asked for, a super-resolved image while it is trained, which L_HR compares as in DepthPose. There the
+  pose is found in the super-resolved features; here they only teach the features that the pose is found in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -33,6 +35,8 @@ from orpose_core.models.maps import PoseMaps, StageMaps
 
 _MOST_CHANNELS = 4096
 _MOST_STAGES = 16
+_LARGEST_DILATION = 16
+_LARGEST_SR_SCALE = 8
 _JOINT_MAPS_BESIDE = 1  # the background has no visibility
 
 
@@ -48,6 +52,9 @@ class FastPoseConfig(MapConfig):
         head_channels: channels between an hourglass and its maps.
         validity: whether the network also receives a mask of the pixels that have a depth.
         visibility: whether the last stage gives visibility maps.
+        dilations: of the 3x3 convolutions of each level; empty = 1 in all of them.
+        sr_scale: how much larger than the input the super-resolved image is that the last stage gives while
+            it is trained; 0 = it gives none.
     """
 
     architecture: Literal["fastpose"] = "fastpose"
@@ -57,6 +64,8 @@ class FastPoseConfig(MapConfig):
     head_channels: int = 64
     validity: bool = True
     visibility: bool = False
+    dilations: tuple[int, ...] = ()
+    sr_scale: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,6 +77,18 @@ class FastPoseConfig(MapConfig):
             )
         if not 1 <= self.stages <= _MOST_STAGES:
             raise ValueError(f"FastPoseConfig.stages: expected 1 to {_MOST_STAGES}, got {self.stages}")
+        if self.dilations and len(self.dilations) != len(self.widths):
+            raise ValueError(
+                f"FastPoseConfig.dilations: expected one for each of {self.widths}, got {self.dilations}"
+            )
+        if not all(1 <= n <= _LARGEST_DILATION for n in self.dilations):
+            raise ValueError(
+                f"FastPoseConfig.dilations: expected 1 to {_LARGEST_DILATION}, got {self.dilations}"
+            )
+        if not 0 <= self.sr_scale <= _LARGEST_SR_SCALE:
+            raise ValueError(
+                f"FastPoseConfig.sr_scale: expected 0 to {_LARGEST_SR_SCALE}, got {self.sr_scale}"
+            )
         for name in ("stem_channels", "head_channels"):
             if not 0 < getattr(self, name) <= _MOST_CHANNELS:
                 raise ValueError(
@@ -78,6 +99,15 @@ class FastPoseConfig(MapConfig):
     def gives_visibility(self) -> bool:
         """Whether the network says of each joint if the camera sees it."""
         return self.visibility
+
+    @property
+    def gives_sr_image(self) -> bool:
+        """Whether an SR image is made while the network is trained, for L_HR."""
+        return self.sr_scale > 0
+
+    def without_sr_image(self) -> FastPoseConfig:
+        """Return the config of the same network without the layer that makes the SR image."""
+        return replace(self, sr_scale=0)
 
 
 class ResidualBlock(nn.Module):
@@ -90,10 +120,10 @@ class ResidualBlock(nn.Module):
 
     normed = ("second", "shortcut")
 
-    def __init__(self, n1: int, n2: int) -> None:
+    def __init__(self, n1: int, n2: int, dilation: int = 1) -> None:
         super().__init__()
-        self.first = nn.Sequential(*with_relu(c3(n1, n2)))
-        self.second = c3(n2, n2)
+        self.first = nn.Sequential(*with_relu(c3(n1, n2, dilation)))
+        self.second = c3(n2, n2, dilation)
         self.shortcut = nn.Identity() if n1 == n2 else c1(n1, n2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,16 +138,22 @@ class Hourglass(nn.Module):
 
     Args:
         widths: channels of each level, finest first.
+        dilations: of the 3x3 convolutions of each level; empty = 1 in all of them.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], dilations: Sequence[int] = ()) -> None:
         super().__init__()
         above = (widths[0], *widths[:-1])
+        dilations = dilations or (1,) * len(widths)
         pairs = list(pairwise(widths))
-        self.down = nn.ModuleList(ResidualBlock(n1, n2) for n1, n2 in zip(above, widths, strict=True))
+        self.down = nn.ModuleList(
+            ResidualBlock(n1, n2, d) for n1, n2, d in zip(above, widths, dilations, strict=True)
+        )
         self.lateral = nn.ModuleList(nn.Sequential(*with_relu(c1(n, n))) for n, _ in pairs)
         self.narrow = nn.ModuleList(nn.Sequential(*with_relu(c1(below, n))) for n, below in pairs)
-        self.up = nn.ModuleList(ResidualBlock(n, n) for n, _ in pairs)
+        self.up = nn.ModuleList(
+            ResidualBlock(n, n, d) for (n, _), d in zip(pairs, dilations[:-1], strict=True)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float (B, widths[0], h, w) of the same."""
@@ -165,19 +201,28 @@ class FastPose(nn.Module):
                 c3(config.in_channels + sees_validity, config.stem_channels), c3(config.stem_channels, n)
             )
         )
-        self.hourglasses = nn.ModuleList(Hourglass(config.widths) for _ in range(config.stages))
+        self.hourglasses = nn.ModuleList(
+            Hourglass(config.widths, config.dilations) for _ in range(config.stages)
+        )
         heads = [Head(n, config) for _ in range(config.stages)]
         self.heads = nn.ModuleList(heads)
         self.beliefs = nn.ModuleList(c1(maps + n, n) for _ in range(config.stages - 1))
         joints = config.keypoint_channels - _JOINT_MAPS_BESIDE
         self.visibility = c1(n, joints) if config.visibility else None
+        pixels = config.in_channels * config.sr_scale**2
+        self.sr_image = c3(n, pixels) if config.sr_scale else None
         init_trunk(self, "he")
         init_map_layers(*(head.maps for head in heads))
         if self.visibility is not None:
             init_map_layers(self.visibility)
+        if self.sr_image is not None:
+            init_map_layers(self.sr_image)
 
     def forward(self, x: Tensor) -> PoseMaps:
-        """Return the maps of float images (B, in_channels, h, w) in [0, 1], at the same size."""
+        """Return the maps of float images (B, in_channels, h, w) in [0, 1], at the same size.
+
+        The SR image, (B, in_channels, sr_scale h, sr_scale w), is made in training mode only.
+        """
         check_images("FastPose", x, self.config.in_channels)
         if self.config.validity and self.config.modality == "depth":
             x = torch.cat([x, (x > 0).to(x.dtype)], dim=1)  # (B, 2, h, w)
@@ -194,4 +239,7 @@ class FastPose(nn.Module):
                     torch.cat([maps, features], dim=1)
                 )  # (B, 57 + 48, h, w) -> (B, 48, h, w)
         visibility = None if self.visibility is None else self.visibility(features)  # (B, 18, h, w)
-        return PoseMaps(tuple(stages), visibility_logits=visibility)
+        sr_image = None
+        if self.training and self.sr_image is not None:
+            sr_image = functional.pixel_shuffle(self.sr_image(features), self.config.sr_scale)
+        return PoseMaps(tuple(stages), sr_image, visibility)

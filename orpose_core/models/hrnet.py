@@ -15,6 +15,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 _STEM_CHANNELS = 64
 _LAYER1_CHANNELS = 256
+_MOST_BLOCKS = 64  # far beyond any use; a false config in a file must not make us build for hours
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class HRNetConfig:
     def __post_init__(self) -> None:
         if min(self.width, self.joints, self.blocks, *self.modules) < 1:
             raise ValueError(f"HRNetConfig: expected sizes of at least 1, got {self}")
+        if max(self.blocks, *self.modules) > _MOST_BLOCKS:
+            raise ValueError(f"HRNetConfig: expected up to {_MOST_BLOCKS} modules and blocks, got {self}")
         if any(side < 32 or side % 32 for side in self.input_hw):
             raise ValueError(f"HRNetConfig.input_hw: expected multiples of 32, got {self.input_hw}")
 

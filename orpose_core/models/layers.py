@@ -28,9 +28,9 @@ def c1(n1: int, n2: int) -> nn.Conv2d:
     return nn.Conv2d(n1, n2, kernel_size=1)
 
 
-def c3(n1: int, n2: int) -> nn.Conv2d:
-    """A 3x3 convolution with padding 1."""
-    return nn.Conv2d(n1, n2, kernel_size=3, padding=1)
+def c3(n1: int, n2: int, dilation: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size of the image."""
+    return nn.Conv2d(n1, n2, kernel_size=3, padding=dilation, dilation=dilation)
 
 
 def c7(n1: int, n2: int) -> nn.Conv2d:

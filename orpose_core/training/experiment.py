@@ -37,7 +37,7 @@ class Step:
     makes: str
 
 
-def read_experiment(path: Path) -> tuple[Step, ...]:
+def read_experiment(path: Path, changes: Mapping[str, str] | None = None) -> tuple[Step, ...]:
     """Read an experiment file.
 
     ``steps`` is a list. A training has ``name``, ``train`` (depthpose, ...), ``config`` (a recipe) and
@@ -47,6 +47,11 @@ def read_experiment(path: Path) -> tuple[Step, ...]:
     is repeated for each entry, in a folder of its own (``NAME_1``, ``NAME_2``, ...). A training that reads
     from another training reads from the run of the same entry. A command that reads ``{out}/NAME`` gets all
     runs.
+
+    Args:
+        path: the file.
+        changes: further values for all trainings, such as ``{"engine.max_minutes": "3"}``. They override
+            those of the file, and the file's ``seeds`` override them.
 
     Raises:
         ValueError: the file is not valid. The message names the file, the step and what was expected.
@@ -58,7 +63,7 @@ def read_experiment(path: Path) -> tuple[Step, ...]:
     if odd:
         raise ValueError(f"{path}: expected the keys steps, set and seeds, got {sorted(odd)}")
     steps = tuple(
-        _step(f"{path}: step {i + 1}", values, content.get("set") or {})
+        _step(f"{path}: step {i + 1}", values, content.get("set") or {}, changes or {})
         for i, values in enumerate(content["steps"])
     )
     if "seeds" in content:
@@ -69,7 +74,7 @@ def read_experiment(path: Path) -> tuple[Step, ...]:
     return steps
 
 
-def _step(where: str, values: Any, common: Mapping[str, Any]) -> Step:
+def _step(where: str, values: Any, common: Mapping[str, Any], changes: Mapping[str, str]) -> Step:
     if not isinstance(values, dict) or not set(values) <= _STEP_KEYS or "name" not in values:
         raise ValueError(f"{where}: expected 'name' and some of {sorted(_STEP_KEYS)}, got {values!r}")
     name = str(values["name"])
@@ -80,7 +85,7 @@ def _step(where: str, values: Any, common: Mapping[str, Any]) -> Step:
     if "config" not in values:
         raise ValueError(f"{where} ({name}): expected the 'config' of the training")
     words = ["--config", str(values["config"])]
-    for key, value in {**common, **(values.get("set") or {})}.items():
+    for key, value in {**common, **(values.get("set") or {}), **changes}.items():
         words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     return Step(name, str(values["train"]), tuple(words), f"{name}/results.json")
 
@@ -145,7 +150,13 @@ def _carry_out(words: Sequence[str], log: Path | None) -> int:
         return subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode
 
 
-def run_experiment(path: Path, out: Path, only: Sequence[str] = (), jobs: int = 1) -> None:
+def run_experiment(
+    path: Path,
+    out: Path,
+    only: Sequence[str] = (),
+    jobs: int = 1,
+    changes: Mapping[str, str] | None = None,
+) -> None:
     """Run the steps of an experiment in order, each in a process of its own, and skip those that are done.
 
     An experiment that was killed resumes where it stopped: a finished step is recognized by the file that it
@@ -157,12 +168,13 @@ def run_experiment(path: Path, out: Path, only: Sequence[str] = (), jobs: int = 
         only: names of the steps to run; empty = all.
         jobs: largest number of independent training runs at the same time. With more than 1, the output of
             each step goes to ``out/NAME.log``.
+        changes: see :func:`read_experiment`. A training that was started before keeps its own values.
 
     Raises:
         ValueError: the file is not valid, a name in ``only`` is not that of a step, or a step failed. After a
             failure, running steps finish and no other step starts.
     """
-    steps = read_experiment(path)
+    steps = read_experiment(path, changes)
     unknown = set(only) - {step.name for step in steps}
     if unknown:
         raise ValueError(f"{path}: no step is called {sorted(unknown)}; there are {[s.name for s in steps]}")

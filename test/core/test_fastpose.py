@@ -124,6 +124,9 @@ def test_the_figures_that_the_documentation_gives() -> None:
         ({"widths": (8, 0)}, r"got \(8, 0\)"),
         ({"stages": 0}, "stages: expected 1 to 16, got 0"),
         ({"head_channels": 0}, "head_channels: expected 1"),
+        ({"dilations": (1, 2)}, r"dilations: expected one for each of \(48, 96, 160, 192\)"),
+        ({"dilations": (1, 1, 1, 0)}, "dilations: expected 1 to 16"),
+        ({"sr_scale": 9}, "sr_scale: expected 0 to 8, got 9"),
         ({"input_hw": (0, 64)}, r"positive \(height, width\), got \(0, 64\)"),
     ],
 )
@@ -191,6 +194,36 @@ def test_it_learns_from_one_batch_where_joints_are_and_whether_they_are_seen() -
         losses.append({name: float(part.detach()) for name, part in parts.items()})
     assert set(parts) == {"pose", "visibility"}
     assert all(losses[-1][name] < 0.8 * losses[0][name] for name in parts)
+
+
+def test_a_super_resolved_image_teaches_the_features_and_is_never_made_in_use() -> None:
+    config = replace(SMALL, sr_scale=4)
+    recipe = DepthPoseRecipe(model=config, data=DataConfig(render_hw=(96, 128)), loss=LossConfig())
+    model, batch = build_model(config, seed=0).train(), sample_of(simulated(), config)
+    assert batch["high_resolution"].shape == (1, 1, 96, 128)
+    parts = DepthPoseTask(recipe, half=False).losses(model, batch)
+    parts["high_resolution"].backward()
+    assert model.sr_image.weight.grad.abs().max() > 0 and model.stem[0].weight.grad.abs().max() > 0
+    with torch.no_grad():
+        assert model.eval()(batch["image"]).sr_image is None
+    without = DepthPoseRecipe(model=config, loss=LossConfig(hr_weight=0)).network_config
+    assert without == SMALL and "high_resolution" not in sample_of(simulated(), without)
+    with pytest.raises(ValueError, match=r"L_HR compares images of \(96, 128\), 4 times"):
+        DepthPoseRecipe(model=config, data=DataConfig(render_hw=(48, 64)))
+
+
+@torch.no_grad()
+def test_a_dilated_level_sees_further() -> None:
+    seen = []
+    for dilations in ((), (1, 3)):
+        config = replace(SMALL, widths=(8, 8), stages=1, dilations=dilations)
+        model, image = normed(config), torch.full((1, 1, 24, 32), 0.5)
+        changed = image.clone()
+        changed[0, 0, 12, 16] = 0.9
+        maps = model(torch.cat([image, changed])).stages[0].paf_maps
+        seen.append(int((maps[0] != maps[1]).any(0).sum()))
+        assert maps.shape[-2:] == (24, 32)
+    assert seen[1] > seen[0]
 
 
 def test_visibility_costs_only_where_joints_are() -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from orpose_core.models import FastPoseConfig
-from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.simulation import SimulatedFrame, StreamConfig, simulate_frame
 from orpose_core.training import frame_cache
 from orpose_core.training.depthpose.samples import DataConfig
 from orpose_core.training.depthpose.streams import SimulatedSamples
 from orpose_core.training.frame_cache import FRAMES_PER_SHARD, CacheConfig, FrameCache
+from orpose_core.types import Visibility
 
 STREAM = StreamConfig("or", (24, 32), "depth", 5, crowd=1)
 MODEL = FastPoseConfig(input_hw=(12, 16), visibility=True)
@@ -23,6 +24,7 @@ MODEL = FastPoseConfig(input_hw=(12, 16), visibility=True)
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_cache, "FRAMES_PER_SHARD", 4)
+    monkeypatch.setattr(frame_cache, "_FRAMES_CHECKED", 4)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -80,15 +82,32 @@ def test_a_killed_run_goes_on_and_others_find_the_frames(
     told: list[int] = []
     killed.fill(told.append)
     assert told == [8] and contents(killed.path) == contents(whole.path)
-    assert rendered == [0, 1, 2, 3, 4, 5, 0, 4, 5, 6, 7], "the first is looked at again, the rest rendered"
+    looked_at = [0, 1, 2, 3]
+    assert rendered == [0, 1, 2, 3, 4, 5, *looked_at, 4, 5, 6, 7], "the first are rendered to be compared"
     rendered.clear()
     FrameCache(tmp_path / "killed", STREAM, 8).fill()
-    assert rendered == [0]
+    assert rendered == looked_at
 
 
 def test_frames_of_another_simulator_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FrameCache(tmp_path, STREAM, 4).fill()
     monkeypatch.setattr(frame_cache, "simulate_frame", lambda s, i: simulate_frame(replace(s, seed=6), i))
+    with pytest.raises(ValueError, match="got those of another one"):
+        FrameCache(tmp_path, STREAM, 4).fill()
+
+
+def test_labels_of_another_simulator_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same images, and only of some of them: as where one kind of scene has changed."""
+    FrameCache(tmp_path, STREAM, 4).fill()
+
+    def changed(stream: StreamConfig, index: int) -> SimulatedFrame:
+        frame = simulate_frame(stream, index)
+        seen = frame.poses.visibility
+        assert seen is not None and len(seen)
+        hidden = np.where((seen > 0) & (index == 3), np.uint8(Visibility.OCCLUDED), seen)
+        return replace(frame, poses=replace(frame.poses, visibility=hidden))
+
+    monkeypatch.setattr(frame_cache, "simulate_frame", changed)
     with pytest.raises(ValueError, match="got those of another one"):
         FrameCache(tmp_path, STREAM, 4).fill()
 

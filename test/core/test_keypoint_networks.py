@@ -76,6 +76,8 @@ def test_names_tell_the_network() -> None:
         keypoint_config("pose_resnet_33_256x192")
     with pytest.raises(ValueError, match="multiples of 32"):
         keypoint_config("pose_hrnet_w32_250x192")
+    with pytest.raises(ValueError, match="up to 64 modules and blocks"):
+        HRNetConfig(blocks=10**9)  # of a false header: it would be built for ever
 
 
 @pytest.mark.parametrize("layout", ["plain", "module", "state_dict", "best_state_dict"])

@@ -144,6 +144,8 @@ def test_a_student_is_stored_and_named(tmp_path: Path) -> None:
         assert torch.equal(value, checkpoint.model.state_dict()[key].to(value.dtype)), key
     with pytest.raises(ValueError, match="student_tall"):
         load_checkpoint("untrained:student_tall")
+    with pytest.raises(ValueError, match="keypoint_convs: expected 1 to 64"):
+        StudentConfig(keypoint_convs=10**9)  # of a false header: it would be built for ever
 
 
 def test_the_image_that_the_student_sees() -> None:

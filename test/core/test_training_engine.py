@@ -12,15 +12,18 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from orpose_core.training.engine.batches import StepBatches, data_loader, place
 from orpose_core.training.engine.distributed import Processes
-from orpose_core.training.engine.engine import NonFiniteLoss, StepBatches, Trainer, place
+from orpose_core.training.engine.engine import NonFiniteLoss, Trainer, step_seed
 from orpose_core.training.engine.optimisation import MeanWeights, learning_rate
+from orpose_core.training.engine.processor import prepare_worker
 from orpose_core.training.engine.run_folder import RunFolder, RunState
 from orpose_core.training.engine.settings import EngineConfig, OptimConfig
 
@@ -34,9 +37,11 @@ class Blobs(Dataset):
 
     def __init__(self, delay_s: float = 0.0, poisoned: int = -1) -> None:
         self.delay_s, self.poisoned = delay_s, poisoned
+        self.given: list[int] = []
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         time.sleep(self.delay_s)
+        self.given.append(index)
         rng = np.random.default_rng([7, index])
         y, x = np.mgrid[:12, :16]
         distance = (x - rng.uniform(0, 16)) ** 2 + (y - rng.uniform(0, 12)) ** 2
@@ -46,26 +51,37 @@ class Blobs(Dataset):
         return {"image": (distance < 4)[None].astype(np.float32), "target": target}
 
 
+class Blurring(nn.Module):
+    """Two heads; no loss reaches the second, as where the weight of a term is 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # the dropout draws from the random state, which a resumed run must find again
+        self.dropout = nn.Dropout(0.1)
+        self.hidden = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), self.dropout)
+        self.answer, self.unread = nn.Conv2d(8, 1, 3, padding=1), nn.Conv2d(8, 1, 1)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = self.hidden(image)
+        return self.answer(hidden), self.unread(hidden)
+
+
 class Regression:
     def losses(self, model: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {"square": (model(batch["image"]).float() - batch["target"]).square().mean()}
+        return {"square": (model(batch["image"])[0].float() - batch["target"]).square().mean()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         assert not model.training
         samples = [Blobs()[i] for i in range(10_000, 10_008)]
         image = torch.stack([torch.from_numpy(s["image"]) for s in samples])
         target = torch.stack([torch.from_numpy(s["target"]) for s in samples])
-        return {"error": float((model(image) - target).square().mean())}
+        return {"error": float((model(image)[0] - target).square().mean())}
 
 
 def trainer(folder: Path, engine: EngineConfig, optim: OptimConfig = OPTIM, dataset: Dataset | None = None,
             processes: Processes = ALONE) -> Trainer:  # fmt: skip
     torch.manual_seed(engine.seed)
-    # the dropout draws from the random state, which a resumed run must find again
-    model = nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1), nn.Conv2d(8, 1, 3, padding=1)
-    )
-    return Trainer(model, Regression(), dataset or Blobs(), optim, engine, RunFolder(folder), processes)
+    return Trainer(Blurring(), Regression(), dataset or Blobs(), optim, engine, RunFolder(folder), processes)
 
 
 def engine_config(**changes: object) -> EngineConfig:
@@ -80,6 +96,9 @@ def test_a_run_learns_and_keeps_its_scores(tmp_path: Path) -> None:
     assert [v["step"] for v in state.validations] == [20, 40, 60]
     assert errors[-1] < 0.6 * errors[0]
     assert list((tmp_path / "tensorboard").glob("events*"))
+    again = trainer(tmp_path, engine_config())
+    again.resume()
+    assert again.run().validations == state.validations, "nothing is scored twice"
 
 
 def test_killed_and_resumed_is_bit_identical(tmp_path: Path) -> None:
@@ -256,8 +275,41 @@ def test_mean_weights_follow_the_model() -> None:
 
 
 def test_processes_share_the_samples_of_a_step() -> None:
-    both = [list(StepBatches(3, 5, 2, Processes(rank, 2, torch.device("cpu")))) for rank in (0, 1)]
+    both = [list(StepBatches(3, 5, 2, Processes(rank, 2, torch.device("cpu")), 12)) for rank in (0, 1)]
     assert both == [[[12, 13], [16, 17]], [[14, 15], [18, 19]]]
+    assert len({step_seed(seed, step, rank) for seed in (0, 1) for step in (0, 1) for rank in (0, 1)}) == 8
+
+
+def test_a_run_resumed_with_another_batch_goes_on_in_the_data(tmp_path: Path) -> None:
+    """As one that is resumed in another number of processes: nothing is seen twice, nothing left out."""
+    dataset = Blobs()
+    trainer(tmp_path, engine_config(steps=3, batch=4, validate_steps=0), dataset=dataset).run()
+    resumed = trainer(tmp_path, engine_config(steps=5, batch=2, validate_steps=0), dataset=dataset)
+    resumed.resume()
+    assert resumed.run().images == 16 and dataset.given == list(range(16))
+
+
+def test_workers_use_one_thread_of_opencv_each() -> None:
+    engine = engine_config(workers=1)
+    assert data_loader(Blobs(), engine, RunState(), ALONE, list).worker_init_fn is prepare_worker
+    before = cv2.getNumThreads()
+    prepare_worker(0)
+    assert cv2.getNumThreads() == 1
+    cv2.setNumThreads(before)
+
+
+def test_minutes_of_the_processor_are_not_those_of_the_clock(tmp_path: Path) -> None:
+    """Waiting, as while other processes are served, is not counted."""
+    engine = engine_config(
+        steps=100_000, max_minutes=0.5 / 60, progress="time", clock="processor", validate_steps=0
+    )
+    run, start = trainer(tmp_path, engine, dataset=Blobs(delay_s=0.005)), time.monotonic()
+    state = run.run()
+    assert state.step < 100_000 and 0.5 <= state.spent_s < 1.5
+    assert time.monotonic() - start > state.spent_s + 0.004 * state.images
+    assert run.optimizer.param_groups[0]["lr"] < 0.1 * OPTIM.lr
+    with pytest.raises(ValueError, match=r"engine.clock: .*expected engine.workers 0, got 1"):
+        engine_config(clock="processor", workers=1)
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> None:
@@ -275,7 +327,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> No
     assert [process.wait(400) for process in started] == [0, 0]
     one = engine_config(steps=10, batch=8, validate_steps=0, half_precision=False)
     alone = trainer(tmp_path / "one", one)
-    alone.model[2].p = 0.0
+    alone.model.dropout.p = 0.0
     alone.run()
     _, two = RunFolder(tmp_path / "two").load()
     for name, weights in alone.model.state_dict().items():
@@ -294,7 +346,7 @@ def main() -> None:
         )
         run = trainer(folder, engine, dataset=Blobs(delay_s=0.004 if alone else 0.0), processes=mine)
         if not alone:
-            run.model[2].p = 0.0
+            run.model.dropout.p = 0.0
         if run.folder.checkpoint.is_file():
             run.resume()
         state = run.run()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orpose_core.cli import main
 from orpose_core.commands.recipes import parse
 from orpose_core.commands.train import TRAINED
 from orpose_core.training.depthpose.recipe import DepthPoseRecipe
@@ -130,7 +131,8 @@ def test_shipped_experiments_are_valid(path: Path, monkeypatch) -> None:
         if step.train == "depthpose":
             words = words_of(step, Path("nowhere"))
             recipe = parse("test", DepthPoseRecipe, words[2:]).recipe
-            assert step.name.startswith(recipe.row.lower().replace("+", "_") or "super_resolution")
+            if path.stem.startswith("experiment_depthpose"):
+                assert step.name.startswith(recipe.row.lower().replace("+", "_") or "super_resolution")
             if step.name[-2:] in ("_1", "_2", "_3"):
                 assert recipe.engine.seed + 1 == recipe.data.seed == int(step.name[-1])
                 assert recipe.data.cache.folder == Path("nowhere/frames") and recipe.data.cache.seed == 1
@@ -146,6 +148,24 @@ def test_the_teacher_that_an_experiment_scores_is_shipped_or_made_by_it() -> Non
         shipped = REPOSITORY / "weights" / f"{parts[key]}.safetensors"
         made = name == "weights.safetensors" and folder in {step.name for step in steps if step.train}
         assert made or shipped.is_file(), parts[key]
+
+
+def test_values_of_the_command_line_override_those_of_the_file(tmp_path: Path, monkeypatch) -> None:
+    path = written(tmp_path, {"set": TINY, "steps": [
+        {"name": "a", "train": "depthpose", "config": "c", "set": {"engine.steps": 7}},
+        {"name": "b", "run": ["report"]},
+    ]})  # fmt: skip
+    a, b = read_experiment(path, {"engine.steps": "9", "data.cache.folder": "{out}/frames"})
+    assert a.words.count("--engine.steps") == 1 and a.words[a.words.index("--engine.steps") + 1] == "9"
+    assert words_of(a, Path("here"))[-4:] == ["--data.cache.folder", "here/frames", "--out", "here/a"]
+    assert b.words == ("report",)
+    asked = {}
+    monkeypatch.setattr(
+        "orpose_core.training.experiment.run_experiment", lambda *given: asked.update(all=given)
+    )
+    assert main(["experiment", str(path), "--set", "engine.steps=9", "optim.betas=[0.9,0.99]"]) == 0
+    assert asked["all"][-1] == {"engine.steps": "9", "optim.betas": "[0.9,0.99]"}
+    assert main(["experiment", str(path), "--set", "engine.steps"]) == 2
 
 
 def test_every_training_is_repeated_for_each_seed(tmp_path: Path) -> None:

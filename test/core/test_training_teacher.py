@@ -223,7 +223,7 @@ def test_training_can_start_from_earlier_weights(tmp_path: Path) -> None:
     seen = {
         "domains": ["general"], "steps": 1, "images": 4, "minutes": 0.1, "processes": 1, "threads": 1,
     }  # fmt: skip
-    DETECTOR.write(model, None, recipe, seen, tmp_path / "earlier.safetensors")
+    DETECTOR.write(model, None, recipe, {**seen, "licence": "MIT"}, tmp_path / "earlier.safetensors")
     again = parse("x", DetectorRecipe, [*DETECTOR_MINIATURE, "--init", str(tmp_path / "earlier.safetensors")])
     for key, value in DETECTOR.build(again.recipe).state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[key], atol=1e-2, rtol=1e-2)
@@ -234,15 +234,18 @@ def test_training_can_start_from_earlier_weights(tmp_path: Path) -> None:
     files = TeacherFiles("fcos_small", later, later, later)
     assert trained_domains(files)["detector"] == ["everyday", "general"]
     assert "4 images (domain general) in 1 steps" in stage_card(later)
+    assert read_weights(later).licence == "MIT", "weights that start from others keep their licence"
 
 
 def test_keypoints_can_go_on_with_crops_of_another_size(tmp_path: Path) -> None:
     recipe = parse("x", KeypointsRecipe, KEYPOINTS_MINIATURE).recipe
     model = KEYPOINTS.build(recipe)
     earlier = tmp_path / "earlier.safetensors"
-    KEYPOINTS.write(model, None, recipe, {}, earlier)
+    KEYPOINTS.write(model, None, recipe, {"licence": "MIT"}, earlier)
     words = [*KEYPOINTS_MINIATURE, "--init", str(earlier), "--model.input_hw=[96,64]"]
-    larger = KEYPOINTS.build(parse("x", KeypointsRecipe, words).recipe)
+    again = parse("x", KeypointsRecipe, words).recipe
+    assert KEYPOINTS.facts(again)["licence"] == "MIT" and KEYPOINTS.facts(recipe)["licence"] == "Apache-2.0"
+    larger = KEYPOINTS.build(again)
     for key, value in larger.state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[key], atol=1e-2, rtol=1e-2)
     assert larger(torch.zeros(1, 3, 96, 64)).shape == (1, 17, 24, 16)

@@ -36,6 +36,7 @@ NOT_RUN = ("takes ", "needs ")
 WITHOUT_A_QUICK_EXAMPLE = {
     "orpose adapt", "orpose view", "orpose benchmark soak", "orpose benchmark privacy",
     "orpose report depthpose", "orpose report student", "orpose report teacher", "orpose report networks",
+    "orpose report design",
 }  # fmt: skip
 """They take long, or never end, or read what hours of training wrote; they have tests of their own."""
 

@@ -31,7 +31,8 @@ FRAMES = 12
 SHORT = {
     "train depthpose": (
         "--engine.steps 2 --engine.batch 2 --engine.workers 0 --engine.threads 1 --validation.frames 0 "
-        "--validation.final_frames 12 --reading.frames 0 --data.cache.frames 4"
+        "--validation.split general-val-v1 --validation.final_frames 2 --reading.frames 0 "
+        "--data.cache.frames 4"
     ),
     "benchmark train": "--config tiny --steps 1 --workers 0",
     "adapt": "--frames 12 --minutes 0.02 --threads 1 --replay 0",

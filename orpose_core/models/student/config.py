@@ -12,6 +12,8 @@ Norm = Literal["frozen_batch", "batch"]
 Branches = Literal["soft_hard", "single"]
 Place = Literal["peak", "mean"]
 
+_MOST_LAYERS = 64  # far beyond any use; a false config in a file must not make us build for hours
+
 COCO_FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 """Channel order of the 17 maps after a mirror: ``mirrored[i] = maps[COCO_FLIP[i]]``."""
 
@@ -120,6 +122,11 @@ class StudentConfig:
             size = getattr(self, name)
             if len(size) != 2 or min(size) <= 0:
                 raise ValueError(f"StudentConfig.{name}: expected a positive (height, width), got {size}")
+        for name in ("keypoint_convs", "lifter_stages"):
+            if not 1 <= getattr(self, name) <= _MOST_LAYERS:
+                raise ValueError(
+                    f"StudentConfig.{name}: expected 1 to {_MOST_LAYERS}, got {getattr(self, name)}"
+                )
         if len(self.anchor_sizes_px) != 5:
             raise ValueError(
                 f"StudentConfig.anchor_sizes_px: expected 5 levels, got {len(self.anchor_sizes_px)}"

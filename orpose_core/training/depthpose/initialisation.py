@@ -43,7 +43,7 @@ def initialise(model: nn.Module, config: InitConfig, seed: int) -> None:
         initialise_from_rtpose(model, config.pose, seed)
     if config.weights is not None:
         source = load_checkpoint(config.weights).model
-        _copy(model, source.state_dict(), config.weights, optional=("c16.",))
+        _copy(model, source.state_dict(), config.weights, optional=("c16.", "sr_image."))
 
 
 def _load_super_resolution(model: nn.Module, name: str) -> None:

@@ -135,7 +135,7 @@ def hr_loss(sr_image: Tensor, high_resolution: Tensor) -> Tensor:
     """Return L_HR: the mean squared error of the super-resolved image.
 
     Args:
-        sr_image: float (B, 1, H, W), 8 times the size of the network's input.
+        sr_image: float (B, 1, H, W), larger than the network's input.
         high_resolution: float32 (B, 1, H, W) in [0, 1], the true image of the same size. At a smaller size
             the loss would not depend on the pattern within a cell, and the last pixel shuffle would not be
             trained.

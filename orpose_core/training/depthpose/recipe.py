@@ -20,7 +20,7 @@ from orpose_core.skeleton import by_name
 from orpose_core.training.depthpose.batch_norm import add_batch_norms, keep_answers, without_batch_norms
 from orpose_core.training.depthpose.initialisation import InitConfig, initialise
 from orpose_core.training.depthpose.losses import LossConfig, hr_loss, pose_losses, visibility_loss
-from orpose_core.training.depthpose.samples import DataConfig, trains_sr_image
+from orpose_core.training.depthpose.samples import DataConfig
 from orpose_core.training.depthpose.sigma_calibration import measured_settings
 from orpose_core.training.depthpose.streams import samples
 from orpose_core.training.depthpose.threshold_choice import ReadingConfig
@@ -81,13 +81,13 @@ class DepthPoseRecipe:
                 f"gives no visibility, got {self.loss.visibility_weight}"
             )
         sized, wanted = self.data.render_hw, self.model.sr_hw
-        compared = self.data.source == "simulation" and trains_sr_image(self.network_config)
+        compared = self.data.source == "simulation" and self.network_config.gives_sr_image
         if compared and any(a < b for a, b in zip(sized, wanted, strict=True)):
             raise ValueError(
-                f"data.render_hw: L_HR compares images of {wanted}, 8 times model.input_hw, expected "
-                f"at least that, got {sized}; or set loss.hr_weight to 0"
+                f"data.render_hw: L_HR compares images of {wanted}, {self.model.sr_scale} times "
+                f"model.input_hw, expected at least that, got {sized}; or set loss.hr_weight to 0"
             )
-        if network.sr_image == "frozen" and self.init.super_resolution is None:
+        if network.frozen_sr and self.init.super_resolution is None:
             raise ValueError(
                 f"init.super_resolution: {network.architecture} needs a super-resolution network that was "
                 "trained on its own"
@@ -101,10 +101,7 @@ class DepthPoseRecipe:
     @property
     def network_config(self) -> MapConfig:
         """Config of the network that is built: without an SR image if L_HR does not train it."""
-        untrained = network_of(self.model).sr_image == "trained" and not self.loss.hr_weight
-        if untrained and isinstance(self.model, ModelConfig):
-            return replace(self.model, sr_image=False)
-        return self.model
+        return self.model if self.loss.hr_weight else self.model.without_sr_image()
 
     @classmethod
     def for_network(cls, architecture: str) -> type[DepthPoseRecipe]:
@@ -127,6 +124,7 @@ class DepthPoseTask:
     def __init__(self, recipe: DepthPoseRecipe, half: bool) -> None:
         self.recipe, self.half = recipe, half
         self.network = network_of(recipe.model)
+        self.trains_sr_image = recipe.network_config.gives_sr_image
         self.skeleton = by_name(recipe.model.skeleton)
         self.channels = torch.tensor(self.skeleton.paf_channels)
         self.benchmark: Benchmark | None = None
@@ -139,7 +137,7 @@ class DepthPoseTask:
         if maps.stages and config.pose_weight:
             pose = pose_losses(maps, batch, self.channels.to(batch["image"].device), config, self.skeleton)
             parts["pose"] = config.pose_weight * pose
-        if config.hr_weight and self.network.sr_image == "trained" and maps.sr_image is not None:
+        if self.trains_sr_image and maps.sr_image is not None:
             parts["high_resolution"] = config.hr_weight * hr_loss(maps.sr_image, batch["high_resolution"])
         if config.visibility_weight and maps.visibility_logits is not None:
             parts["visibility"] = config.visibility_weight * visibility_loss(maps.visibility_logits, batch)

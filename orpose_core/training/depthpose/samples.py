@@ -11,7 +11,7 @@ import numpy as np
 
 from orpose_core.data.targets import TargetConfig, known_maps, people_map, render_targets
 from orpose_core.image_ops import DEPTH_METHODS, DepthMethod, low_resolution_depth, normalise_depth
-from orpose_core.models import MapConfig, ModelConfig, network_of
+from orpose_core.models import MapConfig
 from orpose_core.skeleton import OPENPOSE18, Skeleton, by_name
 from orpose_core.training.augment.depth import AugmentConfig, augmented
 from orpose_core.training.domain_streams import check_domains
@@ -32,8 +32,8 @@ class DataConfig:
             folder of depth images.
         domains: domains of the simulation; one is drawn for each frame.
         domain_shares: relative frequency of each domain; empty = all equally often.
-        render_hw: size of the frames before they are shrunk; for L_HR at least 8 times the input, the size of
-            the super-resolved image.
+        render_hw: size of the frames before they are shrunk; for L_HR at least that of the super-resolved
+            image, 8 times the input of DepthPose.
         crowd: number of additional people per simulated room, so that each image shows more people.
         domain_crowds: ``crowd`` for each domain; empty = the same in all of them.
         crop_hw: (height, width) in px of the network's input, of a window that is cropped from each sample,
@@ -178,7 +178,7 @@ class SampleMaker:
             sample["people"] = np.full((1, *map_hw), -1.0, np.float32)
             if self.data.source == "folder":
                 sample["people"][0] = people_map(poses, (height, width), map_hw, skeleton)
-        if trains_sr_image(self.model):
+        if self.model.gives_sr_image:
             sample["high_resolution"] = true_sr_image(depth_m, self.model)
         if self.model.gives_visibility:
             sample["visibility_maps"] = targets.visibility_maps
@@ -266,11 +266,6 @@ def network_input(depth_m: FloatArray, model: MapConfig, method: str) -> FloatAr
     return (normalise_depth(depth_m, model.depth_range_m) / np.float32(255))[None]
 
 
-def trains_sr_image(model: MapConfig) -> bool:
-    """Return whether a network has a super-resolved image that is trained by L_HR."""
-    return network_of(model).sr_image == "trained" and (not isinstance(model, ModelConfig) or model.sr_image)
-
-
 def true_sr_image(depth_m: FloatArray, model: MapConfig) -> FloatArray:
     """Return the true image of L_HR, at the size of the super-resolved one.
 
@@ -280,7 +275,7 @@ def true_sr_image(depth_m: FloatArray, model: MapConfig) -> FloatArray:
         model: config of the network, for its input size (h, w) and depth range.
 
     Returns:
-        float32 (1, 8 h, 8 w) in [0, 1], 0 = no return.
+        float32 (1, H, W) of the super-resolved image's size in [0, 1], 0 = no return.
 
     Raises:
         ValueError: the frame is smaller than the super-resolved image. A comparison at a smaller size would
@@ -288,7 +283,8 @@ def true_sr_image(depth_m: FloatArray, model: MapConfig) -> FloatArray:
     """
     if any(n < wanted for n, wanted in zip(depth_m.shape, model.sr_hw, strict=True)):
         raise ValueError(
-            f"L_HR: expected frames of at least {model.sr_hw}, 8 times the input {model.input_hw}, got "
+            f"L_HR: expected frames of at least {model.sr_hw}, {model.sr_scale} times the input "
+            f"{model.input_hw}, got "
             f"{depth_m.shape}; give larger frames (data.render_hw, or recordings whose full-size depth was "
             "kept), or set loss.hr_weight to 0"
         )

@@ -1,8 +1,9 @@
 """The training loop for all kinds of networks. The task defines the losses and the validation.
 
-A run is a function of its config alone: sample ``i`` of a data set is always the same, step ``s`` takes the
-samples that :class:`StepBatches` gives it, and the checkpoint holds all other state. A run that was killed
-and resumed therefore ends with the same bits as an uninterrupted one.
+A run is a function of its config alone: sample ``i`` of a data set is always the same, each step takes the
+samples that follow those of the step before (:mod:`~orpose_core.training.engine.batches`) and the random
+numbers that :func:`step_seed` starts, and the checkpoint holds all other state. On a CPU, a run that was
+killed and resumed therefore ends with the same bits as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -10,24 +11,29 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, Protocol
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import Dataset, default_collate
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from orpose_core.models.inference import bf16_is_fast
+from orpose_core.training.engine.batches import data_loader, place
 from orpose_core.training.engine.distributed import Processes
 from orpose_core.training.engine.optimisation import MeanWeights, build_optimizer, learning_rate
 from orpose_core.training.engine.run_folder import RunFolder, RunState
 from orpose_core.training.engine.settings import EngineConfig, OptimConfig
 
 logger = logging.getLogger(__name__)
+
+_CLOCKS = {"wall": time.monotonic, "processor": time.process_time}
 
 
 class Task(Protocol):
@@ -42,59 +48,16 @@ class Task(Protocol):
         ...
 
 
-class StepBatches(Sampler[list[int]]):
-    """The sample indices of each step from any first step on: consecutive, split among the processes."""
-
-    def __init__(self, start: int, steps: int, batch: int, processes: Processes) -> None:
-        self.start, self.steps, self.batch, self.processes = start, steps, batch, processes
-
-    def __len__(self) -> int:
-        return max(0, self.steps - self.start)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.start, self.steps):
-            first = (step * self.processes.world + self.processes.rank) * self.batch
-            yield list(range(first, first + self.batch))
-
-
 class NonFiniteLoss(ValueError):
     """The loss became NaN or infinite. The message names the term, the step and the newest checkpoint."""
 
 
-def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
-    """Move every tensor of a batch to the device, and convert images to channels_last.
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of the random numbers that a process draws in a step, for dropout and sampled regions.
 
-    Mappings, lists, tuples and named tuples are rebuilt with their own types.
+    They are the same after a resume, and different in every process.
     """
-    if isinstance(batch, Tensor):
-        images = channels_last and batch.ndim == 4
-        layout = torch.channels_last if images else torch.preserve_format
-        return batch.to(device, non_blocking=True, memory_format=layout)
-    if isinstance(batch, Mapping):
-        return {name: place(value, device, channels_last) for name, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        values = [place(value, device, channels_last) for value in batch]
-        return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
-    return batch
-
-
-def data_loader(
-    dataset: Dataset, config: EngineConfig, start: int, processes: Processes, collate: Callable[[list], Any]
-) -> DataLoader:
-    """Return a loader of all steps from ``start`` on, which prepares batches ahead in worker processes."""
-    parallel: dict[str, Any] = {}
-    if config.workers:
-        # spawn: a forked child of a process that has run OpenMP or CUDA hangs in them
-        parallel = {"prefetch_factor": config.prefetch, "multiprocessing_context": "spawn"}
-    return DataLoader(
-        dataset,
-        batch_sampler=StepBatches(start, config.steps, config.batch, processes),
-        num_workers=config.workers,
-        collate_fn=collate,
-        pin_memory=processes.device.type == "cuda",
-        generator=torch.Generator().manual_seed(config.seed),  # else it draws from the model's random state
-        **parallel,
-    )
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
 
 
 class Trainer:
@@ -124,6 +87,7 @@ class Trainer:
     ) -> None:
         if engine.threads:
             torch.set_num_threads(engine.threads)
+            cv2.setNumThreads(engine.threads)
         self.task, self.dataset, self.collate = task, dataset, collate
         self.optim, self.engine, self.folder, self.processes = optim, engine, folder, processes
         self.model = model.to(processes.device).train()
@@ -142,15 +106,11 @@ class Trainer:
         if self.optim.ema_decay:
             self.mean.model.load_state_dict(saved["mean"])
             self.mean.updates = saved["mean_updates"]
-        torch.set_rng_state(saved["random"])
-        if self.processes.device.type == "cuda" and saved["random_cuda"] is not None:
-            torch.cuda.set_rng_state(saved["random_cuda"])
 
     def save(self) -> None:
         """Write the checkpoint (process 0 only)."""
         if not self.processes.leads:
             return
-        cuda = self.processes.device.type == "cuda"
         self.folder.save(
             self.state,
             {
@@ -158,8 +118,6 @@ class Trainer:
                 "optimizer": self.optimizer.state_dict(),
                 "mean": self.mean.model.state_dict() if self.optim.ema_decay else {},
                 "mean_updates": self.mean.updates,
-                "random": torch.get_rng_state(),
-                "random_cuda": torch.cuda.get_rng_state() if cuda else None,
             },
         )
 
@@ -172,7 +130,7 @@ class Trainer:
         return min(done, 1.0)
 
     def out_of_time(self) -> bool:
-        """Return whether the limit of wall-clock time has been reached."""
+        """Return whether the time limit has been reached."""
         budget_s = 60.0 * self.engine.max_minutes
         return budget_s > 0 and self.processes.agree(self.state.spent_s) >= budget_s
 
@@ -182,6 +140,7 @@ class Trainer:
         rate = learning_rate(self.optim, self.state.step, self.progress())
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        torch.manual_seed(step_seed(self.engine.seed, self.state.step, self.processes.rank))
         with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.half):
             parts = dict(self.task.losses(model, batch))
         total = torch.stack(list(parts.values())).sum()
@@ -205,8 +164,12 @@ class Trainer:
         )
 
     def validate(self) -> None:
-        """Score the mean weights and store the scores (process 0 only; the others wait)."""
-        if self.processes.leads:
+        """Score the mean weights and store the scores (process 0 only; the others wait).
+
+        Weights that were scored before, as at the end of a run that is resumed there, are not scored again.
+        """
+        past = self.state.validations
+        if self.processes.leads and not (past and past[-1]["step"] == self.state.step):
             self.mean.model.eval()
             with torch.inference_mode():
                 scores = dict(self.task.validate(self.mean.model))
@@ -226,16 +189,20 @@ class Trainer:
         first, batch = self.state.step, self.engine.batch * self.processes.world
         device = self.processes.device
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-        loader = data_loader(self.dataset, self.engine, first, self.processes, self.collate)
-        model = DistributedDataParallel(self.model) if self.processes.world > 1 else self.model
+        loader = data_loader(self.dataset, self.engine, self.state, self.processes, self.collate)
+        model: nn.Module = self.model
+        if self.processes.world > 1:
+            # A weight of 0 may leave out a term of the loss, and with it a head of the network.
+            model = DistributedDataParallel(model, find_unused_parameters=True)
+        time_s = _CLOCKS[self.engine.clock]
         with closing(_Log(self, first)) as log:
-            saved = clock = time.monotonic()
+            saved, clock = time.monotonic(), time_s()
             batches = iter(loader)
             while self.state.step < self.engine.steps and not self.out_of_time():
                 samples = next(batches)
-                arrived = time.monotonic()
+                arrived = time_s()
                 losses = self.step(model, samples)
-                now = time.monotonic()
+                now = time_s()
                 if self.state.step > first:  # the workers' start is no share of the run's throughput
                     self.state.waited_s += arrived - clock
                 self.state.seconds += now - clock
@@ -252,7 +219,7 @@ class Trainer:
                 if time.monotonic() - saved > 60.0 * self.engine.checkpoint_minutes:
                     self.save()
                     saved = time.monotonic()
-                clock = time.monotonic()
+                clock = time_s()
                 self.state.other_s += clock - now
             self.validate()
             log.validation()

@@ -6,6 +6,8 @@ import ctypes
 import os
 import platform
 
+import cv2
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 _TOP_PAD_BYTES = 500_000_000
 _LARGEST_INT = 2**31 - 1
@@ -28,3 +30,14 @@ def prepare_processor() -> bool:
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_TOP_PAD, _TOP_PAD_BYTES))
     taken = [mallopt(name, value) == 1 for name, value in settings]
     return all(taken)
+
+
+def prepare_worker(number: int) -> None:
+    """Make a process that prepares data use one thread, as PyTorch does there.
+
+    OpenCV would start one thread per core in each of them.
+
+    Args:
+        number: of the worker process; not used.
+    """
+    cv2.setNumThreads(1)

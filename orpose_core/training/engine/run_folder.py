@@ -25,11 +25,11 @@ class RunState:
     """The state of a run apart from its tensors.
 
     Attributes:
-        step: optimizer steps taken. Together with the seed it gives the position of the sampler.
-        images: training images seen by all processes.
-        seconds: wall-clock time of the training steps, s, including the parts before a resume.
+        step: optimizer steps taken.
+        images: training images seen by all processes; the position in the data.
+        seconds: time of the training steps, s, by ``engine.clock``, including the parts before a resume.
         waited_s: part of ``seconds`` spent waiting for data, s.
-        other_s: wall-clock time of validations and checkpoints, s.
+        other_s: time of validations and checkpoints, s.
         validations: scores, each with its ``step`` and ``images``.
         processes: number of processes that took the newest step; 0 = no step was taken.
         device: name of the GPU that took the newest step; "" = a CPU.
@@ -49,7 +49,7 @@ class RunState:
 
     @property
     def spent_s(self) -> float:
-        """Wall-clock time of the run so far."""
+        """Time of the run so far."""
         return self.seconds + self.other_s
 
 

@@ -60,11 +60,14 @@ class EngineConfig:
         device: ``"auto"`` uses a GPU if there is one.
         half_precision: bf16 autocast if the machine supports it.
         channels_last: memory layout of images and weights.
-        threads: number of PyTorch's threads; 0 = PyTorch's default.
+        threads: number of threads of PyTorch and of OpenCV; 0 = their defaults.
         workers: number of processes that prepare data; 0 = prepare it in the training process.
         prefetch: number of batches that each worker prepares ahead.
-        max_minutes: limit of the wall time, including resumed parts; 0 = none. When it is reached, the run
-            ends as after ``steps``: checkpoint, validation and weights are written.
+        max_minutes: limit of the time, including resumed parts; 0 = none. When it is reached, the run ends as
+            after ``steps``: checkpoint, validation and weights are written.
+        clock: the time that is limited and reported: ``"wall"``, or ``"processor"``, the time for which the
+            processor worked for this process. Other processes on the machine hardly change the latter, so
+            that runs can be compared at equal minutes; it needs ``workers`` 0.
         progress: the measure of progress in the schedule: ``"steps"`` (exactly repeatable), or ``"time"``:
             the larger of the completed shares of ``steps`` and ``max_minutes``, so that a cosine schedule
             ends with the time limit on a machine of any speed.
@@ -83,6 +86,7 @@ class EngineConfig:
     workers: int = 1
     prefetch: int = 4
     max_minutes: float = 0.0
+    clock: Literal["wall", "processor"] = "wall"
     progress: Literal["steps", "time"] = "steps"
     checkpoint_minutes: float = 5.0
     validate_steps: int = 2_000
@@ -97,3 +101,8 @@ class EngineConfig:
                 raise ValueError(f"engine.{name}: expected 0 or more, got {getattr(self, name)}")
         if self.progress == "time" and not self.max_minutes:
             raise ValueError("engine.progress: 'time' needs engine.max_minutes")
+        if self.clock == "processor" and self.workers:
+            raise ValueError(
+                "engine.clock: 'processor' does not count the time of other processes, expected "
+                f"engine.workers 0, got {self.workers}"
+            )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from orpose_core.checkpoints.history import earlier_trainings
+from orpose_core.checkpoints.history import earlier_trainings, inherited_licence
 from orpose_core.checkpoints.small_detectors import load_small_detector, save_small_detector
 from orpose_core.metrics.coco_ap import ap_of_poses
 from orpose_core.models.small_detectors import SMALL_DETECTORS
@@ -244,6 +244,7 @@ def _facts(recipe: DetectorRecipe) -> dict[str, Any]:
         "domains": [recipe.data.domain],
         "views": recipe.data.views,
         "split": recipe.validation.split,
+        "licence": inherited_licence(recipe.init),
         **earlier_trainings(recipe.init),
     }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from orpose_core.checkpoints.history import earlier_trainings
+from orpose_core.checkpoints.history import earlier_trainings, inherited_licence
 from orpose_core.checkpoints.keypoint_networks import (
     KeypointNetwork,
     load_keypoint_network,
@@ -289,6 +289,7 @@ def _facts(recipe: KeypointsRecipe) -> dict[str, Any]:
         "domains": [recipe.data.domain],
         "crops": recipe.data.crops,
         "split": recipe.validation.split,
+        "licence": inherited_licence(recipe.init),
         **earlier_trainings(recipe.init),
     }
 
