@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ def report(runs: Sequence[Run], threads: int) -> str:
     """Return the page, Markdown; the first run is the one that the others are compared with."""
     groups = _rows(runs)
     settings = [run.settings for run in runs]
-    recipes = {
+    recipes: dict[str, Iterable[Any]] = {
         name: [s.get(name) for s in settings]
         for name in ("engine.max_minutes", "engine.clock", "engine.threads", "validation.split",
                      "data.render_hw", "data.cache.seed")
