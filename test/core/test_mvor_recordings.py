@@ -123,3 +123,30 @@ def test_a_file_without_images_is_refused(mvor: Path, tmp_path: Path) -> None:
     (other / "none.json").write_text("{}")
     with pytest.raises(ValueError, match="expected a JSON file with a list of images"):
         open_recording(other / "none.json")
+
+
+def test_a_simulated_folder_gives_its_cameras_and_times(tmp_path: Path) -> None:
+    """The folder itself can be given, not only its JSON file: metric 3D needs the intrinsics in it."""
+    name = "room00001/cam1/color/000000.png"
+    for kind, image in (
+        ("color", np.zeros((*SIZE_HW, 3), np.uint8)),
+        ("depth", np.full(SIZE_HW, 2000, np.uint16)),
+    ):
+        file = tmp_path / name.replace("color", kind)
+        file.parent.mkdir(parents=True)
+        cv2.imwrite(str(file), image)
+    content = {
+        "images": [
+            {"id": 1, "file_name": name, "width": 64, "height": 48, "cam_id": 1, "day_id": 1,
+             "stamp_ns": 7_000_000_000,
+             "intrinsics": {"fx": 50.0, "fy": 51.0, "cx": 31.5, "cy": 23.5},
+             "room_from_camera_m": np.eye(4).tolist()}
+        ],
+        "annotations": [], "categories": _content([name])["categories"],
+    }  # fmt: skip
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    (tmp_path / "simulation.json").write_text("{}")
+    with open_recording(tmp_path) as recording:
+        (recorded,) = recording.frames()
+    assert recorded.frame.intrinsics is not None and recorded.frame.intrinsics.fx == 50.0
+    assert recorded.frame.stamp_ns == 7_000_000_000 and recorded.name == "room00001_cam1_000000"

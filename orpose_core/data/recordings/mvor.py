@@ -38,7 +38,7 @@ class MvorRecording:
         if not isinstance(content, dict) or not content.get("images"):
             raise ValueError(f"{path}: expected a JSON file with a list of images, as MVOR's, got none")
         self._truth = mvor_truth({"annotations": [], **content}, str(path))
-        self._stamps_ns = [_stamp_ns(image.get("date_captured")) for image in content["images"]]
+        self._stamps_ns = [_stamp_ns(image) for image in content["images"]]
         self._order = sorted(
             range(len(self._stamps_ns)), key=lambda k: natural_key(self._truth.file_names[k])
         )
@@ -110,10 +110,12 @@ class MvorRecording:
         return str(error).replace(f"{self._root}/", "")
 
 
-def _stamp_ns(date: Any) -> int:
-    """Return ``date_captured`` as nanoseconds, its clock taken for UTC; 0 where there is none."""
+def _stamp_ns(image: dict[str, Any]) -> int:
+    """Return ``stamp_ns``, or ``date_captured`` taken for UTC, as nanoseconds; 0 if there is neither."""
+    if isinstance(image.get("stamp_ns"), int):  # of `orpose simulate`
+        return image["stamp_ns"]
     try:
-        moment = datetime.fromisoformat(str(date)).replace(tzinfo=timezone.utc)
+        moment = datetime.fromisoformat(str(image.get("date_captured"))).replace(tzinfo=timezone.utc)
     except ValueError:
         return 0
     since = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)

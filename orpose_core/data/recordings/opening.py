@@ -12,6 +12,9 @@ from orpose_core.data.recordings.recording import Modality, Recording
 from orpose_core.data.recordings.videos import NOT_READABLE, VIDEO_SUFFIXES, VideoRecording
 from orpose_core.files import MILLIMETRE_M
 
+_OF_SIMULATE = ("simulation.json", "annotations.json")
+"""What `orpose simulate` writes beside its images; the second file lists them, with cameras and times."""
+
 
 def open_recording(
     path: str | Path,
@@ -23,8 +26,8 @@ def open_recording(
 ) -> Recording:
     """Return the recording at a path.
 
-    That is a rosbag2, a ROS 1 bag, a folder of them, an image folder, an image, a video, or MVOR's list of
-    images.
+    That is a rosbag2, a ROS 1 bag, a folder of them, an image folder, an image, a video, MVOR's list of
+    images, or a folder that `orpose simulate` wrote.
 
     Args:
         path: what to read.
@@ -50,4 +53,6 @@ def open_recording(
         return VideoRecording(path, modality)
     if suffix == ".json":
         return MvorRecording(path, modality)
+    if all((path / name).is_file() for name in _OF_SIMULATE):
+        return MvorRecording(path / _OF_SIMULATE[1], modality)
     return ImageRecording(path, modality, depth_unit_m=depth_unit_m)

@@ -129,9 +129,11 @@ def _notes(folder: Path) -> dict[str, Sequence[str]]:
 
 def _over_time(seen: _Seen) -> list[Picture]:
     figure, axes = plt.subplots(figsize=(9, 2.6))
+    timed = any(max(camera.time_s) > 0 for camera in seen.cameras.values())
     for name, camera in seen.cameras.items():
-        axes.step(camera.time_s, camera.people, where="post", label=name or "camera")
-    axes.set(xlabel="time [s]", ylabel="people")
+        x = camera.time_s if timed else range(len(camera.people))
+        axes.step(x, camera.people, where="post", label=name or "camera")
+    axes.set(xlabel="time [s]" if timed else "image (without a time)", ylabel="people")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     if len(seen.cameras) > 1:
