@@ -43,6 +43,9 @@ from orpose_ros.streams.pose_camera import CameraMessages, LateFrame, PoseCamera
 # Copied for each publisher: rclpy writes QoS overrides into the profile that it is given.
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
+FLIP_SHARE = "with flip test (%)"
+"""Key of the diagnostics: share of the images answered in the last 10 s that had the flip test."""
+
 
 class PoseNode(SelfStartingNode):
     """Finds the people in every camera's images; see the module."""
@@ -241,7 +244,7 @@ class PoseNode(SelfStartingNode):
         info = self.estimator.info
         limit = self.parameters.max_pixels if self.parameters.strict else "none"
         share, batch = self._worker.flip_share(), max(s.limit for s in self._worker.batch_sizes.values())
-        flipped = {} if share is None else {"with flip test (%)": f"{100 * share:.0f}"}
+        flipped = {} if share is None else {FLIP_SHARE: f"{100 * share:.0f}"}
         return {"model": info.name, "trained": info.trained, "backend": info.backend, "device": info.device,
                 "cameras": len(self._cameras), "limit (px)": limit,
                 "lanes": self.estimator.lanes, "batch, at most": batch, **flipped}  # fmt: skip

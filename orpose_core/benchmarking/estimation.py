@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +23,7 @@ from orpose_core.benchmarking.machine_rate import matrix_gflops_per_s
 from orpose_core.data.image_messages import decode_color, decode_depth, encode_color, encode_depth
 from orpose_core.engines import AUTO, installed_backends, is_exported
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
+from orpose_core.estimators.batch_size import BatchSize
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.models import MapConfig
 from orpose_core.models.inference import bf16_is_fast
@@ -54,7 +57,8 @@ class Case:
         flip_test: average with the mirrored image.
         device: see :class:`~orpose_core.estimators.EstimatorConfig`.
         threads: of the CPU; None = as PyTorch has it.
-        repeats: measured runs of each batch size, fewer where they take long.
+        lanes: of several cameras, as ``pose_node``'s parameter: 0 = one per camera.
+        repeats: measured runs of each number of cameras, fewer where they take long.
     """
 
     model: str
@@ -63,6 +67,7 @@ class Case:
     flip_test: bool = True
     device: str = "auto"
     threads: int | None = None
+    lanes: int = 1
     repeats: int = 30
 
 
@@ -79,8 +84,8 @@ class Timing:
         cpu_ms: processor time of a frame, all stages and threads together: other programs that run meanwhile
             hardly change it.
         shrink_ms: from a 640x480 message to that resolution: the work of ``lowres_gateway``.
-        frames_per_s: of all cameras together, by the number of cameras: one frame of each at a time, in all
-            lanes of the engine, or in one batch where it has one lane.
+        frames_per_s: of all cameras together, by the number of cameras: one frame of each at a time, in
+            batches and lanes as ``pose_node`` has them.
         gflops: of one frame, flip test included; None where it is not known.
         floor_ms: ``gflops`` at the rate of this machine's matrix products in the same number format.
         peak_mib: of the process, with everything that was imported.
@@ -165,8 +170,8 @@ def _measured(case: Case) -> Timing | str:
     *stages_ms, cpu_ms = (1000 * np.median([run.seconds for run in runs], axis=0)).tolist()
     rates = {}
     for cameras in CAMERAS:
-        if cameras > 1 and estimator.info.backend.startswith("openvino "):
-            estimator = load_estimator(case.model, replace(config, lanes=cameras))
+        if cameras > 1 and case.lanes != 1:
+            estimator = load_estimator(case.model, replace(config, lanes=case.lanes or cameras))
         rates[str(cameras)] = _frames_per_s(estimator, messages[:cameras], case.repeats)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     work, floor_ms = _work(estimator, case)
@@ -255,18 +260,35 @@ def _repeated(once: Callable[[], _Result], repeats: int) -> list[_Result]:
 
 
 def _frames_per_s(estimator: PoseEstimator, messages: Sequence[tuple[Any, ...]], repeats: int) -> float:
-    """Return frames/s of all cameras together, with one message of each at a time, in all lanes."""
-    batch = 1 if estimator.lanes > 1 else len(messages)
-    batches = [messages[i : i + batch] for i in range(0, len(messages), batch)]
-    estimator.warm_up(batch)
+    """Return frames/s of all cameras together, with one message of each at a time.
+
+    As in ``pose_node``, each lane takes its share of the waiting messages, in batches as large as is
+    efficient. Runs that only find the size of batches do not count.
+    """
+    estimator.warm_up(math.ceil(len(messages) / estimator.lanes))
+    sizes, lock = BatchSize(), Lock()
+
+    def serve(waiting: list[tuple[Any, ...]], _: int) -> None:
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                size = sizes.next(math.ceil(len(waiting) / estimator.lanes))
+                batch = [waiting.pop() for _ in range(size)]
+            began_s = time.perf_counter()
+            _run(estimator, batch)
+            with lock:
+                sizes.took(size, time.perf_counter() - began_s)
+
     with ThreadPoolExecutor(estimator.lanes) as lanes:
 
         def once() -> float:
             began_s = time.perf_counter()
-            for _ in lanes.map(partial(_run, estimator), batches):
+            for _ in lanes.map(partial(serve, list(messages)), range(estimator.lanes)):
                 pass
             return time.perf_counter() - began_s
 
+        _repeated(once, len(messages) if len(messages) > 1 else 0)
         return len(messages) / float(np.median(_repeated(once, repeats)))
 
 

@@ -57,6 +57,7 @@ def estimate(
     cases = cases_of(models or shipped_networks(), backends, **settings)
     words = [Path(model).name for model in models] + (["--backend", *backends] if backends else [])
     words += [f"--{name} {settings[name]}" for name in ("threads", "repeats") if settings.get(name)]
+    words += [f"--lanes {settings['lanes']}"] if settings.get("lanes", 1) != 1 else []
     timings, refused = measure(cases)
     after = os.getloadavg()[0]
     threads = settings.get("threads") or torch.get_num_threads()

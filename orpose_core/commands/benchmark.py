@@ -21,6 +21,7 @@ def _estimate(args: argparse.Namespace) -> int:
             page_path=args.page,
             repeats=args.repeats,
             threads=args.threads,
+            lanes=args.lanes,
             compare=args.compare,
             flip_test=not args.no_flip,
             device=args.device,
@@ -96,8 +97,9 @@ def _graph(args: argparse.Namespace) -> int:
         "--rate",
         f"{args.rate:g}",
     ]
-    given += ["--model", args.model, "--backend", args.backend]
-    given += ["--threads", str(args.threads), "--lanes", str(args.lanes)]
+    given += ["--model", args.model, "--backend", args.backend, "--threads", str(args.threads)]
+    given += [] if args.lanes is None else ["--lanes", str(args.lanes)]
+    given += [] if args.flip_test is None else ["--flip-test", args.flip_test]
     return run_ros_program(
         "orpose_ros.graph.latency", [*given, *(["--json", args.json] if args.json else [])]
     )
@@ -198,6 +200,13 @@ def _add_estimate(what: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--repeats", type=int, default=30, metavar="N", help="default: %(default)s")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument(
+        "--lanes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="lanes for several cameras, as pose_node's parameter: 0 = one per camera (default: %(default)s)",
+    )
     parser.add_argument("--compare", action="store_true", help="measure with and without the flip test")
     parser.add_argument("--no-flip", action="store_true", help="measure without the flip test")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
@@ -226,7 +235,8 @@ def _add_graph(what: argparse._SubParsersAction) -> None:
         what,
         "graph",
         "Measure the latency from an image message to its skeletons over DDS, with pose_node in a process of "
-        "its own: median, 95th and 99th percentile, and the number of images that were processed.",
+        "its own: median, 95th and 99th percentile, how many images were answered, and the share of "
+        "these with the flip test.",
         "orpose benchmark graph --cameras 1 2 --seconds 5",
         listed="latency from image message to skeletons over DDS",
     )
@@ -248,8 +258,11 @@ def _add_graph(what: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="CPU threads of the network (default: all)"
     )
+    parser.add_argument("--lanes", type=int, metavar="N", help="pose_node's parameter (default: its default)")
     parser.add_argument(
-        "--lanes", type=int, default=1, metavar="N", help="pose_node's parameter lanes (default: %(default)s)"
+        "--flip-test",
+        choices=("auto", "always", "never"),
+        help="pose_node's parameter (default: its default)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     add_backend(parser)

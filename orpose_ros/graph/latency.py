@@ -17,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from orpose_core.data.skeleton_messages import stamp_ns_of
+from orpose_core.estimators.flip_share import FLIP_TESTS
 from orpose_core.files import write_json
 from orpose_core.image_ops import low_resolution_frame
 from orpose_core.simulation import StreamConfig, simulate_frame
@@ -30,6 +32,7 @@ from orpose_ros import conversions
 from orpose_ros.graph.node_processes import NodeProcesses, StageError
 from orpose_ros.graph.spun_by_hand import SpunByHand
 from orpose_ros.msg import PoseModelInfo, Skeleton3DArray
+from orpose_ros.pose_node import FLIP_SHARE
 
 _MOMENTS = 8
 _START_S = 600.0
@@ -49,6 +52,7 @@ class Latency:
         percentiles_ms: median, 95th and 99th percentile of the time from just before an image is published to
             the reception of its skeletons, ms.
         first_s: time from the start of the node's process to its first skeletons, s.
+        with_flip_test: share of the answered images of the last 10 s with the flip test, as the node reports.
         sender_cpu: processor time of this process, which sends images and receives skeletons, relative to the
             time that passed: 0.1 = a tenth of one processor.
     """
@@ -59,6 +63,7 @@ class Latency:
     answered: int
     percentiles_ms: tuple[float, float, float]
     first_s: float
+    with_flip_test: float
     sender_cpu: float
 
 
@@ -71,6 +76,7 @@ class _Graph(SpunByHand):
         self.names = [f"ceiling_{k + 1}" for k in range(cameras)]
         self.latencies_ns: dict[int, int] = {}  # by the stamp of the image
         self.backend = ""
+        self.reported: dict[str, str] = {}  # diagnostics of the node
         sensor, reliable = (
             QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT),
             QoSProfile(depth=50),
@@ -82,6 +88,7 @@ class _Graph(SpunByHand):
             self._node.create_subscription(Skeleton3DArray, f"{name}/skeletons_3d", self._take, reliable)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._node.create_subscription(PoseModelInfo, "model_info", self._take_info, latched)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, reliable)
         self._frames = [_frame(k) for k in range(_MOMENTS)]
 
     def send(self, moment: int) -> list[int]:
@@ -99,6 +106,11 @@ class _Graph(SpunByHand):
     def _take(self, message: Skeleton3DArray) -> None:
         stamp_ns = stamp_ns_of(message)
         self.latencies_ns[stamp_ns] = time.time_ns() - stamp_ns
+
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.endswith("pose_node"):
+                self.reported = {value.key: value.value for value in status.values}
 
     def _take_info(self, message: PoseModelInfo) -> None:
         self.backend = message.backend
@@ -137,6 +149,7 @@ def measure(cameras: int, seconds: float, rate_hz: float, parameters: dict[str, 
                 graph.spin(0.1)
             first_s = time.monotonic() - began_s
             sent, sender_cpu = _send_for(graph, seconds, rate_hz)
+            flipped = float(graph.reported.get(FLIP_SHARE, "nan")) / 100
             nodes.check()
     finally:
         graph.close()
@@ -144,7 +157,8 @@ def measure(cameras: int, seconds: float, rate_hz: float, parameters: dict[str, 
     if not found:
         raise StageError(f"none of {len(sent)} images was answered")
     low, middle, high = np.percentile(found, _PERCENTILES).tolist()
-    return Latency(cameras, graph.backend, len(sent), len(found), (low, middle, high), first_s, sender_cpu)
+    percentiles = low, middle, high
+    return Latency(cameras, graph.backend, len(sent), len(found), percentiles, first_s, flipped, sender_cpu)
 
 
 def _send_for(graph: _Graph, seconds: float, rate_hz: float) -> tuple[list[int], float]:
@@ -173,12 +187,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="fastpose_64x48")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--lanes", type=int, default=1)
+    parser.add_argument("--lanes", type=int)
+    parser.add_argument("--flip-test", choices=FLIP_TESTS)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
     if min(args.cameras) < 1 or args.seconds <= 0 or args.rate <= 0:
         parser.error("expected at least 1 camera, and seconds and rate above 0")
-    parameters = {"model": args.model, "backend": args.backend, "threads": args.threads, "lanes": args.lanes}
+    given = {"lanes": args.lanes, "flip_test": args.flip_test}
+    parameters = {"model": args.model, "backend": args.backend, "threads": args.threads}
+    parameters |= {name: value for name, value in given.items() if value is not None}
     print(
         f"{args.rate:g} images/s of each camera, {args.seconds:g} s each, {os.cpu_count()} processors, "
         f"load {os.getloadavg()[0]:.1f}"
@@ -194,9 +211,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         median, p95, p99 = latency.percentiles_ms
         print(
             f"{cameras} cameras: median {median:.1f} ms, p95 {p95:.1f}, p99 {p99:.1f}; "
-            f"{latency.answered} of {latency.sent} images answered; first skeletons after "
-            f"{latency.first_s:.1f} s ({latency.backend}); the sender used {latency.sender_cpu:.0%} of a "
-            "processor",
+            f"{latency.answered} of {latency.sent} images answered, {latency.with_flip_test:.0%} with flip "
+            f"test; first skeletons after {latency.first_s:.1f} s ({latency.backend}); the sender used "
+            f"{latency.sender_cpu:.0%} of a processor",
             flush=True,
         )
     if args.json is not None:

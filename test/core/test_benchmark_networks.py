@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from orpose_core.benchmarking import estimation
 from orpose_core.cli import main
 
 
@@ -32,3 +38,23 @@ def test_a_recipe_is_measured_on_real_steps(capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert "1 threads, 0 workers, cpu" in first
     assert float(second.split()[0]) > 0 and "of the time waiting" in second
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_several_cameras_are_served_in_the_lanes_that_there_are(
+    monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    served: list[int] = []
+    threads, warm = set(), []
+
+    def run(estimator: object, batch: list[int]) -> None:
+        threads.add(threading.get_ident())
+        served.extend(batch)
+        time.sleep(0.01 * len(batch))
+
+    monkeypatch.setattr(estimation, "_run", run)
+    estimator = SimpleNamespace(lanes=lanes, warm_up=warm.append)
+    assert estimation._frames_per_s(estimator, [1, 2, 3, 4], 5) > 0
+    assert len(threads) == lanes and warm == [4 // lanes]
+    assert sorted(served) == sorted([1, 2, 3, 4] * (len(served) // 4)), "each run takes one of each camera"
+    assert estimation.Case("any").lanes == 1, "as of pose_node"

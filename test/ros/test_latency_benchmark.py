@@ -13,7 +13,7 @@ from orpose_ros.graph import latency
 def test_the_latency_of_two_cameras_is_measured(tmp_path: Path) -> None:
     command = [
         "--cameras", "2", "--seconds", "2", "--rate", "2", "--model", "untrained:depthpose_64x48@0.0625",
-        "--backend", "torch", "--threads", "1", "--json", str(tmp_path / "all.json"),
+        "--backend", "torch", "--threads", "1", "--flip-test", "never", "--json", str(tmp_path / "all.json"),
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "orpose_core.cli", "benchmark", "graph", *command],
@@ -26,7 +26,7 @@ def test_the_latency_of_two_cameras_is_measured(tmp_path: Path) -> None:
     assert 0 < found["answered"] <= found["sent"] == 8
     median, p95, p99 = found["percentiles_ms"]
     assert 0 < median <= p95 <= p99 and found["first_s"] > 0
-    assert 0 < found["sender_cpu"] < 1
+    assert 0 < found["sender_cpu"] < 1 and found["with_flip_test"] == 0
     assert "2 cameras: median " in done.stdout
 
 
