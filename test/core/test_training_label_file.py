@@ -100,6 +100,22 @@ def test_a_joint_that_a_label_lacks_is_not_taught_as_absent(tmp_path: Path) -> N
         assert (float(loss) > 1e-3) == costs
 
 
+def test_a_larger_image_keeps_its_pixels_below_its_joints(tmp_path: Path) -> None:
+    """A ramp of depth says from where each pixel of the smaller image was taken."""
+    labels = write_folder(tmp_path, [person(0, 10)])
+    for size_hw in ((48, 64), (24, 32), (96, 128)):
+        ramp = np.tile(1000 + 20 * np.arange(128, dtype=np.uint16), (96, 1))
+        cv2.imwrite(str(tmp_path / "0.png"), ramp)
+        data = DataConfig(source="folder", folder=tmp_path, labels=labels, render_hw=size_hw)
+        seen = replace(data, augment=AugmentConfig(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0))
+        image = FolderSamples(replace(seen, shrink_methods=("area",)), replace(SMALL, sr_image=False))[0][
+            "image"
+        ]
+        column = (image[0, 12] * SMALL.depth_range_m - 1.0) / 0.02
+        wanted = (np.arange(32) + 0.5) * 128 / 32 - 0.5
+        assert np.abs(column - wanted).max() <= 0.51, size_hw
+
+
 def test_synthetic_frames_are_mixed_in_as_often_as_asked(tmp_path: Path) -> None:
     path = write_folder(tmp_path / "a", [person(0, 9)])
     data = DataConfig("folder", folder=tmp_path / "a", labels=path, render_hw=(192, 256), replay=0.4)

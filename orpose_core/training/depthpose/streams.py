@@ -181,7 +181,9 @@ def _resized(frame: LabelledFrame, size_hw: tuple[int, int]) -> LabelledFrame:
     if (height, width) == size_hw:
         return frame
     resize = Resize((height, width), size_hw)
-    depth_m = cast(FloatArray, cv2.resize(frame.depth_m, size_hw[::-1], interpolation=cv2.INTER_NEAREST))
+    depth_m = cast(
+        FloatArray, cv2.resize(frame.depth_m, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    )
     ignored_px = resize.to_target(frame.ignored_px.reshape(-1, 2, 2)).reshape(-1, 4)
     return LabelledFrame(depth_m, frame.poses.resized(resize), ignored_px)
 
