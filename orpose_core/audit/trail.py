@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from orpose_core.audit.log import AuditLog
 
 _LONGEST_TEXT = 120
+_PATH = re.compile(r"[/\\~]|^\.|\.[A-Za-z][A-Za-z0-9]+$")
+"""What can be a path, absolute or not, or the name of a file."""
 _MOST_ITEMS = 32
 _LOOKS = 2  # a topic is recorded once it looks the same so many times: discovery takes a moment
 _GROWTH_S = 10.0  # a growing largest message, and refusals, are recorded at most so often
@@ -189,7 +192,7 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, float):
         return value if abs(value) < float("inf") else str(value)
     if isinstance(value, str):
-        if value.startswith(("/", "~", ".")):
+        if _PATH.search(value):
             return _digest("path", value, len(value))
         return value if len(value) <= _LONGEST_TEXT else _digest("text", value, len(value))
     items = list(value)

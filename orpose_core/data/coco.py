@@ -76,9 +76,10 @@ class CocoTruth:
     intrinsics: tuple[Intrinsics, ...] | None = field(default=None, repr=False)
 
     def people(self) -> People:
-        """Return the annotated people, float64; those with a box alone have no joints."""
+        """Return the annotated people, float64; crowds, and those with a box alone, have no joints."""
         ones = np.ones(len(self.annotation_ids))
-        return People(self.skeleton, self.image, self.keypoints[..., :2], ones)
+        xy_px = np.where(self.crowd[:, None, None], np.nan, self.keypoints[..., :2])
+        return People(self.skeleton, self.image, xy_px, ones)
 
     def of_images(self, images: IndexArray) -> CocoTruth:
         """Return the annotations of some images alone, which must be in ascending order."""
@@ -203,7 +204,11 @@ def truth_of(file: CocoFile) -> CocoTruth:
 
 
 def _keypoints(file: CocoFile) -> Float64Array:
-    """Return float64 (a, n, 3); an annotation without keypoints (a box) has none annotated."""
+    """Return float64 (a, n, 3); an annotation without keypoints (a box) has none annotated.
+
+    A joint of visibility 0 is not annotated, whatever its coordinates: some tools keep those of joints that
+    were marked as absent.
+    """
     n = len(file.skeleton)
     empty = (0.0,) * (3 * n)
     values = np.array([p.keypoints or empty for p in file.people], np.float64).reshape(-1, n, 3)
@@ -212,7 +217,7 @@ def _keypoints(file: CocoFile) -> Float64Array:
         seen = sorted(set(values[wrong[0], :, 2].tolist()))
         where = file.people[wrong[0]].where
         raise ValueError(f"{where}: expected visibilities 0, 1 or 2 in 'keypoints', got {seen}")
-    xy_px = present(values)
+    xy_px = np.where(values[..., 2:] == 0, np.nan, present(values))
     return np.concatenate([xy_px, np.where(np.isnan(xy_px[..., :1]), 0.0, values[..., 2:])], axis=-1)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from orpose_core.evaluation.datasets import open_dataset
 from orpose_core.evaluation.evaluation_sets import EvaluationSet
-from orpose_core.evaluation.run import Estimator, evaluate_model
+from orpose_core.evaluation.run import Estimator, evaluate_model, shrunk
 from orpose_core.evaluation.scores import PUBLISHED, STRICT, Evaluation, Protocol, evaluate_files
 from orpose_core.evaluation.tables import report
 from orpose_core.files import write_json
-from orpose_core.image_ops import low_resolution_frame
+from orpose_core.image_ops import private_frame
 from orpose_core.types import Poses
 
 
@@ -146,12 +146,11 @@ def score_model(
 
 
 def pictures_of(dataset: EvaluationSet, modality: str, scale: int) -> Callable[[int], NDArray]:
-    """Return a function that returns an image as the model's input, at most 80x60 (depth: near is bright)."""
+    """Return a function that returns an image as the model's input, at most 4800 px (depth: near is bright)."""
 
     def picture(index: int) -> NDArray:
         frame, _ = dataset.frame(index, modality)
-        height, width = (int(side / max(scale, frame.size_hw[0] / 60)) for side in frame.size_hw)
-        small = low_resolution_frame(frame, (height, width))
+        small = private_frame(*shrunk([frame], scale))
         if small.rgb is not None:
             return small.rgb
         assert small.depth_m is not None

@@ -209,6 +209,10 @@ def test_paths_and_long_values_are_never_in_the_log() -> None:
     for secret in ("/data/patient_miller", "~/miller", "miller" * 100, bytes(range(200)), [7] * 1000):
         shown = json.dumps(plain_value(secret))
         assert "miller" not in shown and len(shown) < 200
+    for path in ("mueller/monday.mcap", "mueller.mcap", "recordings/mueller", "C:\\mueller", "../mueller"):
+        assert "mueller" not in json.dumps(plain_value(path)), path
+    for plain in ("ceiling_1", "80x60", "rgb8", "v1.2", "0.25", "depthpose_80x60"):
+        assert plain_value(plain) == plain
     assert plain_value("/a/b") != plain_value("/a/c"), "a change shows"
     assert plain_value(float("inf")) == "inf"
 

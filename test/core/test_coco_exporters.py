@@ -20,6 +20,7 @@ from orpose_core.data.coco_file import coco_file, read_coco_file
 from orpose_core.data.coco_results import read_results, result_people
 from orpose_core.data.coco_writing import write_coco
 from orpose_core.data.mvor import mvor_truth
+from orpose_core.evaluation.scores import evaluate_results
 from orpose_core.skeleton import COCO17
 
 KEYPOINTS = [value for j in range(17) for value in (10 + j, 20 + j, 2)]
@@ -55,6 +56,22 @@ def image(key: str, value: Any) -> Callable[[dict], Any]:
 
 def category(key: str, value: Any) -> Callable[[dict], Any]:
     return lambda c: c["categories"][0].__setitem__(key, value)
+
+
+def test_a_joint_of_visibility_0_and_crowds_are_nobody_to_find():
+    """Some tools keep the coordinates of joints that were marked as absent."""
+    given = content()
+    given["annotations"][0]["keypoints"] = [*KEYPOINTS[:45], 25, 35, 0, 26, 36, 0]
+    given["annotations"][1] |= {"keypoints": KEYPOINTS, "iscrowd": 0, "ignore": 1}
+    truth = coco_truth(given, "truth.json")
+    there = np.isfinite(truth.people().xy_px).all(axis=-1)
+    assert there.tolist() == [[True] * 15 + [False] * 2, [False] * 17]
+    assert [len(poses) for poses in truth.poses()] == [1, 0]
+    found = [{"image_id": k, "score": 0.9, "bbox": [1, 2, 30, 40], "keypoints": KEYPOINTS} for k in (7, 8)]
+    evaluation = evaluate_results(truth, found, "found.json")
+    assert evaluation.scores["pck_strict"]["people"] == evaluation.scores["people"] == 1
+    assert evaluation.scores["pck_strict"]["Average"] == 100
+    assert evaluation.scores["keypoint_ap"]["AP"] == pytest.approx(1)
 
 
 SPACED = [joint.replace("_", " ").title() for joint in COCO17.joints]
