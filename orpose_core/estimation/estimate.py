@@ -146,6 +146,7 @@ class _Overlays:
             raise ValueError(f"{folder}: holds files that orpose did not write; choose another --out")
         if self._step or folder.is_dir():
             mark_own_output(folder, "estimate")
+            remove_temporaries(folder)
         for stale in () if options.resume else folder.glob("*.png"):
             stale.unlink()
 

@@ -163,6 +163,14 @@ def test_cameras_are_found_by_the_names_that_drivers_use():
     assert both.camera_info == "/camera/camera/color/camera_info"
     (depth,) = discover_cameras(realsense, "depth")
     assert depth.camera_info == "/camera/camera/aligned_depth_to_color/camera_info"
+    packed = [
+        ("/camera/camera/color/image_raw/compressed", compressed),
+        ("/camera/camera/depth/image_rect_raw", image),
+        ("/camera/camera/aligned_depth_to_color/image_raw/compressed", compressed),
+        ("/camera/camera/aligned_depth_to_color/image_raw/compressedDepth", compressed),
+    ]
+    (both,) = discover_cameras(packed, "rgbd")
+    assert both.depth == "/camera/camera/aligned_depth_to_color/image_raw/compressedDepth"
     gateway = [
         ("/cam1/lowres/depth/image_raw", image),
         ("/cam1/lowres/camera_info", info),
@@ -175,6 +183,21 @@ def test_cameras_are_found_by_the_names_that_drivers_use():
         ("/cam1", "/cam1/color/image_raw/compressed")
     ]
     assert discover_cameras([("/chatter", "std_msgs/msg/String")]) == ()
+
+
+def test_a_topic_on_which_nothing_came_is_not_chosen(tmp_path):
+    messages = _rgbd_messages()
+    empty = "/cam/depth_to_rgb/image"  # as a recorder of all topics has it
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        connections = {}
+        for topic in [empty, *(topic for topic, _, _ in messages)]:
+            kind = "sensor_msgs/msg/CameraInfo" if topic.endswith("info") else "sensor_msgs/msg/Image"
+            if topic not in connections:
+                connections[topic] = bag.add_connection(topic, kind, typestore=_STORE)
+        for topic, log_ns, message in messages:
+            bag.write(connections[topic], log_ns, bytes(_STORE.serialize_cdr(message, message.__msgtype__)))
+    frames, recording = _frames(tmp_path / "bag", "rgbd")
+    assert len(frames) == 5 and recording.cameras[0].depth == "/cam/depth_registered/image"
 
 
 def test_compressed_color_is_read_and_jpeg_depth_is_skipped_with_the_reason(tmp_path):

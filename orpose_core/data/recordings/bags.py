@@ -81,12 +81,13 @@ def _camera_of(topic: str) -> str:
     return "/" + "/".join(words)
 
 
-def _preference(topic: str | None) -> tuple[bool, bool, bool, int]:
+def _preference(topic: str | None) -> tuple[bool, bool, bool, bool, int]:
     if topic is None:
-        return (True, True, True, 0)
+        return (True, True, True, True, 0)
     compressed = topic.endswith(("/compressed", "/compressedDepth"))
+    as_picture = _role_of(topic) == "depth" and topic.endswith("/compressed")  # often JPEG, which is no depth
     registered = bool(re.search(r"registered|aligned|to_colou?r|to_rgb", topic))
-    return (compressed, not registered, "rect" not in topic, len(topic))
+    return (not registered, compressed, as_picture, "rect" not in topic, len(topic))
 
 
 def _nearest(infos: Sequence[str], main: str) -> str | None:
@@ -199,7 +200,7 @@ class BagRecording:
         there = {(c.topic, c.msgtype) for r in self._readers for c in r.connections}
         images = sorted(f"{t} ({k})" for t, k in there if k in (*_IMAGE_TYPES, _INFO_TYPE))
         if self._wanted is None:
-            cameras = discover_cameras(sorted(there), self._modality)
+            cameras = discover_cameras(sorted(self._topics_with_messages()), self._modality)
             if not cameras:
                 raise ValueError(
                     f"{self.path}: expected topics with {self._modality} images, "
@@ -223,6 +224,14 @@ class BagRecording:
             infos = [t for t, kind in there if kind == _INFO_TYPE and _camera_of(t) == camera.name]
             camera = replace(camera, camera_info=_nearest(infos, main))
         return self._with_camera_infos((camera,))
+
+    def _topics_with_messages(self) -> set[tuple[str, str]]:
+        """Return (name, message type) of topics on which something came; a file without counts has all."""
+        found = set()
+        for reader in self._readers:
+            counts = any(connection.msgcount for connection in reader.connections)
+            found |= {(c.topic, c.msgtype) for c in reader.connections if c.msgcount or not counts}
+        return found
 
     def _with_camera_infos(self, cameras: tuple[CameraTopics, ...]) -> tuple[CameraTopics, ...]:
         """Report the cameras that have none."""
