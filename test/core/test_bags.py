@@ -15,6 +15,7 @@ from orpose_core.data.recordings.bags import BagRecording, discover_cameras
 from orpose_core.data.recordings.image_folders import ImageRecording
 from orpose_core.data.recordings.opening import open_recording
 from orpose_core.data.recordings.recording import SkipLog
+from orpose_core.fusion.calibration.sightings import read_sightings
 from orpose_core.types import Intrinsics
 
 _CAMERA = Intrinsics(52.5, 52.0, 31.5, 23.5, 64, 48)
@@ -198,6 +199,12 @@ def test_a_topic_on_which_nothing_came_is_not_chosen(tmp_path):
             bag.write(connections[topic], log_ns, bytes(_STORE.serialize_cdr(message, message.__msgtype__)))
     frames, recording = _frames(tmp_path / "bag", "rgbd")
     assert len(frames) == 5 and recording.cameras[0].depth == "/cam/depth_registered/image"
+
+
+def test_a_bag_without_skeletons_is_refused_by_calibration_with_a_sentence(tmp_path):
+    path = _write(tmp_path / "bag", _rgbd_messages())
+    with pytest.raises(ValueError, match="expected skeletons on /a/"):
+        read_sightings(path, ["a"])
 
 
 def test_compressed_color_is_read_and_jpeg_depth_is_skipped_with_the_reason(tmp_path):

@@ -89,7 +89,7 @@ def read_sightings(
         for reader in open_readers(Path(bag), stack, SkipLog()):
             register_messages(reader.typestore)
             wanted = [c for c in reader.connections if c.topic in kinds]
-            for connection, recorded_ns, raw in reader.messages(wanted):
+            for connection, recorded_ns, raw in reader.messages(wanted) if wanted else ():  # none: of all
                 camera, name = kinds[connection.topic]
                 if (name == "camera_info" and camera in infos) or (
                     name == "depth/image_raw"
