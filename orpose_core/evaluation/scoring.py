@@ -146,7 +146,7 @@ def score_model(
 
 
 def pictures_of(dataset: EvaluationSet, modality: str, scale: int) -> Callable[[int], NDArray]:
-    """Return a function that returns an image as the model's input, at most 4800 px (depth: near is bright)."""
+    """Return a function that returns an image as the model sees it, at most 4800 px (near is bright)."""
 
     def picture(index: int) -> NDArray:
         frame, _ = dataset.frame(index, modality)
