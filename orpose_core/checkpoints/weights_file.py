@@ -157,7 +157,7 @@ def find_weights(name_or_path: str | Path) -> Path:
     if found is None:
         raise ValueError(
             f"{name_or_path}: no such file, nor weights of that name; there are "
-            f"{weights_names() or 'none'}, and {UNTRAINED}depthpose_64x48 for random ones"
+            f"{', '.join(weights_names()) or 'none'}, and {UNTRAINED}depthpose_64x48 for random ones"
         )
     return found
 

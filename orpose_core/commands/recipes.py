@@ -58,7 +58,7 @@ def parse(prog: str, recipe: type, argv: Sequence[str]) -> Command:
         ValueError: saying which key or value was not understood.
     """
     if not {word.partition("=")[0] for word in argv} - {"--out", "--max-minutes"} - _values(argv):
-        raise ValueError(f"{prog}: expected a recipe (--config NAME) or --resume RUN; see `{prog} --help`")
+        raise ValueError(f"expected a recipe (--config NAME) or --resume RUN; see `{prog} --help`")
     parser = ArgumentParser(
         prog=prog,
         usage=_USAGE.format(prog=prog),

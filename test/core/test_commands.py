@@ -45,3 +45,13 @@ def test_a_report_about_a_folder_without_results(tmp_path, capsys) -> None:
     assert main(["report", "estimate", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert "frames.jsonl: no such file" in said and "FileNotFoundError" not in said
+
+
+def test_a_file_that_is_not_there_is_named_plainly(tmp_path, capsys) -> None:
+    assert main(["audit", "verify", str(tmp_path / "no.audit")]) == 2
+    assert f"orpose audit: {tmp_path / 'no.audit'}: No such file" in capsys.readouterr().err
+    assert main(["calibrate", str(tmp_path / "no_bag"), "--cameras", "a,b"]) == 2
+    assert (
+        "no_bag: expected a bag (rosbag2 in mcap or sqlite3, or ROS 1); nothing is there"
+        in capsys.readouterr().err
+    )

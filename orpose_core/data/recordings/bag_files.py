@@ -62,6 +62,8 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
     Raises:
         ValueError: nothing there that can be read.
     """
+    if not path.exists():
+        raise ValueError(f"{path}: expected a bag (rosbag2 in mcap or sqlite3, or ROS 1); nothing is there")
     whole, first = "", ""
     unpacked = OneUnpacked()
     stack.callback(unpacked.close)
