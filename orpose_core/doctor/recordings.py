@@ -18,6 +18,7 @@ from orpose_core.doctor.finding import Finding
 _LOOKED_AT = 20
 _PLAUSIBLE_M = (0.4, 12.0)
 _TOPIC = re.compile(r"^\s*(/\S+)\s*\[\s*([\w/]+)")
+_COMPRESSED = "/compressedDepth"
 _MODALITIES: tuple[Modality, ...] = ("depth", "color")
 
 
@@ -75,10 +76,13 @@ def look_at_topics(lines: Sequence[str]) -> Iterator[Finding]:
 def _how_to_launch(cameras: Sequence[CameraTopics]) -> Iterator[Finding]:
     """Give the command that starts the nodes for these depth cameras; low-resolution images are left out."""
     layouts: dict[tuple[str, str], list[str]] = {}
+    compressed = False
     for camera in cameras:
         if camera.depth and camera.camera_info and not camera.name.endswith("/lowres"):
             own = f"{camera.name.rstrip('/')}/"
-            topics = camera.depth.removeprefix(own), camera.camera_info.removeprefix(own)
+            compressed = compressed or camera.depth.endswith(_COMPRESSED)
+            depth = camera.depth.removesuffix(_COMPRESSED)
+            topics = depth.removeprefix(own), camera.camera_info.removeprefix(own)
             layouts.setdefault(topics, []).append(own.strip("/"))
     if len(layouts) > 1:
         said = "the cameras name their topics differently, and one launch expects the same names below each"
@@ -88,7 +92,11 @@ def _how_to_launch(cameras: Sequence[CameraTopics]) -> Iterator[Finding]:
         given = {"cameras": ",".join(names), "depth_topic": depth, "camera_info_topic": camera_info}
         usual = {"cameras": "", "depth_topic": "depth/image_raw", "camera_info_topic": "camera_info"}
         words = [f"{name}:={value}" for name, value in given.items() if value != usual[name]]
-        yield Finding("launch", "good", " ".join(["ros2 launch orpose_ros or_pose.launch.py", *words]))
+        mend = (
+            "with config:=FILE, a copy of config/or_pose.yaml with compressed_depth: true of lowres_gateway"
+        )
+        said = " ".join(["ros2 launch orpose_ros or_pose.launch.py", *words])
+        yield Finding("launch", "good", said, mend if compressed else "")
 
 
 def _look_at_frames(frames: Sequence[RecordedFrame]) -> Iterator[Finding]:

@@ -128,3 +128,12 @@ def test_cameras_that_one_launch_cannot_serve() -> None:
     ]
     (launch,) = [found for found in look_at_topics(lines) if found.what == "launch"]
     assert launch.state == "note" and "differently" in launch.said
+
+
+def test_compressed_depth_needs_a_parameter() -> None:
+    lines = [
+        "/a/depth/image_raw/compressedDepth [sensor_msgs/msg/CompressedImage]",
+        "/a/camera_info [sensor_msgs/msg/CameraInfo]",
+    ]
+    (launch,) = [found for found in look_at_topics(lines) if found.what == "launch"]
+    assert launch.said.endswith("cameras:=a") and "compressed_depth: true" in launch.mend
