@@ -66,8 +66,12 @@ def write_rig(path: str | os.PathLike, rig: Sequence[RoomCamera]) -> None:
 
 def pose_of(camera: RoomCamera) -> tuple[list[float], list[float]]:
     """Return ``room_from_camera`` as a translation, m, and a quaternion x, y, z, w."""
-    quaternion = Rotation.from_matrix(camera.room_from_camera[:3, :3]).as_quat()
-    return camera.room_from_camera[:3, 3].tolist(), quaternion.tolist()
+    return translation_and_quaternion(camera.room_from_camera)
+
+
+def translation_and_quaternion(matrix: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return a rigid transform (4, 4) as a translation, m, and a quaternion x, y, z, w."""
+    return matrix[:3, 3].tolist(), Rotation.from_matrix(matrix[:3, :3]).as_quat().tolist()
 
 
 def transform_of(translation: Sequence[float], quaternion: Sequence[float]) -> np.ndarray:

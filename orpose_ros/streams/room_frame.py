@@ -1,8 +1,12 @@
 """Poses of the cameras on /tf_static, for RViz.
 
-Camera drivers publish no transforms between cameras, so RViz can show the skeletons of several cameras in one
-frame only if another node does. With a calibration this is the frame of the room. Without one, the cameras
-are placed side by side in a frame with another name, so that it is not mistaken for the room.
+No driver knows where its camera is in the room, so RViz can show the skeletons of several cameras in one
+frame only if another node publishes that. With a calibration this is the frame of the room. Without one, the
+cameras are placed side by side in a frame with another name, so that it is not mistaken for the room.
+
+Many drivers publish transforms from their own frames, such as ``camera_link``, to the optical frame. A frame
+must not have two parents, so then the root of the driver's tree is placed, where it puts the optical frame in
+the right place.
 """
 
 from __future__ import annotations
@@ -12,13 +16,16 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from orpose_core.fusion.rig import RoomCamera
-from orpose_core.fusion.rig_files import pose_of, read_rig
+from orpose_core.fusion.rig_files import read_rig, transform_of, translation_and_quaternion
+from orpose_core.types import Float64Array
+from orpose_ros.streams.frame_tree import Edge, FrameTree, plain_frame
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -36,11 +43,13 @@ UNPLACED = "cameras"
 
 SPACING_M = 4.0
 PATIENCE_S = 3.0
-"""Time to wait for the pose of a camera in tf before it is placed beside the others, s."""
+"""Time to wait for a camera in tf before it is placed beside the others, s."""
+
+_Content = tuple[str, str, tuple[float, ...]]  # parent, child, numbers
 
 
 class RoomFrame:
-    """Publishes the transform of each camera's optical frame when a message has named that frame.
+    """Places each camera's optical frame when a message has named that frame.
 
     Args:
         node: the node that publishes.
@@ -55,9 +64,12 @@ class RoomFrame:
     def __init__(self, node: Node, frame: str, cameras: Sequence[str], calibration: str) -> None:
         self._node, self._frame, self._names = node, frame, list(cameras)
         self._rig: list[RoomCamera] = read_rig(calibration) if calibration else []
-        self._transforms: dict[str, TransformStamped] = {}
-        self._waiting: dict[str, tuple[str, float]] = {}  # frame: namespace, and since when (steady clock)
-        self._parents: dict[str, str] = {}  # of the frames that somebody else has placed
+        self._tree = FrameTree()  # as others publish it
+        self._waiting_s: dict[str, float] = {}  # steady clock, since when a frame waits for tf
+        self._seen: dict[str, str] = {}  # namespaces of the cameras to be placed, by frame
+        self._published: list[_Content] = []
+        self._own: set[_Content] = set()  # all that was ever published
+        self._said: set[str] = set()
         self._publisher: Any = None
         self._subscriptions: list[Any] = []
         if TFMessage is None:
@@ -65,11 +77,14 @@ class RoomFrame:
             return
         self._publisher = node.create_publisher(TFMessage, "/tf_static", copy(LATCHED))
         everything = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        for topic, qos in (("/tf_static", everything), ("/tf", QoSProfile(depth=100))):
-            self._subscriptions.append(node.create_subscription(TFMessage, topic, self._hear, qos))
+        for topic, qos, hear in (
+            ("/tf_static", everything, self._hear_static),
+            ("/tf", QoSProfile(depth=100), self._hear_moving),
+        ):
+            self._subscriptions.append(node.create_subscription(TFMessage, topic, hear, qos))
 
     def close(self) -> None:
-        """Destroy the publisher and the subscription."""
+        """Destroy the publisher and the subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         if self._publisher is not None:
@@ -77,51 +92,105 @@ class RoomFrame:
         self._subscriptions, self._publisher = [], None
 
     def saw(self, namespace: str, frame_id: str) -> None:
-        """Publish the transform of a camera's frame, unless it was published or may still arrive in tf."""
-        if self._publisher is None or not frame_id or frame_id in (*self._transforms, self._frame):
+        """Place a camera's frame, unless it is placed already or may still arrive in tf."""
+        frame = plain_frame(frame_id)
+        if self._publisher is None or not frame or frame in self._seen or frame == self._frame:
             return
-        name = namespace.strip("/")
-        for camera in self._rig:
-            if camera.frame_id == frame_id or (not camera.frame_id and camera.name == name):
-                self._publish(self._frame, frame_id, *pose_of(camera))
+        if self._calibrated(namespace, frame) is None and frame not in self._tree:
+            since_s = self._waiting_s.setdefault(frame, time.monotonic())
+            if time.monotonic() - since_s < PATIENCE_S:
                 return
-        first = frame_id not in self._waiting
-        _, since_s = self._waiting.setdefault(frame_id, (namespace, time.monotonic()))
-        if frame_id in self._parents:
-            if first:
-                self._say_parent(frame_id)
-        elif time.monotonic() - since_s >= PATIENCE_S:
-            self._put_beside_others(namespace, frame_id)
+        self._seen[frame] = namespace
+        self._place_all()
 
-    def _put_beside_others(self, namespace: str, frame_id: str) -> None:
+    def _calibrated(self, namespace: str, frame: str) -> Float64Array | None:
+        """Return the pose of a camera in the room; None if the calibration does not have it."""
+        name = namespace.strip("/")
+        by_frame = [camera for camera in self._rig if plain_frame(camera.frame_id) == frame]
+        by_name = [camera for camera in self._rig if camera.name.strip("/") == name]
+        found = [*by_frame, *by_name]
+        return found[0].room_from_camera if found else None
+
+    def _place_all(self) -> None:
+        """Determine which transforms connect all cameras, and publish them if they changed."""
+        edges: dict[str, Edge] = {}
+        for frame, namespace in self._seen.items():
+            self._connect(frame, namespace, edges)
+        transforms = [_transform(child, edge) for child, edge in edges.items()]
+        contents = [_content(transform) for transform in transforms]
+        if contents != self._published:
+            self._published = contents
+            self._own.update(contents)
+            self._publisher.publish(TFMessage(transforms=transforms))
+
+    def _connect(self, frame: str, namespace: str, edges: dict[str, Edge]) -> None:
+        """Add the edge that connects a camera's tree with its target frame, unless they are connected."""
+        pose = self._calibrated(namespace, frame)
+        if pose is None and frame not in self._tree:
+            self._say(
+                f"where {frame} is in the room is said neither by a calibration nor by tf: it is put upright "
+                f"in the frame {UNPLACED}, beside the others; places relative to other cameras mean nothing",
+                warning=True,
+            )
+        target = UNPLACED if pose is None else self._frame
+        target_from_camera = self._beside(namespace) if pose is None else pose
+        tree = self._tree.root_of(frame, edges)
+        if tree.parent == self._tree.root_of(target, edges).parent:
+            self._say(f"tf has {frame} in the tree of {target}: its place is left to tf")
+        elif pose is None and frame in self._tree and target not in self._tree and not edges:
+            # A frame below somebody else's root disturbs nobody; a frame above it might.
+            camera_from_target = np.linalg.inv(target_from_camera)
+            edges[target] = Edge(tree.parent, tree.parent_from_child @ camera_from_target)
+            self._say(
+                f"tf has {frame} in {self._tree.parent(frame)}: RViz can show it in the fixed frame {target} "
+                f"or {tree.parent}"
+            )
+        else:
+            edges[tree.parent] = Edge(target, target_from_camera @ np.linalg.inv(tree.parent_from_child))
+            if tree.parent != frame:
+                self._say(f"tf has {frame} below {tree.parent}, which is placed in {target}")
+
+    def _beside(self, namespace: str) -> Float64Array:
         place = self._names.index(namespace) if namespace in self._names else 0
-        self._node.get_logger().warning(
-            f"where {frame_id} is in the room is said neither by a calibration nor by tf: it is put upright "
-            f"in the frame {UNPLACED}, beside the others; places relative to other cameras mean nothing"
-        )
-        self._publish(UNPLACED, frame_id, [0.0, -SPACING_M * place, 0.0], list(UPRIGHT_XYZW))
+        return transform_of((0.0, -SPACING_M * place, 0.0), UPRIGHT_XYZW)
 
-    def _publish(self, parent: str, child: str, translation: list[float], rotation: list[float]) -> None:
-        self._transforms[child] = _transform(parent, child, translation, rotation)
-        self._publisher.publish(TFMessage(transforms=list(self._transforms.values())))
+    def _say(self, sentence: str, warning: bool = False) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            logger = self._node.get_logger()
+            if warning:
+                logger.warning(sentence)
+            else:
+                logger.info(sentence)
 
-    def _hear(self, message: Any) -> None:
+    def _hear_static(self, message: Any) -> None:
+        self._hear(message, moves=False)
+
+    def _hear_moving(self, message: Any) -> None:
+        self._hear(message, moves=True)
+
+    def _hear(self, message: Any, moves: bool) -> None:
+        changed = False
         for transform in message.transforms:
-            child = transform.child_frame_id
-            if child not in self._transforms and child not in self._parents:
-                self._parents[child] = transform.header.frame_id
-                if child in self._waiting:
-                    self._say_parent(child)
-
-    def _say_parent(self, frame_id: str) -> None:
-        self._node.get_logger().info(
-            f"tf has {frame_id} in {self._parents[frame_id]}: give RViz a fixed frame that is connected to it"
-        )
+            if not moves and _content(transform) in self._own:
+                continue
+            try:
+                changed |= self._tree.put(transform, moves)
+            except ValueError as error:
+                self._say(f"a transform to {transform.child_frame_id} is ignored: {error}", warning=True)
+        if changed and self._seen:
+            self._place_all()
 
 
-def _transform(parent: str, child: str, translation: list[float], rotation: list[float]) -> TransformStamped:
+def _content(transform: TransformStamped) -> _Content:
+    t, q = transform.transform.translation, transform.transform.rotation
+    return transform.header.frame_id, transform.child_frame_id, (t.x, t.y, t.z, q.x, q.y, q.z, q.w)
+
+
+def _transform(child: str, edge: Edge) -> TransformStamped:
     message = TransformStamped(child_frame_id=child)
-    message.header.frame_id, message.header.stamp = parent, Time()  # static: of all times
+    message.header.frame_id, message.header.stamp = edge.parent, Time()  # static: of all times
+    translation, rotation = translation_and_quaternion(edge.parent_from_child)
     x, y, z, w = rotation
     message.transform = Transform(
         translation=Vector3(**dict(zip("xyz", translation, strict=True))),

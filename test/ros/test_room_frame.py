@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ from orpose_core.types import Intrinsics, Poses
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton3DArray
 from orpose_ros.skeleton_markers import SkeletonMarkers
-from orpose_ros.streams.room_frame import PATIENCE_S
 
 RELIABLE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+MANY = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # A camera 2.5 m above the floor that looks straight down: its x is the room's x, its y the room's -y.
 DOWN = np.array([[1.0, 0, 0, 1], [0, -1, 0, 2], [0, 0, -1, 2.5], [0, 0, 0, 1]])
 
@@ -108,27 +107,147 @@ def test_cameras_that_nobody_has_placed_stand_side_by_side_and_the_log_says_so(g
         "cameras"
     }  # not the room, which fusion would believe
     assert left.transform.translation.y - right.transform.translation.y == 4.0
-    assert abs(left.transform.rotation.x) == left.transform.rotation.w == 0.5
+    assert abs(left.transform.rotation.x) == abs(left.transform.rotation.w) == 0.5
     assert graph.said("neither by a calibration nor by tf")
 
 
-def test_a_camera_that_tf_has_is_left_to_tf(graph: Any) -> None:
-    messages = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed here")
-    stamped = pytest.importorskip("geometry_msgs.msg").TransformStamped
-    theirs = stamped(child_frame_id="left_optical")
-    theirs.header.frame_id = "map"
-    graph.publisher(messages.TFMessage, "/tf_static", LATCHED).publish(
-        messages.TFMessage(transforms=[theirs])
+def static(parent: str, child: str, translation: tuple[float, ...], rotation: tuple[float, ...]) -> Any:
+    """Return a static transform as a driver publishes it."""
+    geometry = pytest.importorskip("geometry_msgs.msg")
+    message = geometry.TransformStamped(child_frame_id=child)
+    message.header.frame_id = parent
+    message.transform.translation = geometry.Vector3(**dict(zip("xyz", translation, strict=True)))
+    message.transform.rotation = geometry.Quaternion(**dict(zip("xyzw", rotation, strict=True)))
+    return message
+
+
+class Tf:
+    """A publisher of the drivers' transforms, and all transforms as tf2 has them."""
+
+    def __init__(self, graph: Any) -> None:
+        self.graph, self.messages = graph, pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is missing")
+        buffers = pytest.importorskip("tf2_ros.buffer", reason="tf2_ros is not installed here")
+        self.buffer = buffers.Buffer(node=graph.tester)
+        self.parents: dict[str, set[str]] = {}
+        graph.tester.create_subscription(self.messages.TFMessage, "/tf_static", self._hear, MANY)
+
+    def _hear(self, message: Any) -> None:
+        for transform in message.transforms:
+            child = transform.child_frame_id
+            self.parents.setdefault(child, set()).add(transform.header.frame_id)
+            self.buffer.set_transform_static(transform, "test")
+
+    def publish(self, *transforms: Any) -> Any:
+        """Publish as a driver does, on a latched topic; each call is another driver."""
+        publisher = self.graph.publisher(self.messages.TFMessage, "/tf_static", LATCHED)
+        publisher.publish(self.messages.TFMessage(transforms=list(transforms)))
+        return publisher
+
+    def place(self, target: str, frame: str) -> np.ndarray | None:
+        """Return a frame's origin and a point 1 m along its z in a target frame; None if unconnected."""
+        from rclpy.time import Time
+
+        if not self.buffer.can_transform(target, frame, Time()):
+            return None
+        found = self.buffer.lookup_transform(target, frame, Time()).transform
+        x, y, z, w = (getattr(found.rotation, name) for name in "xyzw")
+        q, p = np.array([x, y, z]), np.array([0.0, 0.0, 1.0])
+        origin = np.array([getattr(found.translation, name) for name in "xyz"])
+        return np.concatenate([origin, origin + p + 2 * np.cross(q, np.cross(q, p) + w * p)])
+
+
+OPTICAL_XYZW = (-0.5, 0.5, -0.5, 0.5)  # of an optical frame in a frame as in REP 103
+
+
+def driver_frames(camera: str) -> tuple[Any, Any]:
+    """Return the transforms of a driver such as realsense2_camera."""
+    return (
+        static(f"{camera}_link", f"{camera}_color_frame", (0.0, 0.015, 0.0), (0.0, 0.0, 0.0, 1.0)),
+        static(f"{camera}_color_frame", f"{camera}_optical", (0.0, 0.0, 0.0), OPTICAL_XYZW),
     )
-    graph.make(SkeletonMarkers, cameras=["left"], place_cameras=True)
-    heard = graph.collect(messages.TFMessage, "/tf_static", LATCHED)
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["driver first", "driver last"])
+def test_a_calibrated_camera_keeps_the_frames_of_its_driver(graph: Any, tmp_path: Path, early: bool) -> None:
+    tf = Tf(graph)
+    cameras = [RoomCamera("left", Intrinsics(50.0, 50.0, 32.0, 24.0, 64, 48), DOWN, "left_optical")]
+    write_rig(tmp_path / "rig.yaml", cameras)
+    keep = [tf.publish(*driver_frames("left"))] if early else []
+    graph.make(SkeletonMarkers, cameras=["left"], place_cameras=True, calibration=str(tmp_path / "rig.yaml"))
+    if early:
+        graph.until(lambda: "left_optical" in tf.parents, "the driver's frames are heard")
+        graph.spin(0.5)
+    send(graph, "left", "left_optical")
+    if not early:
+        graph.until(lambda: tf.place("room", "left_optical") is not None, "the camera is placed")
+        tf.parents.clear()
+        keep.append(tf.publish(*driver_frames("left")))
+    graph.until(lambda: tf.place("room", "left_link") is not None, "the driver's tree is in the room")
+    wanted = [1.0, 2.0, 2.5, 1.0, 2.0, 1.5]
+    np.testing.assert_allclose(tf.place("room", "left_optical"), wanted, atol=1e-9)
+    assert tf.parents["left_optical"] == {"left_color_frame"}, "no frame has two parents"
+    assert tf.parents["left_link"] == {"room"}
+    late = graph.collect(tf.messages.TFMessage, "/tf_static", MANY)
+    graph.until(lambda: len(late) >= 2, "who comes late gets both messages")
+    children = [t.child_frame_id for message in late for t in message.transforms]
+    assert sorted(children) == ["left_color_frame", "left_link", "left_optical"]
+
+
+def test_drivers_frames_without_a_calibration_are_connected_for_rviz(graph: Any) -> None:
+    tf = Tf(graph)
+    keep = [tf.publish(*driver_frames(name)) for name in ("left", "right")]
+    graph.make(SkeletonMarkers, cameras=["left", "right"], place_cameras=True)
+    graph.until(lambda: len(tf.parents) == 4, "the drivers' frames are heard")
+    graph.spin(0.5)
+    for name in ("left", "right"):
+        send(graph, name, f"{name}_optical")
     graph.until(
-        lambda: send(graph, "left", "left_optical") and graph.said("tf has left_optical in map"), "it is said"
+        lambda: all(tf.place("cameras", f"{n}_optical") is not None for n in ("left", "right")), "all in one"
     )
-    end = time.monotonic() + PATIENCE_S + 1
-    while time.monotonic() < end:
-        send(graph, "left", "left_optical")
-    assert [t.header.frame_id for message in heard for t in message.transforms] == ["map"]
+    left, right = (tf.place("cameras", f"{name}_optical") for name in ("left", "right"))
+    np.testing.assert_allclose(left, [0, 0, 0, 1, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(right, [0, -4, 0, 1, -4, 0], atol=1e-9)
+    assert all(len(parents) == 1 for parents in tf.parents.values()), tf.parents
+    assert len(keep) == 2
+
+
+def test_a_tree_that_has_the_cameras_is_not_changed(graph: Any) -> None:
+    tf = Tf(graph)
+    keep = tf.publish(
+        static("map", "left_optical", (1.0, 0.0, 2.0), OPTICAL_XYZW),
+        static("map", "right_optical", (5.0, 0.0, 2.0), OPTICAL_XYZW),
+    )
+    graph.make(SkeletonMarkers, cameras=["left", "right"], place_cameras=True)
+    graph.until(lambda: len(tf.parents) == 2, "the tree is heard")
+    graph.spin(0.5)
+    for name in ("left", "/right"):
+        send(graph, name.strip("/"), f"{name}_optical")  # a slash in front, as in bags of ROS 1
+    graph.until(lambda: tf.place("cameras", "right_optical") is not None, "RViz's frame is connected")
+    graph.until(lambda: graph.said("tf has left_optical in map"), "it is said")
+    assert tf.parents == {"left_optical": {"map"}, "right_optical": {"map"}, "cameras": {"map"}}
+    assert keep is not None
+
+
+def test_a_camera_that_was_put_aside_is_left_to_tf_as_soon_as_tf_has_it(graph: Any) -> None:
+    tf = Tf(graph)
+    graph.make(SkeletonMarkers, cameras=["left"], place_cameras=True)
+    graph.until(
+        lambda: send(graph, "left", "left_optical") and graph.said("neither by a calibration"), "put aside"
+    )
+    tf.parents.clear()
+    keep = tf.publish(static("map", "left_optical", (1.0, 0.0, 2.0), OPTICAL_XYZW))
+    graph.until(lambda: tf.parents.get("cameras") == {"map"}, "the frame cameras follows")
+    assert tf.parents["left_optical"] == {"map"} and keep is not None
+
+
+def test_a_transform_that_is_no_rotation_does_not_end_the_node(graph: Any) -> None:
+    tf = Tf(graph)
+    graph.make(SkeletonMarkers, cameras=["left"], place_cameras=True)
+    tf.buffer.set_transform_static = lambda *given: None  # tf2 itself refuses it with an error
+    keep = tf.publish(static("map", "left_optical", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)))
+    graph.until(lambda: graph.said("a transform to left_optical is ignored"), "it is said")
+    send(graph, "left", "left_optical")
+    assert keep is not None
 
 
 def test_cameras_are_placed_only_when_that_is_asked_for(graph: Any) -> None:
