@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.logging import launch_config
@@ -30,6 +31,7 @@ from orpose_ros.launching.rviz_file import write_rviz_file
 SHARE = Path(__file__).resolve().parent.parent
 
 SWITCH = ["true", "false"]
+SWITCH_OR_CONFIG = ["", *SWITCH]  # empty = the value in the configuration
 RESOLUTIONS = ["64x48", "80x60", "53x40"]
 ROOM = "room"  # the frame of a calibration, and the namespace of the fused skeletons
 UNPLACED = "cameras"  # the frame of cameras with unknown poses
@@ -42,7 +44,13 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("resolution", "64x48", "Resolution of the images from the gateway, px.", RESOLUTIONS),
     ("color", "auto", "Publish low-resolution color from the gateway; auto = if the model needs it.",
      ["auto", *SWITCH]),
-    ("compressed_color", "false", "The gateway takes color from COLOR_TOPIC/compressed.", SWITCH),
+    ("compressed_color", "", "The gateway takes color from COLOR_TOPIC/compressed.", SWITCH_OR_CONFIG),
+    ("compressed_depth", "", "The gateway takes depth from DEPTH_TOPIC/compressedDepth (PNG or RVL).",
+     SWITCH_OR_CONFIG),
+    ("depth_unit_m", "", "Unit of the cameras' 16-bit depth, m; empty = as configured (1 mm).", None),
+    ("rectified", "", "The cameras' images are rectified: use P of camera_info.", SWITCH_OR_CONFIG),
+    ("rotation", "", "Clockwise rotation that makes the images upright, degrees: one for all cameras, or one "
+     "each, separated by commas.", None),
     ("depth_with_color", "false", "Color models: pair color with depth, so that 3D is metric.", SWITCH),
     ("gateway", "true", "Run the gateways on this machine; false if they run beside the cameras.", SWITCH),
     ("rviz", "false", "Open RViz.", SWITCH),
@@ -63,6 +71,13 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("config", str(SHARE / "config" / "or_pose.yaml"), "Parameters; other arguments override them.", None),
 ]  # fmt: skip
 
+# Arguments that are parameters of the same name, by node.
+OVERRIDING = {
+    "lowres_gateway": ("resolution", "color", "compressed_color", "compressed_depth", "rectified",
+                       "depth_unit_m"),
+    "pose_node": ("model", "device", "depth_with_color"),
+}  # fmt: skip
+
 # Name that the gateway subscribes to, the argument that says where it is, and what image_transport appends.
 INPUTS = [
     ("depth/image_raw", "depth_topic", ""),
@@ -82,13 +97,24 @@ def _reliable(topics: list[str]) -> dict[str, str]:
     return {f"qos_overrides.{name}.subscription.reliability": "reliable" for name in names}
 
 
+def _number(name: str, text: str, kind: type) -> Any:
+    """Return an argument as a number; ValueError names it."""
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name}:={text}: expected {what}") from None
+
+
 class _Given:
     """The arguments of one launch, checked: what can raise does so before a node is started."""
 
     def __init__(self, context: LaunchContext) -> None:
         self.values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
         self.cameras = [name.strip().strip("/") for name in self["cameras"].split(",")]
-        self.rate = float(self["rate"])
+        self.rate = _number("rate", self["rate"], float)
+        for name in ("config", "calibration", "audit"):  # shells do not expand ~ after :=
+            self.values[name] = self[name] and str(Path(self[name]).expanduser().absolute())
         for name in ("config", "calibration"):
             if self[name] and not Path(self[name]).is_file():
                 raise ValueError(f"{name}:={self[name]}: no such file")
@@ -110,6 +136,10 @@ class _Given:
     def texts(self, *names: str) -> dict[str, ParameterValue]:
         """Parameters that are strings, and not whatever YAML takes them for."""
         return {name: ParameterValue(self[name], value_type=str) for name in names if self[name]}
+
+    def switches(self, *names: str) -> dict[str, bool]:
+        """Parameters that are switches; an empty one is left to the configuration."""
+        return {name: self.is_set(name) for name in names if self[name]}
 
     @property
     def common(self) -> dict[str, Any]:
@@ -133,11 +163,13 @@ class _Given:
 
 def _gateways(given: _Given) -> list[Node]:
     """Return the gateway of each camera."""
-    settings = {
+    settings: dict[str, Any] = {
         "resolution": given["resolution"],
         "color": given.color,
-        "compressed_color": given.is_set("compressed_color"),
+        **given.switches("compressed_color", "compressed_depth", "rectified"),
     }
+    if given["depth_unit_m"]:
+        settings["depth_unit_m"] = _number("depth_unit_m", given["depth_unit_m"], float)
     inputs = [(name, given[argument] + suffix) for name, argument, suffix in INPUTS]
     remappings = [(name, topic) for name, topic in inputs if topic != name]
     nodes = []
@@ -201,12 +233,35 @@ def _rviz(given: _Given) -> list[Node | LogInfo]:
     return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(file)], parameters=[given.time])]
 
 
+def _overridden(given: _Given) -> list[LogInfo]:
+    """Return a line for each parameter in a configuration of one's own that an argument overrides."""
+    if Path(given["config"]) == SHARE / "config" / "or_pose.yaml":
+        return []
+    content = yaml.safe_load(Path(given["config"]).read_text(encoding="utf-8"))
+    sections = content.items() if isinstance(content, dict) else ()
+    return [
+        LogInfo(
+            msg=f"{given['config']} sets {name} of {node} to {values[name]}, but the launch argument "
+            f"{name}:={given[name]} overrides it"
+        )
+        for section, below in sections
+        for node in [section.rpartition("/")[2]]
+        for values in [(below or {}).get("ros__parameters", {})]
+        for name in OVERRIDING.get(node, ())
+        if given[name] and name in values and str(values[name]).lower() != given[name].lower()
+    ]
+
+
 def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
     """Return the nodes for the cameras that were asked for."""
     given = _Given(context)
     rviz = _rviz(given)
-    model = given.texts("model", "device") | {"depth_with_color": given.is_set("depth_with_color")}
+    model: dict[str, Any] = given.texts("model", "device") | given.switches("depth_with_color")
+    if given["rotation"]:
+        model["rotation"] = [_number("rotation", text, int) for text in given["rotation"].split(",")]
+    gateways = _gateways(given) if given.is_set("gateway") else []
     nodes: list[Node | LogInfo] = [
+        *_overridden(given),
         orpose_node(
             "pose_node", parameters=[given["config"], given.time, model | given.served], **given.common
         ),
@@ -220,10 +275,9 @@ def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
             orpose_node("fusion_node", parameters=[given["config"], given.time, settings], **given.common)
         )
     if given["audit"]:
-        log = {"file": ParameterValue(str(Path(given["audit"]).absolute()), value_type=str)}
+        log = {"file": ParameterValue(given["audit"], value_type=str)}
         nodes.append(orpose_node("audit_node", parameters=[given["config"], given.time, log], **given.common))
-    if given.is_set("gateway"):
-        nodes += _gateways(given)
+    nodes += gateways
     if given["bag"]:
         playing = {"rate": given.rate, "loop": given.is_set("loop"), "clock": given.is_set("use_sim_time")}
         nodes.append(orpose_node("bag_replay", parameters=[given.texts("bag") | playing]))

@@ -71,12 +71,19 @@ class ReplayParameters:
 
 
 class BagReplay(Node):
-    """Plays in a thread of its own, which :meth:`start` starts; :attr:`finished` is set at the end."""
+    """Plays in a thread of its own, which :meth:`start` starts.
+
+    Attributes:
+        finished: set at the end.
+        failed: whether the bag could not be played to its end.
+        published: number of messages published so far.
+    """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("bag_replay", **arguments)
         self.parameters = parameters.declare(self, ReplayParameters)
         self.finished = threading.Event()
+        self.failed = False
         self.published = 0
         self.diagnostics = NodeDiagnostics(self, "cpu", self._values, served="subscribers")
         self._stop = threading.Event()
@@ -153,6 +160,7 @@ class BagReplay(Node):
                 self._pace.finish()
         except Exception as error:
             if rclpy.ok(context=self.context):  # otherwise it is shutting down, and publishing fails
+                self.failed = True
                 self.get_logger().error(f"{settings.bag}: {type(error).__name__}: {error}")
         finally:
             self.get_logger().info(f"played {self.published} messages")
@@ -265,7 +273,7 @@ def _command_line(args: list[str]) -> list[Parameter]:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Play a bag and end."""
+    """Play a bag and end, with status 1 if it cannot be played to its end."""
     given = _command_line(remove_ros_args(args)[1:])
     make_room_for_full_size_images()
     run_node(
@@ -274,6 +282,7 @@ def main(args: list[str] | None = None) -> None:
         start=BagReplay.start,
         is_finished=lambda replay: replay.finished.is_set(),
         stop=BagReplay.clean_up,
+        has_failed=lambda replay: replay.failed,
     )
 
 

@@ -22,7 +22,7 @@ from orpose_core.data.skeleton_messages import from_skeletons, stamp_ns_of, to_s
 from orpose_core.fusion.messages import to_room_skeletons
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.room import Room, warm_up
-from orpose_core.skeleton import by_name
+from orpose_core.skeleton import Skeleton, by_name
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray, SkeletonInfo
 from orpose_ros.parameters import declaring as parameters
@@ -30,6 +30,7 @@ from orpose_ros.parameters.fusion import FusionParameters
 from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.running.input_watch import InputWatch, overridable_qos
 from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.streams.clock_agreement import ClockAgreement
 from orpose_ros.streams.room_calibration import TransformCalibration, of_image, rig_of_file
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -46,6 +47,7 @@ class _Camera:
         self.flat: Skeleton2DArray | None = None
         self.space: Skeleton3DArray | None = None
         self.heard_s = 0.0  # steady clock, of ``flat``
+        self.skeleton: Skeleton | None = None  # of the newest message
 
 
 class FusionNode(SelfStartingNode):
@@ -57,6 +59,7 @@ class FusionNode(SelfStartingNode):
         self.watch: InputWatch | None = None
         self.diagnostics: NodeDiagnostics | None = None
         self._active = False
+        self._clocks = ClockAgreement(self.parameters.max_age_s, self.parameters.silence_s)
         self._cameras: dict[str, _Camera] = {}
         self._file: dict[str, RoomCamera] = {}
         self._transforms: TransformCalibration | None = None
@@ -108,6 +111,7 @@ class FusionNode(SelfStartingNode):
     def deactivate(self) -> None:
         """Stop, and forget all people."""
         self._active, self._room, self._waiting_s = False, None, None
+        self._clocks.clear()
         for camera in self._cameras.values():
             camera.flat = camera.space = None
 
@@ -135,12 +139,17 @@ class FusionNode(SelfStartingNode):
         }
 
     def _problems(self) -> list[str]:
-        return [] if self.watch is None else self.watch.problems
+        clocks = [self._clocks.problem] if self._clocks.problem else []
+        return [] if self.watch is None else clocks + self.watch.problems
 
     def _take_flat(self, camera: _Camera, message: Skeleton2DArray) -> None:
         """Store 2D skeletons; they wait briefly for the 3D ones with the same stamp."""
         if not self._active:
             return
+        stamp_ns = stamp_ns_of(message)
+        if stamp_ns <= 0:
+            raise ValueError("expected a stamp, by which the views of a moment are found, got 0")
+        self._clocks.saw(camera.name, stamp_ns)
         self._add(camera)
         camera.flat, camera.heard_s = message, time.monotonic()
         self._pair(camera)
@@ -169,7 +178,7 @@ class FusionNode(SelfStartingNode):
         stamp_ns = stamp_ns_of(flat)
         if space is not None and stamp_ns_of(space) != stamp_ns:
             space = None
-        skeleton = by_name(flat.skeleton_model)
+        skeleton = self._common(camera, by_name(flat.skeleton_model))
         poses = from_skeletons(flat, space, skeleton)
         self._calibrated(camera, flat)
         if self._room is None or self._room.tracker.skeleton != skeleton:
@@ -183,6 +192,21 @@ class FusionNode(SelfStartingNode):
             self._waiting_s = self._waiting_s or time.monotonic()
         elif self.diagnostics is not None:
             self.diagnostics.drop()
+            if self._clocks.problem:
+                self.warn_seldom(self._clocks.problem)
+
+    def _common(self, camera: _Camera, skeleton: Skeleton) -> Skeleton:
+        """Return the joint set of a camera's people; ValueError if the other cameras have another."""
+        camera.skeleton = skeleton
+        known = skeleton if self._room is None else self._room.tracker.skeleton
+        since_s = time.monotonic() - self.parameters.silence_s
+        for other in self._cameras.values():
+            if skeleton != known == other.skeleton and other.heard_s > since_s:
+                raise ValueError(
+                    f"expected people with the joints of {known.name}, as {other.name} has them, got "
+                    f"{skeleton.name}: all cameras need models with the same joints"
+                )
+        return skeleton
 
     def _calibrated(self, camera: _Camera, flat: Skeleton2DArray) -> None:
         """Update a camera's pose and intrinsics for images of this size; ValueError names what is missing."""

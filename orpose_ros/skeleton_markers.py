@@ -31,6 +31,7 @@ from orpose_core.skeleton import Skeleton, by_name
 from orpose_ros.msg import Skeleton3D, Skeleton3DArray, SkeletonInfo
 from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.namespaces import check_cameras
 from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.running.input_watch import SILENCE_S, InputWatch, overridable_qos
 from orpose_ros.running.lifecycle import SelfStartingNode, run
@@ -82,8 +83,7 @@ class MarkerParameters:
     )
 
     def __post_init__(self) -> None:
-        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
-            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+        check_cameras(self.cameras)
 
 
 def track_marker_color(track_id: int) -> ColorRGBA:

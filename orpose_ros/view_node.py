@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from orpose_core.data import image_messages
@@ -39,7 +39,6 @@ from orpose_ros.running.input_watch import InputWatch
 from orpose_ros.running.lifecycle import SelfStartingNode, run
 from orpose_ros.streams.room_calibration import TransformCalibration, rig_of_file
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=10)
 _LOOK_FOR_CAMERAS_S = 1.0
 _LONGEST_LATENCY_S = 3600.0  # more is the stamp of a recording

@@ -36,12 +36,18 @@ class MessageSizes:
 
     def follow(self, topics: Mapping[str, TopicState], nodes: Set[str]) -> None:
         """Subscribe to the topics that one of these nodes publishes; never to full-size images."""
-        for name, state in topics.items():
-            ours = any(end.rpartition("@")[0] in nodes for end in state.publishers)
-            small = not is_image(state.types) or self._images in name.split("/")
-            if ours and small and name not in self._subscriptions and len(state.types) == 1:
-                self._subscribe(name, state.types[0])
-        for name in set(self._subscriptions) - set(topics):
+        ours = {
+            name
+            for name, state in topics.items()
+            if any(end.rpartition("@")[0] in nodes for end in state.publishers)
+        }
+        for name in ours - set(self._subscriptions):
+            types = topics[name].types
+            small = not is_image(types) or self._images in name.split("/")
+            if small and len(types) == 1:
+                self._subscribe(name, types[0])
+        # Our own subscription keeps a topic in the graph, so its end shows in the publishers alone.
+        for name in set(self._subscriptions) - ours:
             self._node.destroy_subscription(self._subscriptions.pop(name))
 
     def close(self) -> None:

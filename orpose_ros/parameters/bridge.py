@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.namespaces import check_cameras, check_namespace
 from orpose_ros.running.input_watch import SILENCE_S
 
 FORMATS = ("hri", "vision", "foxglove")
@@ -26,7 +27,7 @@ class BridgeParameters:
     )
 
     def __post_init__(self) -> None:
-        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
-            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+        check_cameras(self.cameras)
+        check_namespace("room", self.room)
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise ValueError(f"parameter formats: expected some of {list(FORMATS)}, got {list(self.formats)}")

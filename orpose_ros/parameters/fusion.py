@@ -8,6 +8,7 @@ from orpose_core.fusion.config import FusionConfig
 from orpose_core.fusion.room import TimingConfig
 from orpose_core.fusion.room_tracker import RoomTrackerConfig
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.namespaces import check_cameras, check_namespace
 from orpose_ros.running.input_watch import SILENCE_S
 
 _FUSION = FusionConfig()
@@ -74,6 +75,8 @@ class FusionParameters:
             raise ValueError(
                 f"parameter cameras: expected two different namespaces or more, got {list(self.cameras)}"
             )
+        check_cameras(self.cameras)
+        check_namespace("images", self.images)
         if not self.room_frame:
             raise ValueError("parameter room_frame: expected a frame, got an empty name")
 

@@ -11,6 +11,7 @@ from orpose_core.rotation import ROTATIONS
 from orpose_core.teacher.loading import MOVENET, teacher_of
 from orpose_core.teacher.teacher import Teacher
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.namespaces import check_cameras
 from orpose_ros.running.input_watch import SILENCE_S
 
 # The defaults of the core hold here too.
@@ -120,8 +121,7 @@ class LabelParameters:
             )
         if self.keep == "depth" and not self.depth:
             raise ValueError("parameter keep: expected lowres or none without depth, got depth")
-        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
-            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+        check_cameras(self.cameras)
         height, width = parse_resolution(self.low_resolution)
         if height * width > self.max_pixels:
             raise ValueError(

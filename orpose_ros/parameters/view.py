@@ -8,6 +8,7 @@ from orpose_core.image_ops import MAX_PRIVATE_PIXELS
 from orpose_core.view.history import HistoryConfig
 from orpose_core.view.page import PageConfig
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.namespaces import check_cameras, check_namespace
 from orpose_ros.running.input_watch import SILENCE_S
 
 _PAGE = PageConfig()
@@ -44,8 +45,9 @@ class ViewParameters:
     )
 
     def __post_init__(self) -> None:
-        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
-            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+        check_cameras(self.cameras)
+        check_namespace("room", self.room)
+        check_namespace("images", self.images)
 
     @property
     def page(self) -> PageConfig:

@@ -18,6 +18,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import (
+    DurabilityPolicy,
     HistoryPolicy,
     QoSCompatibility,
     QoSPolicyKind,
@@ -47,6 +48,9 @@ NEWEST = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=Reliab
 In a longer queue, a busy executor finds the oldest image first, and images accumulate.
 """
 
+SECOND_S = 30.0
+"""Time after which a second publisher of a topic is reported, s; a dead one stays in the graph for 20 s."""
+
 _LONGEST_WAIT_S = 60.0  # a larger difference is a system clock that was set
 
 OVERRIDABLE = (
@@ -73,6 +77,7 @@ class _Input:
     silence: str = ""  # why, while it is silent
     trouble: str = ""  # what was wrong with a message
     trouble_s: float = 0.0  # when, by the steady clock
+    second_s: float | None = None  # of the steady clock, since when several nodes publish it
     gaps: SequenceGaps = field(default_factory=SequenceGaps)
     said_s: dict[str, float] = field(default_factory=dict)
 
@@ -91,7 +96,7 @@ class InputWatch:
         self.arrived_s = time.monotonic()
         self._node = node
         self._silence_s = silence_s
-        self._inputs: dict[str, _Input] = {}
+        self._inputs: list[_Input] = []  # two may be remapped to one topic
         self._peers = PeerStates(node)
         self._starting: set[str] = set()  # reasons that are no fault: a publisher is still starting
         # A steady clock: with use_sim_time and no player, ROS time stands still and would hide the silence.
@@ -135,19 +140,19 @@ class InputWatch:
             ),
             qos_overriding_options=overridable_qos(),
         )
-        self._inputs[name] = watched
+        self._inputs.append(watched)
         return watched.subscription
 
     @property
     def silent(self) -> dict[str, str]:
         """The silent topics with the reasons."""
-        return {i.topic: i.silence for i in self._inputs.values() if i.silence}
+        return {i.topic: i.silence for i in self._inputs if i.silence}
 
     @property
     def problems(self) -> list[str]:
         """The problems of the inputs: silent ones, and recently refused messages."""
         now, found = time.monotonic(), []
-        for i in self._inputs.values():
+        for i in self._inputs:
             if i.silence and i.required:
                 found.append(f"{i.topic}: {i.silence}")
             elif i.trouble and now - i.trouble_s < TROUBLE_S:
@@ -157,27 +162,26 @@ class InputWatch:
     @property
     def refused(self) -> int:
         """Number of messages that were refused so far."""
-        return sum(i.refused for i in self._inputs.values())
+        return sum(i.refused for i in self._inputs)
 
     def messages(self, topic: str) -> int:
         """Return the number of messages received on ``topic`` so far."""
-        return self._inputs[self._node.resolve_topic_name(topic)].messages
+        return sum(watched.messages for watched in self._of(topic))
 
     def was_busy(self) -> None:
         """Restart the timers of silence, after the executor was blocked."""
-        for watched in self._inputs.values():
+        for watched in self._inputs:
             watched.last_s = time.monotonic()
 
     def complain(self, topic: str, sentence: str) -> None:
         """Log a warning about ``topic``, at most once per interval, and report it as a problem."""
-        watched = self._inputs[self._node.resolve_topic_name(topic)]
-        watched.trouble, watched.trouble_s = sentence, time.monotonic()
-        self._say(watched, f"{watched.topic}: {sentence}")
+        for watched in self._of(topic):
+            self._trouble(watched, sentence)
 
     def close(self) -> None:
         """Destroy the subscriptions and the timer."""
         self._node.destroy_timer(self._timer)
-        for watched in self._inputs.values():
+        for watched in self._inputs:
             if watched.subscription is not None:
                 self._node.destroy_subscription(watched.subscription)
         self._inputs.clear()
@@ -204,8 +208,15 @@ class InputWatch:
 
     def _refuse(self, watched: _Input, sentence: str) -> None:
         watched.refused += 1
+        self._trouble(watched, sentence)
+
+    def _trouble(self, watched: _Input, sentence: str) -> None:
         watched.trouble, watched.trouble_s = sentence, time.monotonic()
         self._say(watched, f"{watched.topic}: {sentence}")
+
+    def _of(self, topic: str) -> list[_Input]:
+        name = self._node.resolve_topic_name(topic)
+        return [watched for watched in self._inputs if watched.topic == name]
 
     def _matched(self, watched: _Input, event: Any) -> None:
         if event.total_count_change > 0:  # else one has gone
@@ -221,8 +232,21 @@ class InputWatch:
             watched.missed(missing)
 
     def _look(self) -> None:
-        for watched in list(self._inputs.values()):
+        for watched in list(self._inputs):
             self._look_at(watched)
+            self._look_for_second(watched)
+
+    def _look_for_second(self, watched: _Input) -> None:
+        """Report an input with several publishers, such as two cameras or a node that was started twice."""
+        if self._node.count_publishers(watched.topic) < 2:
+            watched.second_s = None
+            return
+        watched.second_s = watched.second_s or time.monotonic()
+        if time.monotonic() - watched.second_s < SECOND_S:
+            return
+        publishers = self._node.get_publishers_info_by_topic(watched.topic)
+        names = sorted(f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers)
+        self._trouble(watched, f"{len(names)} publishers, whose messages are mixed: {', '.join(names)}")
 
     def _look_at(self, watched: _Input, now: bool = False) -> None:
         quiet_s = time.monotonic() - watched.last_s
@@ -263,7 +287,15 @@ class InputWatch:
             if why_not:
                 self._starting.add(why_not)
                 return why_not
-        return f"{len(publishers)} publisher(s), QoS fits, but nothing of theirs arrives"
+        nothing = f"{len(publishers)} publisher(s), QoS fits, but nothing of theirs arrives"
+        latched = [p for p in publishers if p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL]
+        if latched and watched.subscription.qos_profile.durability != DurabilityPolicy.TRANSIENT_LOCAL:
+            nothing += (
+                f"; {latched[0].node_name} keeps its last message for late subscribers (transient local): "
+                f"qos_overrides.{watched.topic}.subscription.durability set to transient_local and "
+                ".reliability to reliable gets it"
+            )
+        return nothing
 
     def _say(self, watched: _Input, sentence: str, is_wrong: bool = True) -> None:
         now = time.monotonic()

@@ -21,7 +21,11 @@ from orpose_ros import stopping
 from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.declaring import parameter
 from orpose_ros.running.input_watch import REMIND_S
-from orpose_ros.running.rclpy_internals import destroy_state_machine, end_rclpy
+from orpose_ros.running.rclpy_internals import (
+    destroy_state_machine,
+    end_rclpy,
+    refuse_wrong_transitions,
+)
 
 _LOOK_S = 0.1
 """Interval at which the executor checks whether it must stop, s."""
@@ -48,6 +52,7 @@ class SelfStartingNode(LifecycleNode):
 
     def __init__(self, name: str, **arguments: Any) -> None:
         super().__init__(name, **arguments)
+        refuse_wrong_transitions(self)
         self.start_parameters = parameters.declare(self, StartParameters)
         self._said_s: dict[str, float] = {}
 
@@ -163,8 +168,9 @@ def run_node(
     start: Callable[[_Node], bool],
     is_finished: Callable[[_Node], bool],
     stop: Callable[[_Node], object],
+    has_failed: Callable[[_Node], bool] = lambda node: False,
 ) -> None:
-    """Run one node until it has finished or the process is told to stop; exit with 1 if it cannot start.
+    """Run one node until it has finished or the process is told to stop; exit with 1 if it fails.
 
     Args:
         make_node: returns the node. A ValueError is logged and ends the process with status 1.
@@ -173,8 +179,9 @@ def run_node(
         start: starts the node and returns whether it works.
         is_finished: returns whether the node has nothing left to do.
         stop: stops the node, before it is destroyed.
+        has_failed: returns whether a node that has finished did not do its work.
     """
-    status = stopping.work(partial(_live, make_node, args, start, is_finished, stop))
+    status = stopping.work(partial(_live, make_node, args, start, is_finished, stop, has_failed))
     if args is None:
         stopping.leave(status)
     sys.exit(status)
@@ -186,6 +193,7 @@ def _live(
     start: Callable[[_Node], bool],
     is_finished: Callable[[_Node], bool],
     stop: Callable[[_Node], object],
+    has_failed: Callable[[_Node], bool],
     told: threading.Event,
 ) -> int:
     """Make a node, start it and spin until it has finished or ``told`` is set; return the exit status."""
@@ -199,6 +207,8 @@ def _live(
         executor.add_node(node)
         while rclpy.ok() and not (told.is_set() or is_finished(node)):
             executor.spin_once(timeout_sec=_LOOK_S)
+        if has_failed(node) and not told.is_set():
+            return 1
     except ValueError as error:
         rclpy.logging.get_logger("orpose_ros").fatal(str(error))
         return 1

@@ -6,8 +6,11 @@ import gc
 from typing import Any
 
 import rclpy
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
+
+RCLError = rclpy_implementation.RCLError
 
 
 def given_parameters(node: Node) -> dict[str, Any]:
@@ -26,6 +29,26 @@ def destroy_state_machine(node: LifecycleNode) -> None:
     machine = getattr(node, "_state_machine", None)
     if machine is not None:
         machine.destroy_when_not_in_use()
+
+
+def refuse_wrong_transitions(node: LifecycleNode) -> None:
+    """Make the service ``~/change_state`` answer a transition that the state does not allow with no success.
+
+    rclpy raises an error instead, which ends the executor and with it the process.
+    """
+    service = node._service_change_state
+    change = service.callback
+
+    def guarded(request: Any, response: Any) -> Any:
+        try:
+            return change(request, response)
+        except RCLError as error:
+            asked = request.transition.label or request.transition.id
+            node.get_logger().warning(f"transition {asked} refused: {str(error).split(', at ')[0]}")
+            response.success = False
+            return response
+
+    service.callback = guarded
 
 
 def end_rclpy() -> None:

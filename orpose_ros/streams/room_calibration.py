@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import read_rig, transform_of
 from orpose_ros import conversions
+from orpose_ros.streams.frame_tree import plain_frame
 
 
 def rig_of_file(path: str, cameras: Sequence[str]) -> dict[str, RoomCamera]:
@@ -49,7 +50,9 @@ class TransformCalibration:
         if info is None:
             raise ValueError(f"camera {name}: no camera_info has come yet")
         try:
-            found = self._buffer.lookup_transform(self._room_frame, frame_id, Time())
+            found = self._buffer.lookup_transform(
+                plain_frame(self._room_frame), plain_frame(frame_id), Time()
+            )
         except Exception as error:  # tf2 raises errors of its own for unknown and unconnected frames
             raise ValueError(
                 f"camera {name}: no transform from {frame_id} to {self._room_frame}: {error}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -18,6 +19,8 @@ from orpose_core.data import image_messages
 from orpose_core.reports.audit_report import audit_report
 from orpose_ros.audit_node import AuditNode
 from orpose_ros.conversions import Header, depth_message
+from orpose_ros.graph.graph_view import GraphView
+from orpose_ros.graph.message_sizes import MessageSizes
 from orpose_ros.lowres_gateway import LowresGateway
 from orpose_ros.pose_node import PoseNode
 from orpose_ros.skeleton_markers import SkeletonMarkers
@@ -115,6 +118,30 @@ def test_a_log_that_cannot_be_written_is_refused(graph: Any, tmp_path: Path) -> 
         graph.until(lambda words=words: graph.said(words), f"it says {words}")
         if held is not None:
             held.close()
+
+
+def test_a_topic_without_its_publisher_is_left(graph: Any) -> None:
+    """A bridge has topics for each body; nobody may listen to those of bodies that are long gone."""
+    sizes: list[tuple[str, int]] = []
+    other = graph.add(Node("bridge_node"))
+    follower = MessageSizes(graph.tester, "lowres", lambda topic, size: sizes.append((topic, size)))
+    view = GraphView(graph.tester)
+    topic = "/humans/bodies/left_1/roi"
+
+    def followed() -> int:
+        follower.follow(view.topics(), {"/bridge_node"})
+        return graph.tester.count_subscribers(topic)
+
+    for _ in range(2):
+        publisher = other.create_publisher(Header, topic, 10)
+        graph.until(followed, "it is followed")
+        graph.connected(publisher)
+        publisher.publish(Header(frame_id="left"))
+        graph.until(lambda: sizes, "its size is measured")
+        other.destroy_publisher(publisher)
+        graph.until(lambda: not followed(), "it is left")
+        assert sizes.pop()[0] == topic and not sizes
+    follower.close()
 
 
 @pytest.mark.parametrize("topic", ["depth/image_raw", "points", "color/image_raw/compressed"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -22,6 +25,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from orpose_ros.bag_replay import BagReplay
+from orpose_ros.running.lifecycle import run_node
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 STEP_NS = 50_000_000
@@ -142,6 +146,35 @@ def test_from_the_command_line(graph, bag):
         [sys.executable, wrapper, "/no/such/bag"], capture_output=True, text=True, timeout=60
     )
     assert wrong.returncode == 1 and "/no/such/bag" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_a_replay_that_breaks_off_has_failed(graph, bag):
+    replay = graph.make(BagReplay, start=False, bag=str(bag), wait_s=0.0)
+
+    def broken(topics):
+        raise OSError("the disk is gone")
+        yield
+
+    replay._reader.messages = broken
+    replay.start()
+    graph.until(replay.finished.is_set, "it ends")
+    assert replay.failed
+    graph.until(lambda: graph.said("OSError: the disk is gone"), "the reason is said")
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_status_of_the_process_says_whether_it_failed(failed):
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as end:
+            run_node(
+                partial(Node, "short_lived"), ["short_lived"], start=lambda node: True,
+                is_finished=lambda node: True, stop=lambda node: None, has_failed=lambda node: failed,
+            )  # fmt: skip
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert end.value.code == int(failed)
 
 
 @pytest.mark.parametrize("name", ["rosbag2_mcap_hero", "rosbag2_sqlite3_hero"])

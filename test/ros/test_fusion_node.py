@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from orpose_core.data.skeleton_messages import to_skeletons_2d, to_skeletons_3d
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import pose_of, write_rig
 from orpose_core.geometry import transform_points
+from orpose_core.skeleton import by_name
 from orpose_core.types import Poses
 from orpose_ros import conversions
 from orpose_ros.fusion_node import FusionNode
@@ -199,6 +201,66 @@ def test_tf_and_camera_info_place_the_cameras(graph: Any, tmp_path: Path) -> Non
         moment = bench.moment(10 * S + k * S // 10)
     apart = np.linalg.norm(places(moment)[:, None] - truth[None] - [2.0, 0, 0], axis=-1)
     assert np.nanmedian(np.nanmedian(apart, axis=-1).min(axis=0)) < 0.12
+
+
+def nobody(bench: Bench, camera: str, stamp_ns: int, model: str = "coco17") -> None:
+    """Publish that a camera sees nobody."""
+    message = to_skeletons_2d(
+        Poses.nobody(by_name(model)), RCLPY_TYPES, image_hw=SMALL_HW, network_hw=SMALL_HW, modality="depth",
+        stamp_ns=stamp_ns, frame_id=camera,
+    )  # fmt: skip
+    bench.flat[camera].publish(message)
+
+
+@pytest.mark.timeout(600)
+def test_cameras_with_different_joints_are_refused_and_a_new_model_of_all_is_taken(
+    graph: Any, tmp_path: Path
+) -> None:
+    bench = Bench(graph, tmp_path)
+    first, second = bench.names
+    models = {first: "coco17", second: "coco17"}
+
+    def until(condition: Any, what: str) -> None:
+        stamps = iter(range(1, 10_000))
+
+        def said() -> Any:
+            nonlocal stamp_ns
+            stamp_ns += S // 10
+            for name, model in models.items():
+                nobody(bench, name, stamp_ns, model)
+            graph.spin(0.1)
+            return next(stamps) and condition()
+
+        graph.until(said, what, timeout_s=120)
+
+    stamp_ns = S
+    until(lambda: bench.moments, "they are fused")
+    models[second] = "openpose18"
+    words = f"expected people with the joints of coco17, as {first} has them, got openpose18"
+    until(lambda: graph.said(words), "the other joints are refused")
+    until(lambda: words in " ".join(bench.node._problems()), "and are a problem")
+    assert {m.skeleton_model for m in bench.moments} == {"coco17"}
+    models[first] = "openpose18"
+    until(lambda: bench.moments[-1].skeleton_model == "openpose18", "all cameras have a new model")
+
+
+@pytest.mark.timeout(600)
+def test_clocks_that_differ_and_stamps_of_zero_are_named(graph: Any, tmp_path: Path) -> None:
+    bench = Bench(graph, tmp_path)
+    first, second = bench.names
+    nobody(bench, first, 0)
+    graph.until(lambda: graph.said("expected a stamp"), "a stamp of zero is refused")
+    began_s = time.monotonic()
+
+    def named() -> Any:
+        now_ns = 1000 * S + int((time.monotonic() - began_s) * 1e9)
+        nobody(bench, first, now_ns)
+        nobody(bench, second, now_ns - 5 * S)
+        graph.spin(0.1)
+        return graph.said(f"the stamps of {second} are 5.0 s behind those of {first}")
+
+    graph.until(named, "the difference of the clocks is named", timeout_s=120)
+    assert "are the clocks of their machines synchronized?" in bench.node.diagnostics.status().message
 
 
 def test_one_camera_is_no_room() -> None:

@@ -18,6 +18,7 @@ from orpose_ros.parameters import declaring as parameters
 from orpose_ros.parameters.audit import AuditParameters
 from orpose_ros.parameters.bridge import BridgeParameters
 from orpose_ros.parameters.fusion import FusionParameters
+from orpose_ros.parameters.label import LabelParameters
 from orpose_ros.parameters.pose import PoseParameters
 from orpose_ros.parameters.view import ViewParameters
 from orpose_ros.pose_node import PoseNode
@@ -45,6 +46,17 @@ def test_the_configuration_says_the_defaults_and_no_parameter_is_misspelt():
         for parameter, value in config[f"/**/{name}"]["ros__parameters"].items():
             assert (parameter, value) == (parameter, defaults[parameter])
             assert type(value) is type(defaults[parameter])
+
+
+@pytest.mark.parametrize(
+    "kind", [BridgeParameters, FusionParameters, LabelParameters, MarkerParameters, ViewParameters]
+)
+def test_namespaces_that_no_topic_can_have_are_refused(kind):
+    given = {"out": "unused"} if kind is LabelParameters else {}
+    for name in ("ceiling 1", "ceiling_1/", "1", "a//b", "ceiling-1", "~"):
+        with pytest.raises(ValueError, match="parameter cameras: expected letters"):
+            kind(cameras=(name, "other"), **given)
+    assert kind(cameras=("/or_1/ceiling_1", "ceiling_2"), **given)
 
 
 @pytest.mark.parametrize("namespace", ["", "/theatre/ceiling_1"])

@@ -62,7 +62,7 @@ def test_the_file_decides_and_not_its_name(tmp_path: Path) -> None:
     assert needs_color(str(file), tmp_path)
 
 
-def _launched(monkeypatch: pytest.MonkeyPatch, **arguments: str) -> list[Any]:
+def _launched(**arguments: str) -> list[Any]:
     """Return the nodes that the launch file makes; none is started."""
     launch = pytest.importorskip("launch", reason="launch is not installed here")
     pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed here")
@@ -86,33 +86,65 @@ def _parameters(node: Any) -> dict[str, Any]:
     return {name: value for one in given if isinstance(one, dict) for name, value in one.items()}
 
 
-def test_arguments_reach_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = {node.node_executable: _parameters(node) for node in _launched(monkeypatch, cameras="a")}
+def test_arguments_reach_the_nodes() -> None:
+    usual = {node.node_executable: _parameters(node) for node in _launched(cameras="a")}
     asked = {
         node.node_executable: _parameters(node)
         for node in _launched(
-            monkeypatch, cameras="a", model="student_small", compressed_color="true", depth_with_color="true",
-            fixed_frame="map",
+            cameras="a", model="student_small", compressed_color="true", depth_with_color="true",
+            fixed_frame="map", compressed_depth="true", rectified="false", depth_unit_m="0.00025",
+            rotation="180,0",
         )
     }  # fmt: skip
     for node, name, before, after in (
         ("lowres_gateway", "color", False, True),  # what the model looks at
-        ("lowres_gateway", "compressed_color", False, True),
+        ("lowres_gateway", "compressed_color", None, True),  # None: as configured
+        ("lowres_gateway", "compressed_depth", None, True),
+        ("lowres_gateway", "rectified", None, False),
+        ("lowres_gateway", "depth_unit_m", None, 0.00025),
+        ("pose_node", "rotation", None, (180, 0)),
         ("pose_node", "depth_with_color", False, True),
         ("skeleton_markers", "place_cameras", True, False),  # the frame is part of a TF tree
     ):
-        assert (usual[node][name], asked[node][name]) == (before, after), name
+        assert (usual[node].get(name), asked[node][name]) == (before, after), name
 
 
-def test_the_audit_node_is_launched_where_a_file_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [node.node_executable for node in _launched(monkeypatch, cameras="a,b")]
-    with_audit = [node.node_executable for node in _launched(monkeypatch, cameras="a,b", audit="or_1.audit")]
+def test_a_configuration_that_an_argument_overrides_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(
+        "/**/pose_node:\n  ros__parameters:\n    model: my_own\n    device: auto\n"
+        "/**/lowres_gateway:\n  ros__parameters:\n    compressed_color: true\n"
+    )
+    actions = _launched(cameras="a", config=str(config))
+    lines = ["".join(part.text for part in a.msg) for a in actions if type(a).__name__ == "LogInfo"]
+    words = "sets model of pose_node to my_own, but the launch argument model:=fastpose_64x48 overrides it"
+    assert lines == [f"{config} {words}"]
+
+
+def test_files_may_be_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "rig.yaml").write_text("cameras: 7")
+    nodes = _launched(cameras="a,b", calibration="~/rig.yaml", audit="~/or_1.audit")
+    parameters = {node.node_executable: _parameters(node) for node in nodes}
+    assert parameters["fusion_node"]["calibration"] == str(tmp_path / "rig.yaml")
+    assert parameters["audit_node"]["file"] == str(tmp_path / "or_1.audit")
+
+
+@pytest.mark.parametrize("name", ["rate", "depth_unit_m", "rotation"])
+def test_a_number_that_is_none_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}:=much: expected a"):
+        _launched(cameras="a", **{name: "much"})
+
+
+def test_the_audit_node_is_launched_where_a_file_is_given() -> None:
+    names = [node.node_executable for node in _launched(cameras="a,b")]
+    with_audit = [node.node_executable for node in _launched(cameras="a,b", audit="or_1.audit")]
     assert "audit_node" not in names and sorted([*names, "audit_node"]) == sorted(with_audit)
 
 
 def test_with_security_each_node_gets_the_enclave_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
-    nodes = _launched(monkeypatch, cameras="ceiling_1,ceiling_2", audit="or_1.audit")
+    nodes = _launched(cameras="ceiling_1,ceiling_2", audit="or_1.audit")
     given = set()
     for node in nodes:
         words = ["".join(getattr(part, "text", "") for part in word) for word in node.cmd]
