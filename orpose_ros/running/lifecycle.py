@@ -24,6 +24,7 @@ from orpose_ros.running.input_watch import REMIND_S
 from orpose_ros.running.rclpy_internals import (
     destroy_state_machine,
     end_rclpy,
+    is_active,
     refuse_wrong_transitions,
 )
 
@@ -88,7 +89,12 @@ class SelfStartingNode(LifecycleNode):
         destroy_state_machine(self)
 
     def stop(self) -> None:
-        """Stop the node for good; work that takes longer than :data:`stopping.GRACE_S` is abandoned."""
+        """Stop the node for good; work that takes longer than :data:`stopping.GRACE_S` is abandoned.
+
+        An active node is deactivated first, so that nobody is shown or tracked by others for good.
+        """
+        if rclpy.ok(context=self.context) and is_active(self):
+            self._guarded("deactivate", self.deactivate)
         self.clean_up()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -21,6 +21,11 @@ def given_parameters(node: Node) -> dict[str, Any]:
     return {name: given.value for name, given in getattr(node, "_parameter_overrides", {}).items()}
 
 
+def is_active(node: LifecycleNode) -> bool:
+    """Return whether a lifecycle node is in the state ``active``."""
+    return bool(node._state_machine.current_state[1] == "active")
+
+
 def destroy_state_machine(node: LifecycleNode) -> None:
     """Destroy the state machine of a lifecycle node, which ``destroy_node`` leaves to the garbage collector.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from orpose_core.data.skeleton_messages import to_skeletons_3d
@@ -15,9 +16,11 @@ from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import write_rig
 from orpose_core.skeleton import COCO17
 from orpose_core.types import Intrinsics, Poses
+from orpose_ros import conversions
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton3DArray
 from orpose_ros.skeleton_markers import SkeletonMarkers
+from orpose_ros.streams.room_calibration import TransformCalibration
 
 RELIABLE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -247,6 +250,27 @@ def test_a_transform_that_is_no_rotation_does_not_end_the_node(graph: Any) -> No
     keep = tf.publish(static("map", "left_optical", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)))
     graph.until(lambda: graph.said("a transform to left_optical is ignored"), "it is said")
     send(graph, "left", "left_optical")
+    assert keep is not None
+
+
+def test_a_frame_with_a_slash_in_front_is_found_in_tf(graph: Any) -> None:
+    """Bags of ROS 1 have such frames. tf2 strips the slash in what it stores, and refuses it in look-ups."""
+    tf = Tf(graph)
+    places = TransformCalibration(graph.tester, "/room")
+    keep = tf.publish(static("room", "left_optical", (1.0, 0.0, 2.0), OPTICAL_XYZW))
+    info = conversions.camera_info_message(Intrinsics(50.0, 50.0, 32.0, 24.0, 64, 48), Header())
+
+    def found() -> Any:
+        try:
+            return places.camera("left", "/left_optical", info)
+        except ValueError:
+            return None
+
+    camera = graph.until(found, "the camera is found")
+    np.testing.assert_allclose(camera.room_from_camera[:3, 3], [1.0, 0.0, 2.0])
+    with pytest.raises(ValueError, match="no transform from nowhere to /room"):
+        places.camera("left", "nowhere", info)
+    places.close()
     assert keep is not None
 
 

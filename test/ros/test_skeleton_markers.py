@@ -201,6 +201,14 @@ def test_deactivated_it_removes_everyone_and_draws_no_more(graph: Any) -> None:
     bench.send(standing([1]), 2 * SECOND_NS)
 
 
+def test_stopped_by_a_signal_it_removes_everyone(graph: Any) -> None:
+    bench = Bench(graph)
+    bench.send(standing([1]))
+    bench.node.stop()
+    graph.until(lambda: bench.arrays[-1].markers[0].action == Marker.DELETEALL, "everyone is removed")
+    bench.node.stop()  # twice is harmless
+
+
 @pytest.mark.parametrize(
     "wrong", [{"joint_diameter_m": -1.0}, {"root_relative": "nowhere"}, {"cameras": ["a", "a"]}]
 )
