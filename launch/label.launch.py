@@ -19,13 +19,20 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from orpose_ros.launching.arguments import file_path, number
 from orpose_ros.launching.nodes import orpose_node
 
 # launch/ and config/ lie side by side, in the checkout as in the installed share folder.
 SHARE = Path(__file__).resolve().parent.parent
 
 SWITCH = ["true", "false"]
-TOPICS = ("color", "depth", "camera_info")
+# Name that the node subscribes to, and the argument that says where it is.
+TOPICS = (
+    ("color/image_raw", "color_topic"),
+    ("color/image_raw/compressed", "color_topic"),
+    ("depth/image_raw", "depth_topic"),
+    ("camera_info", "camera_info_topic"),
+)
 
 # Parameters of the node under the same names; empty = the value in the configuration.
 TEXTS = {
@@ -81,15 +88,14 @@ def _nodes(context: LaunchContext) -> list[Node]:
     if bag:
         texts.setdefault("recording", Path(bag).resolve().stem)
     settings: dict[str, object] = {n: ParameterValue(text, value_type=str) for n, text in texts.items()}
-    settings |= {name: kind(given(name)) for name, (kind, _) in NUMBERS.items() if given(name)}
+    settings |= {n: number(n, given(n), kind) for n, (kind, _) in NUMBERS.items() if given(n)}
     settings["depth"] = given("depth") == "true"
     if any(cameras):  # an empty namespace is the node's default; as a launch parameter it would be no string
         settings["cameras"] = cameras
     remappings, reliable = [], {}
     for camera in cameras:
-        for name in TOPICS:
-            ours = "camera_info" if name == "camera_info" else f"{name}/image_raw"
-            theirs = given(f"{name}_topic")
+        for ours, argument in TOPICS:
+            theirs = given(argument) + ("/compressed" if ours.endswith("/compressed") else "")
             theirs = theirs if theirs.startswith("/") else _join("", camera, theirs)
             remappings.append((_join(camera, ours).lstrip("/"), theirs))
             reliable[f"qos_overrides.{theirs}.subscription.reliability"] = "reliable"
@@ -97,13 +103,13 @@ def _nodes(context: LaunchContext) -> list[Node]:
         settings |= reliable | {"finish_idle_s": 0.0}
     label = orpose_node(
         "label_node",
-        parameters=[given("config"), settings],
+        parameters=[file_path(given("config")), settings],
         remappings=remappings,
         on_exit=Shutdown(reason="the label node has ended"),
     )
     if not bag:
         return [label]
-    playing = {"bag": ParameterValue(bag, value_type=str), "rate": float(given("speed"))}
+    playing = {"bag": ParameterValue(bag, value_type=str), "rate": number("speed", given("speed"), float)}
     replay = orpose_node(
         "bag_replay",
         parameters=[playing | {"paced_by": "label_node"}],

@@ -23,6 +23,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from orpose_ros.launching.arguments import file_path, number
 from orpose_ros.launching.models import needs_color
 from orpose_ros.launching.nodes import is_installed, orpose_node
 from orpose_ros.launching.rviz_file import write_rviz_file
@@ -97,24 +98,15 @@ def _reliable(topics: list[str]) -> dict[str, str]:
     return {f"qos_overrides.{name}.subscription.reliability": "reliable" for name in names}
 
 
-def _number(name: str, text: str, kind: type) -> Any:
-    """Return an argument as a number; ValueError names it."""
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{name}:={text}: expected {what}") from None
-
-
 class _Given:
     """The arguments of one launch, checked: what can raise does so before a node is started."""
 
     def __init__(self, context: LaunchContext) -> None:
         self.values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
         self.cameras = [name.strip().strip("/") for name in self["cameras"].split(",")]
-        self.rate = _number("rate", self["rate"], float)
-        for name in ("config", "calibration", "audit"):  # shells do not expand ~ after :=
-            self.values[name] = self[name] and str(Path(self[name]).expanduser().absolute())
+        self.rate = number("rate", self["rate"], float)
+        for name in ("config", "calibration", "audit"):
+            self.values[name] = file_path(self[name])
         for name in ("config", "calibration"):
             if self[name] and not Path(self[name]).is_file():
                 raise ValueError(f"{name}:={self[name]}: no such file")
@@ -169,7 +161,7 @@ def _gateways(given: _Given) -> list[Node]:
         **given.switches("compressed_color", "compressed_depth", "rectified"),
     }
     if given["depth_unit_m"]:
-        settings["depth_unit_m"] = _number("depth_unit_m", given["depth_unit_m"], float)
+        settings["depth_unit_m"] = number("depth_unit_m", given["depth_unit_m"], float)
     inputs = [(name, given[argument] + suffix) for name, argument, suffix in INPUTS]
     remappings = [(name, topic) for name, topic in inputs if topic != name]
     nodes = []
@@ -258,7 +250,7 @@ def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
     rviz = _rviz(given)
     model: dict[str, Any] = given.texts("model", "device") | given.switches("depth_with_color")
     if given["rotation"]:
-        model["rotation"] = [_number("rotation", text, int) for text in given["rotation"].split(",")]
+        model["rotation"] = [number("rotation", text, int) for text in given["rotation"].split(",")]
     gateways = _gateways(given) if given.is_set("gateway") else []
     nodes: list[Node | LogInfo] = [
         *_overridden(given),

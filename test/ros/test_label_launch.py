@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import signal
 from pathlib import Path
@@ -36,6 +37,28 @@ def test_the_configuration_says_the_defaults_and_no_parameter_is_misspelt() -> N
     for parameter, value in config["/**/label_node"]["ros__parameters"].items():
         assert (parameter, value) == (parameter, defaults[parameter])
         assert type(value) is type(defaults[parameter])
+
+
+def test_compressed_color_comes_from_the_topic_that_is_given() -> None:
+    launch = pytest.importorskip("launch", reason="launch is not installed here")
+    pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed here")
+    spec = importlib.util.spec_from_file_location(
+        "label_launch", CONFIG.parents[1] / "launch/label.launch.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    context = launch.LaunchContext()
+    for name, default, *_ in module.ARGUMENTS:
+        context.launch_configurations[name] = default or ""
+    context.launch_configurations |= {"out": "/labels", "cameras": "door", "color_topic": "rgb/image"}
+    (node,) = module._nodes(context)
+    remappings = {"".join(p.text for p in a): "".join(p.text for p in b) for a, b in node._Node__remappings}
+    assert remappings["door/color/image_raw/compressed"] == "/door/rgb/image/compressed"
+    assert remappings["door/color/image_raw"] == "/door/rgb/image"
+    context.launch_configurations["batch"] = "many"
+    with pytest.raises(ValueError, match="batch:=many: expected a whole number"):
+        module._nodes(context)
 
 
 @pytest.mark.timeout(400)
