@@ -94,7 +94,15 @@ class RoomFrame:
     def saw(self, namespace: str, frame_id: str) -> None:
         """Place a camera's frame, unless it is placed already or may still arrive in tf."""
         frame = plain_frame(frame_id)
-        if self._publisher is None or not frame or frame in self._seen or frame == self._frame:
+        if self._publisher is None or not frame or frame == self._frame:
+            return
+        if frame in self._seen:
+            if self._seen[frame] != namespace:
+                self._say(
+                    f"{namespace} and {self._seen[frame]} have the same frame {frame}, so RViz shows both at "
+                    "the place of one: give their drivers different names of frames",
+                    warning=True,
+                )
             return
         if self._calibrated(namespace, frame) is None and frame not in self._tree:
             since_s = self._waiting_s.setdefault(frame, time.monotonic())

@@ -51,7 +51,7 @@ def test_compressed_color_comes_from_the_topic_that_is_given() -> None:
     context = launch.LaunchContext()
     for name, default, *_ in module.ARGUMENTS:
         context.launch_configurations[name] = default or ""
-    context.launch_configurations |= {"out": "/labels", "cameras": "door", "color_topic": "rgb/image"}
+    context.launch_configurations.update({"out": "/labels", "cameras": "door", "color_topic": "rgb/image"})
     (node,) = module._nodes(context)
     remappings = {"".join(p.text for p in a): "".join(p.text for p in b) for a, b in node._Node__remappings}
     assert remappings["door/color/image_raw/compressed"] == "/door/rgb/image/compressed"

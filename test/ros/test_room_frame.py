@@ -233,7 +233,7 @@ def test_a_tree_that_has_the_cameras_is_not_changed(graph: Any) -> None:
 
 def test_a_camera_that_was_put_aside_is_left_to_tf_as_soon_as_tf_has_it(graph: Any) -> None:
     tf = Tf(graph)
-    graph.make(SkeletonMarkers, cameras=["left"], place_cameras=True)
+    graph.make(SkeletonMarkers, cameras=["left", "right"], place_cameras=True)
     graph.until(
         lambda: send(graph, "left", "left_optical") and graph.said("neither by a calibration"), "put aside"
     )
@@ -241,6 +241,8 @@ def test_a_camera_that_was_put_aside_is_left_to_tf_as_soon_as_tf_has_it(graph: A
     keep = tf.publish(static("map", "left_optical", (1.0, 0.0, 2.0), OPTICAL_XYZW))
     graph.until(lambda: tf.parents.get("cameras") == {"map"}, "the frame cameras follows")
     assert tf.parents["left_optical"] == {"map"} and keep is not None
+    send(graph, "right", "left_optical")
+    graph.until(lambda: graph.said("right and left have the same frame left_optical"), "it is named")
 
 
 def test_a_transform_that_is_no_rotation_does_not_end_the_node(graph: Any) -> None:
