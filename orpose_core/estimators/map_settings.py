@@ -81,12 +81,15 @@ class Calibration:
         coverage: what was measured with them on other frames: shares of joints within the radii of 68 % and
             95 %, by name.
         measured_on: which frames, in words.
+        law: of the errors, whose radii these are: ``"t4"``, see :mod:`orpose_core.metrics.sigma_law`, or
+            ``"normal"`` in files that were calibrated before there was that law.
     """
 
     px: SigmaModel
     m: SigmaModel
     coverage: Mapping[str, float] = field(default_factory=dict)
     measured_on: str = ""
+    law: str = "normal"
 
     def in_image(self, poses: Poses, cell_px: float) -> Poses:
         """Return poses of the decoder with true ``sigma_px``; ``cell_px`` is the size of a map's cell."""
@@ -135,7 +138,8 @@ class MapSettings:
 
 def _calibration(values: dict[str, Any]) -> Calibration:
     px, m = (SigmaModel.from_values(values[name]) for name in ("px", "m"))
-    return Calibration(px, m, dict(values.get("coverage", {})), str(values.get("measured_on", "")))
+    words = {name: str(values[name]) for name in ("measured_on", "law") if name in values}
+    return Calibration(px, m, dict(values.get("coverage", {})), **words)
 
 
 def _read(

@@ -260,6 +260,7 @@ class RoomTracker:
             if other is track or not other.confirmed:
                 continue
             front = camera.image_of(other.mean[np.isfinite(other.mean[:, 0]), :3])
+            front = front[front[:, 2] > 0]  # what is behind the camera hides nothing
             near_px = _BODY_M * camera.intrinsics.fx / np.maximum(front[:, 2], _BODY_M)
             over = np.linalg.norm(px[:, None, :2] - front[None, :, :2], axis=-1) < near_px
             clear &= ~(over & (front[None, :, 2] < px[:, None, 2] - _BODY_M)).any(axis=1)

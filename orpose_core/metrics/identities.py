@@ -1,8 +1,8 @@
 """Whether people keep their ids over time: IDF1 and switches.
 
 IDF1 as in Ristani et al.: "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking"
-(ECCV 2016 workshops); switches as in CLEAR MOT (Bernardin, Stiefelhagen, 2008): a pair of the moment before
-is kept while it is near enough, and the rest is paired at the least sum of distances.
+(ECCV 2016 workshops); switches as in CLEAR MOT (Bernardin, Stiefelhagen, 2008): a person's last pair is
+kept while it is near enough, and the rest is paired at the least sum of distances.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class IdentityCounts:
     switches: int = 0
     _near: Counter[tuple[int, int]] = field(default_factory=Counter)
     _last: dict[int, int] = field(default_factory=dict)
+    _holder: dict[int, int] = field(default_factory=dict)  # who had an id last
 
     def add(
         self, true_ids: Sequence[int], found_ids: Sequence[int], distance_m: Float64Array, gate_m: float
@@ -61,17 +62,21 @@ class IdentityCounts:
         for t, f in pairs:
             before = self._last.get(true_ids[t])
             self.switches += before is not None and before != found_ids[f]
-            self._last[true_ids[t]] = found_ids[f]
+            self._last[true_ids[t]], self._holder[found_ids[f]] = found_ids[f], true_ids[t]
         self.matched += len(pairs)
         return pairs
 
     def _kept(
         self, true_ids: Sequence[int], found_ids: Sequence[int], near: np.ndarray
     ) -> list[tuple[int, int]]:
-        """Return the pairs of the moment before that are still near enough."""
+        """Return each person's last pair that is still near enough, unless somebody else had the id since."""
         row = {number: f for f, number in enumerate(found_ids)}
-        kept = [(t, row.get(self._last.get(number, -1), -1)) for t, number in enumerate(true_ids)]
-        return [(t, f) for t, f in kept if f >= 0 and near[t, f]]
+        kept = []
+        for t, number in enumerate(true_ids):
+            last = self._last.get(number)
+            if last is not None and last in row and self._holder[last] == number and near[t, row[last]]:
+                kept.append((t, row[last]))
+        return kept
 
     def idf1(self) -> float:
         """Return IDF1 in [0, 1]; NaN where nobody was there and nobody found."""

@@ -94,18 +94,18 @@ class Tracker:
         xy, box = poses.xy_px[row], poses.boxes_px[row]
         xyz = None if poses.xyz_cam_m is None else poses.xyz_cam_m[row]
         if track is None:
-            space = None if xyz is None else Motion(xyz, np.zeros(3, np.float32))
-            track = Track(self._next_id, stamp_ns, Motion(xy, np.zeros(2, np.float32)), space, box)
+            space = None if xyz is None else Motion(xyz, np.zeros(3, np.float32), stamp_ns)
+            image = Motion(xy, np.zeros(2, np.float32), stamp_ns)
+            track = Track(self._next_id, stamp_ns, image, space, box)
             self._next_id += 1
             self._tracks.append(track)
             return track
-        dt_s = track.gap_s(stamp_ns)
-        track.image.update(xy, dt_s, self.config)
+        track.image.update(xy, stamp_ns, self.config)
         if xyz is not None:
             if track.space is None:
-                track.space = Motion(xyz, np.zeros(3, np.float32))
+                track.space = Motion(xyz, np.zeros(3, np.float32), stamp_ns)
             else:
-                track.space.update(xyz, dt_s, self.config)
+                track.space.update(xyz, stamp_ns, self.config)
         track.box, track.last_ns, track.hits = box, stamp_ns, track.hits + 1
         return track
 

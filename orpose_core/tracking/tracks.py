@@ -15,25 +15,37 @@ from orpose_core.types import FloatArray, Poses, box_ious
 
 @dataclass
 class Motion:
-    """Where a person's joints were, (n, d) in px or m with NaN = absent, and how the whole person moves."""
+    """Where a person's joints were, (n, d) in px or m with NaN = absent, and how the whole person moves.
+
+    Attributes:
+        joints: float32 (n, d), when they were last seen.
+        velocity: float32 (d,), px/s or m/s.
+        seen_ns: when that was. A person may be seen in the image at times when depth gives no joint.
+    """
 
     joints: FloatArray
     velocity: FloatArray
+    seen_ns: int
 
-    def predicted(self, dt_s: float, config: TrackerConfig) -> FloatArray:
-        """Return the joints after ``dt_s``: the velocity dies away, so that a lost track does not run off."""
+    def gap_s(self, stamp_ns: int) -> float:
+        """Return how long the joints have not been seen."""
+        return (stamp_ns - self.seen_ns) * 1e-9
+
+    def predicted(self, stamp_ns: int, config: TrackerConfig) -> FloatArray:
+        """Return the joints at a moment: the velocity dies away, so that a lost track does not run off."""
         tau = config.velocity_time_s
-        return self.joints + self.velocity * np.float32(tau * (1 - math.exp(-dt_s / tau)))
+        return self.joints + self.velocity * np.float32(tau * (1 - math.exp(-self.gap_s(stamp_ns) / tau)))
 
-    def update(self, joints: FloatArray, dt_s: float, config: TrackerConfig) -> None:
+    def update(self, joints: FloatArray, stamp_ns: int, config: TrackerConfig) -> None:
         """Take the newly seen joints; by the median, one wrong joint cannot move the person."""
+        dt_s = self.gap_s(stamp_ns)
         there = ~np.isnan(joints + self.joints).any(axis=-1)
         if dt_s > 0 and there.any():
             measured = np.median(joints[there] - self.joints[there], axis=0) / dt_s
             share = 1 - math.exp(-dt_s / config.velocity_time_s)
             self.velocity = (self.velocity + share * (measured - self.velocity)).astype(np.float32)
         if not np.isnan(joints).all():
-            self.joints = joints
+            self.joints, self.seen_ns = joints, stamp_ns
 
 
 @dataclass(eq=False)
@@ -66,10 +78,8 @@ def similarity_of(
     dt_s = np.array([t.gap_s(stamp_ns) for t in tracks])
     boxes = np.stack([t.box for t in tracks])
     sizes = body_sizes(boxes)
-    xy = np.stack([t.image.predicted(d, config) for t, d in zip(tracks, dt_s, strict=True)])
-    shift = np.stack(
-        [t.image.predicted(d, config) - t.image.joints for t, d in zip(tracks, dt_s, strict=True)]
-    )
+    xy = np.stack([t.image.predicted(stamp_ns, config) for t in tracks])
+    shift = xy - np.stack([t.image.joints for t in tracks])
     moved = boxes + np.tile(np.nan_to_num(_first_known(shift)), 2)
     spread = np.hypot(
         2 * np.asarray(poses.skeleton.sigmas)[None] + config.slack, config.motion_per_s * dt_s[:, None]
@@ -77,13 +87,9 @@ def similarity_of(
     parts = [_closeness(xy, poses.xy_px, spread * sizes[:, None]), box_ious(moved, poses.boxes_px)]
     if poses.xyz_cam_m is not None:
         unknown = np.full((len(poses.skeleton), 3), np.nan, np.float32)
-        xyz = np.stack(
-            [
-                unknown if t.space is None else t.space.predicted(d, config)
-                for t, d in zip(tracks, dt_s, strict=True)
-            ]
-        )
-        spread_m = np.hypot(config.slack_m, config.motion_m_per_s * dt_s)[:, None]
+        xyz = np.stack([unknown if t.space is None else t.space.predicted(stamp_ns, config) for t in tracks])
+        gap_s = np.array([0.0 if t.space is None else t.space.gap_s(stamp_ns) for t in tracks])
+        spread_m = np.hypot(config.slack_m, config.motion_m_per_s * gap_s)[:, None]
         parts.append(_closeness(xyz, poses.xyz_cam_m, np.broadcast_to(spread_m, xyz.shape[:2])))
     stacked = np.stack(parts)
     known = ~np.isnan(stacked)

@@ -166,6 +166,10 @@ def test_a_camera_should_not_see_whom_somebody_hides():
         tracker.update(views, k * S // 10)
     (track,) = tracker._tracks
     assert tracker._share_in_view(camera, track) == 1
+    behind = 2 * place - truth  # projects onto the same pixels
+    tracker._tracks.append(replace(track, mean=np.hstack([behind, np.zeros_like(behind)])))
+    assert tracker._share_in_view(camera, track) == 1
+    tracker._tracks.pop()
     tracker._tracks.append(replace(track, mean=np.hstack([toward, np.zeros_like(toward)])))
     assert tracker._share_in_view(camera, track) < 0.2
 

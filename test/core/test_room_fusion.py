@@ -62,6 +62,14 @@ def test_a_pair_is_kept_while_it_is_near_enough_although_another_is_nearer() -> 
     assert counts.add([0], [7], np.array([[np.nan]]), 0.4) == []
 
 
+def test_an_id_that_two_people_had_is_one_of_them_at_a_time() -> None:
+    counts = IdentityCounts()
+    counts.add([0, 1], [7], np.array([[0.1], [5.0]]), 0.4)
+    counts.add([1], [7], np.array([[0.1]]), 0.4)  # the id goes over
+    assert counts.add([0, 1], [7], np.array([[0.1], [0.2]]), 0.4) == [(1, 0)]  # both are near it
+    assert counts.matched == 3 and counts.found == 3
+
+
 def test_a_room_where_a_camera_sees_nobody_does_not_count_for_its_idf1() -> None:
     sides = [_Side(counts=moments({7: 0}, {7: 0}, people=1)), _Side()]
     assert _summary(sides, sides)["idf1"] == 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -251,3 +252,16 @@ def test_wrong_settings_are_refused(wrong: dict) -> None:
         TrackerConfig(**wrong)
     with pytest.raises(ValueError, match="OneEuroConfig"):
         OneEuroConfig(min_cutoff_hz=0)
+
+
+def test_the_speed_in_space_is_right_after_depth_was_missing() -> None:
+    """Somebody walks away from the camera at 1 m/s; for half a second depth has no return."""
+    tracker = Tracker()
+    speeds = []
+    for i in range(20):
+        poses = people([(100, 100)], [2 + i * FRAME_NS * 1e-9])
+        if 10 <= i < 15:
+            poses = replace(poses, xyz_cam_m=np.full_like(poses.xyz_cam_m, np.nan))
+        tracker.update(poses, i * FRAME_NS)
+        speeds.append(float(tracker._tracks[0].space.velocity[2]))
+    assert max(speeds) < 1.01 and min(speeds[15:]) > 0.9

@@ -1,13 +1,8 @@
 """Calibration of a network's standard deviations on synthetic frames.
 
-The error of a joint divided by its ``sigma`` should be distributed like the length of a normal vector. In the
-image, with two axes alike, 68 % are at most 1.51 and 95 % at most 2.45. In space the axes are not alike: the
-error along the ray is that of depth, the other two are those of the image. ``sigma_m`` is the root mean
-square of the three, and the radii, 1.73 to 1.87 and 2.80 to 3.39, follow from the share of the variance that
-lies along the ray (:func:`radii_m`).
-
-Errors are not normal: most are small, but some joints are confused with another limb or the other side.
-Therefore the two shares cannot both be met, and the factors here lie between those that meet one of them.
+The errors of joints, divided by their standard deviations, should be distributed by the law of
+:mod:`orpose_core.metrics.sigma_law`. For each score, of joints that are hidden and of visible ones, the
+deviation is the one that puts the two shares of that law on their radii.
 """
 
 from __future__ import annotations
@@ -16,14 +11,11 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import chi2
 from torch import nn
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
@@ -33,6 +25,7 @@ from orpose_core.estimators.map_settings import Calibration, MapSettings, SigmaM
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.metrics.pck import PckConfig, match_by_extent
 from orpose_core.metrics.people import People
+from orpose_core.metrics.sigma_law import RADII_PX, SHARES, radii_m
 from orpose_core.models import MapConfig
 from orpose_core.skeleton import Skeleton
 from orpose_core.training.depthpose.threshold_choice import (
@@ -45,10 +38,7 @@ from orpose_core.types import Float64Array, Intrinsics, Poses, RgbdFrame, Visibi
 logger = logging.getLogger(__name__)
 
 SIGMA_SEED = 3_518_264_907
-_SHARES = (0.68, 0.95)
-RADII_PX = (1.5096, 2.4477)  # of the chi distribution with two degrees of freedom
 _FEWEST = 30  # errors that a quantile needs; with fewer that of more joints serves
-_WEIGHT_PX, _WEIGHT_M = 0.65, 0.75  # of the first quantile: a few far joints would widen the sigmas of all
 _SCORES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 
 
@@ -124,44 +114,11 @@ def joint_errors(
     return Errors(joint, visible, *(v[person, joint].astype(np.float64) for v in values))
 
 
-def radii_m(along: Float64Array) -> Float64Array:
-    """Return the radii within which 68 % and 95 % of normal errors in space lie.
-
-    Args:
-        along: float64 (k,) in [0, 1], see :class:`Errors`.
-
-    Returns:
-        float64 (k, 2), in ``sigma_m``; NaN where ``along`` is.
-    """
-    shares, radii = _radii_of_shapes()
-    return np.stack([np.interp(along, shares, of_share) for of_share in radii.T], axis=-1)
-
-
-@cache
-def _radii_of_shapes() -> tuple[Float64Array, Float64Array]:
-    """Return shares of the variance along the ray, and the two radii of each."""
-    shares = np.linspace(0.0, 1.0, 41)
-    # The squared length is that of the part along the ray and, exponentially distributed, of the other two.
-    along = chi2.ppf((np.arange(2000) + 0.5) / 2000, 1)
-
-    def inside(radius: float, share: float) -> float:
-        across = max(1.5 * (1 - share), 1e-9)  # variance of each of the other two; three in all
-        left = np.clip(radius**2 - 3 * share * along, 0, None)
-        return float(-np.expm1(-left / (2 * across)).mean())
-
-    radii = [
-        [brentq(lambda r, t=t, wanted=wanted: inside(r, t) - wanted, 0.1, 5.0) for wanted in _SHARES]
-        for t in shares
-    ]
-    return shares, np.array(radii)
-
-
 def fitted(
     errors: Errors,
     ratios: Float64Array,
-    radii: tuple[float, float] | Float64Array,
+    radii: tuple[float, ...] | Float64Array,
     skeleton: Skeleton,
-    weight: float = _WEIGHT_PX,
 ) -> SigmaModel:
     """Return the sigmas, or factors of sigmas, for which the expected shares of errors lie within the radii.
 
@@ -170,22 +127,21 @@ def fitted(
         ratios: float64 (k,), errors divided by the quantity that the result multiplies, NaN = unknown.
         radii: radii within which 68 % and 95 % should lie, of all or float64 (k, 2).
         skeleton: skeleton of the joints.
-        weight: of the 68 %; the more, the more errors lie beyond the radius of 95 %.
     """
     known = ~np.isnan(ratios)
     relative = ratios[:, None] / np.broadcast_to(radii, (len(ratios), 2))
     centres = np.asarray(_SCORES)
     edges = (centres[1:] + centres[:-1]) / 2
     bins = np.digitize(errors.score, edges)
-    of_all = _factor(relative[known], weight, 1.0)
+    of_all = _factor(relative[known], 1.0)
     curves = []
     for seen in (False, True):
-        of_kind = _factor(relative[known & (errors.visible == seen)], weight, of_all)
+        of_kind = _factor(relative[known & (errors.visible == seen)], of_all)
         of_bins = [known & (bins == i) for i in range(len(centres))]
-        both = [_factor(relative[rows], weight, of_kind) for rows in of_bins]
+        both = [_factor(relative[rows], of_kind) for rows in of_bins]
         curves.append(
             tuple(
-                _factor(relative[rows & (errors.visible == seen)], weight, otherwise)
+                _factor(relative[rows & (errors.visible == seen)], otherwise)
                 for rows, otherwise in zip(of_bins, both, strict=True)
             )
         )
@@ -195,7 +151,7 @@ def fitted(
     joints = []
     for joint in range(len(skeleton)):
         own = known & (errors.joint == joint)
-        factors = [_factor(left[own & (errors.visible == seen)], weight, 1.0) for seen in (False, True)]
+        factors = [_factor(left[own & (errors.visible == seen)], 1.0) for seen in (False, True)]
         joints.append((factors[0], factors[1]))
     return replace(curve, joints=tuple(joints))
 
@@ -214,7 +170,7 @@ def coverage(errors: Errors) -> dict[str, float]:
         known = ~np.isnan(ratios)
         groups = {"": known, "_visible": known & errors.visible, "_hidden": known & ~errors.visible}
         for group, rows in groups.items():
-            for i, share in enumerate(_SHARES):
+            for i, share in enumerate(SHARES):
                 if rows.any():
                     inside = float((ratios[rows] <= radii[rows, i]).mean())
                     shares[f"{name}{group}_{100 * share:.0f}"] = round(inside, 4)
@@ -244,10 +200,10 @@ def calibrated(estimator: PoseEstimator, config: ReadingConfig, map_hw: tuple[in
     cameras = [frame.intrinsics for frame in frames]
     errors = joint_errors(truth, corrected(plain, found, frames), skeleton, cameras)
     ratios = errors.m / errors.sigma_m
-    calibration = Calibration(px, fitted(errors, ratios, radii_m(errors.along), skeleton, _WEIGHT_M))
+    calibration = Calibration(px, fitted(errors, ratios, radii_m(errors.along), skeleton))
     # The radii are those of the shape that the deviations have once they are calibrated.
     along = joint_errors(truth, corrected(calibration, found, frames), skeleton, cameras).along
-    calibration = Calibration(px, fitted(errors, ratios, radii_m(along), skeleton, _WEIGHT_M))
+    calibration = Calibration(px, fitted(errors, ratios, radii_m(along), skeleton))
     frames, truth = synthetic_frames(config, SIGMA_SEED + 1)
     found = corrected(calibration, estimate_all(estimator, frames), frames)
     errors = joint_errors(truth, found, skeleton, [frame.intrinsics for frame in frames])
@@ -255,6 +211,7 @@ def calibrated(estimator: PoseEstimator, config: ReadingConfig, map_hw: tuple[in
         calibration,
         coverage=coverage(errors),
         measured_on=f"{config.frames} other frames of each of {', '.join(config.domains)}",
+        law="t4",
     )
 
 
@@ -309,15 +266,14 @@ def recalibrate(
     return before.calibration, after.calibration
 
 
-def _factor(relative: NDArray, weight: float, otherwise: float) -> float:
-    """Return a mean of the factors that would put the two quantiles of the errors on their radii.
+def _factor(relative: NDArray, otherwise: float) -> float:
+    """Return the geometric mean of the factors that would put the two quantiles of the errors on their radii.
 
     Args:
         relative: float (k, 2), errors as multiples of the two radii.
-        weight: of the first factor.
         otherwise: what is returned where there are too few errors.
     """
     if len(relative) < _FEWEST:
         return otherwise
-    quantiles = [np.quantile(of_radius, share) for of_radius, share in zip(relative.T, _SHARES, strict=True)]
-    return float(np.exp(np.dot((weight, 1 - weight), np.log(np.maximum(quantiles, 1e-6)))))
+    quantiles = [np.quantile(of_radius, share) for of_radius, share in zip(relative.T, SHARES, strict=True)]
+    return float(np.exp(np.log(np.maximum(quantiles, 1e-6)).mean()))
