@@ -15,6 +15,9 @@ from orpose_core.skeleton import Skeleton
 from orpose_core.types import Float64Array, Poses, Visibility
 
 _OCCLUDED_M = 0.35  # the depth at a joint that is hidden is that of what hides it
+_CORE = 0.885
+"""Of the standard deviations that a view gives. Those are of all errors, the far ones included, for which the
+solver has heavy tails of its own."""
 
 
 class Detections(NamedTuple):
@@ -70,7 +73,7 @@ def gather(views: Sequence[View], skeleton: Skeleton, config: FusionConfig, stam
     row = kept - (np.cumsum(counts) - counts)[camera[kept]]
     camera, there = camera[kept], there[kept]
     xy = np.where(there[..., None], xy[kept], np.nan)
-    own = _column(all_poses, "sigma_px", (n,))[kept]
+    own = _CORE * _column(all_poses, "sigma_px", (n,))[kept]
     sigma = np.where(there, np.where(np.isfinite(own) & (own > 0), own, -1.0), 0.0)
     cameras = [view.camera for view in views]
     lenses = np.array(
@@ -120,7 +123,9 @@ def _depths(
     known = there & np.isfinite(z) & (z > 0.1) & (z < 50.0)
     z = np.where(known, z, 0.0)
     # sigma_m is the root mean square over the axes: what lies across the ray is taken out.
-    own = 3 * _column(all_poses, "sigma_m", (n,))[kept] ** 2 - 2 * (np.maximum(ray_sigma, 0) * z) ** 2
+    own = (
+        3 * (_CORE * _column(all_poses, "sigma_m", (n,))[kept]) ** 2 - 2 * (np.maximum(ray_sigma, 0) * z) ** 2
+    )
     sigma = np.sqrt(np.maximum(own, config.least_depth_sigma_m**2))
     sigma = np.where(np.isfinite(own), sigma, config.depth_sigma_m)
     hidden = _column(all_poses, "visibility", (n,))[kept] == Visibility.OCCLUDED
