@@ -92,11 +92,9 @@ def _how_to_launch(cameras: Sequence[CameraTopics]) -> Iterator[Finding]:
         given = {"cameras": ",".join(names), "depth_topic": depth, "camera_info_topic": camera_info}
         usual = {"cameras": "", "depth_topic": "depth/image_raw", "camera_info_topic": "camera_info"}
         words = [f"{name}:={value}" for name, value in given.items() if value != usual[name]]
-        mend = (
-            "with config:=FILE, a copy of config/or_pose.yaml with compressed_depth: true of lowres_gateway"
-        )
+        words += ["compressed_depth:=true"] if compressed else []
         said = " ".join(["ros2 launch orpose_ros or_pose.launch.py", *words])
-        yield Finding("launch", "good", said, mend if compressed else "")
+        yield Finding("launch", "good", said)
 
 
 def _look_at_frames(frames: Sequence[RecordedFrame]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from orpose_core.skeleton import SKELETONS
 from orpose_core.tracking import OneEuroConfig, TrackerConfig
 from orpose_ros.conversions import Reading
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.namespaces import check_cameras, check_namespace
 from orpose_ros.running.input_watch import SILENCE_S
 
 # The defaults of the core hold here too.
@@ -148,8 +149,8 @@ class PoseParameters:
     )
 
     def __post_init__(self) -> None:
-        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
-            raise ValueError(f"parameter cameras: expected different namespaces, got {list(self.cameras)}")
+        check_cameras(self.cameras)
+        check_namespace("images", self.images)
         if len(self.rotation) not in (1, len(self.cameras)) or not set(self.rotation) <= set(ROTATIONS):
             raise ValueError(
                 f"parameter rotation: expected one of {', '.join(map(str, ROTATIONS))} for all cameras or "

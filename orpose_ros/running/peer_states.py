@@ -11,6 +11,9 @@ from rclpy.node import Node
 _PATIENCE_S = 1.0
 """Time after which a node that has not answered counts as busy, s."""
 
+_AGAIN_S = 10.0
+"""Time after which it is asked again, s; a restarted node does not know what was asked before."""
+
 
 class PeerStates:
     """Requests the state of lifecycle nodes asynchronously."""
@@ -39,6 +42,9 @@ class PeerStates:
             self._known[full] = answer.result().current_state.label
             del self._asked[full]
         elif answer is not None and time.monotonic() - asked_s > _PATIENCE_S:
+            if time.monotonic() - asked_s > _AGAIN_S:
+                self._clients[full].remove_pending_request(answer)
+                del self._asked[full]
             return f"{name} does not answer yet: it is busy, for example loading its model"
         if not self._clients[full].service_is_ready():
             return ""

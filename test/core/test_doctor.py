@@ -130,10 +130,10 @@ def test_cameras_that_one_launch_cannot_serve() -> None:
     assert launch.state == "note" and "differently" in launch.said
 
 
-def test_compressed_depth_needs_a_parameter() -> None:
+def test_compressed_depth_needs_an_argument() -> None:
     lines = [
         "/a/depth/image_raw/compressedDepth [sensor_msgs/msg/CompressedImage]",
         "/a/camera_info [sensor_msgs/msg/CameraInfo]",
     ]
     (launch,) = [found for found in look_at_topics(lines) if found.what == "launch"]
-    assert launch.said.endswith("cameras:=a") and "compressed_depth: true" in launch.mend
+    assert launch.said.endswith("cameras:=a compressed_depth:=true") and not launch.mend

@@ -11,7 +11,7 @@ import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from orpose_core.audit.log import AuditLog
 from orpose_core.audit.verification import verify
@@ -22,6 +22,7 @@ from orpose_ros.conversions import Header, depth_message
 from orpose_ros.graph.graph_view import GraphView
 from orpose_ros.graph.message_sizes import MessageSizes
 from orpose_ros.lowres_gateway import LowresGateway
+from orpose_ros.parameters.audit import AuditParameters
 from orpose_ros.pose_node import PoseNode
 from orpose_ros.skeleton_markers import SkeletonMarkers
 
@@ -144,10 +145,31 @@ def test_a_topic_without_its_publisher_is_left(graph: Any) -> None:
     follower.close()
 
 
-@pytest.mark.parametrize("topic", ["depth/image_raw", "points", "color/image_raw/compressed"])
-def test_images_outside_the_small_ones_are_never_subscribed_to(topic: str) -> None:
-    from orpose_ros.graph.message_sizes import is_image
+def test_images_outside_the_small_ones_are_never_subscribed_to(graph: Any) -> None:
+    driver = graph.add(Node("pose_node"))
+    small, large = ["/lowres/depth/image_raw", "/left/lowres/color/image_raw", "/skeletons"], []
+    for topic in small[:2]:
+        driver.create_publisher(Image, topic, 1)
+    driver.create_publisher(Header, small[2], 1)
+    for topic, kind in (
+        ("/depth/image_raw", Image),
+        ("/points", PointCloud2),
+        ("/lowres_not/c", CompressedImage),
+    ):
+        driver.create_publisher(kind, topic, 1)
+        large.append(topic)
+    follower = MessageSizes(graph.tester, "lowres", lambda topic, size: None)
+    view = GraphView(graph.tester)
+    graph.until(lambda: {*small, *large} <= set(view.topics()), "all topics are seen")
+    follower.follow(view.topics(), {"/pose_node"})
+    graph.until(
+        lambda: all(graph.tester.count_subscribers(topic) for topic in small), "the small are followed"
+    )
+    assert not any(graph.tester.count_subscribers(topic) for topic in large)
+    follower.close()
 
-    kind = {"depth/image_raw": "Image", "points": "PointCloud2"}.get(topic, "CompressedImage")
-    assert is_image((f"sensor_msgs/msg/{kind}",))
-    assert not is_image(("orpose_ros/msg/Skeleton2DArray",))
+
+@pytest.mark.parametrize("name", ["", "/", "lowres/depth"])
+def test_a_name_that_would_let_full_size_images_in_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="parameter images"):
+        AuditParameters(images=name)

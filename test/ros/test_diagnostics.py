@@ -9,8 +9,9 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from orpose_ros.lowres_gateway import LowresGateway
-from orpose_ros.running import diagnostics
+from orpose_ros.running import diagnostics, peer_states
 from orpose_ros.running.diagnostics import NodeDiagnostics
+from orpose_ros.running.peer_states import PeerStates
 from orpose_ros.skeleton_markers import SkeletonMarkers
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -120,6 +121,21 @@ def test_an_input_whose_publisher_is_not_active_is_no_complaint(graph: Any) -> N
     watch.was_busy()
     graph.until(lambda: graph.said("QoS fits, but nothing of theirs arrives"), "an active one is one")
     watch.close()
+
+
+def test_a_peer_that_was_restarted_is_asked_again(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_states, "_AGAIN_S", 1.5)
+    peers = PeerStates(graph.tester)
+    first = LowresGateway()  # nobody spins it, as if it loaded a model
+
+    def answer() -> str:
+        return peers.not_active("lowres_gateway", "/") or ""
+
+    graph.until(lambda: "does not answer yet" in answer(), "it was asked")
+    first.destroy_node()
+    graph.make(LowresGateway, start=False)
+    graph.until(lambda: "is unconfigured, not active" in answer(), "the new one answers")
+    peers.close()
 
 
 def test_markers_have_diagnostics(graph: Any) -> None:

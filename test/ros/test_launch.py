@@ -49,7 +49,8 @@ def test_the_configuration_says_the_defaults_and_no_parameter_is_misspelt():
 
 
 @pytest.mark.parametrize(
-    "kind", [BridgeParameters, FusionParameters, LabelParameters, MarkerParameters, ViewParameters]
+    "kind",
+    [BridgeParameters, FusionParameters, LabelParameters, MarkerParameters, PoseParameters, ViewParameters],
 )
 def test_namespaces_that_no_topic_can_have_are_refused(kind):
     given = {"out": "unused"} if kind is LabelParameters else {}
