@@ -78,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 128 + signal.SIGPIPE
     except (ValueError, OSError) as error:
-        plain = isinstance(error, OSError) and error.filename is not None and error.strerror
-        said = f"{error.filename}: {error.strerror}" if plain else str(error)
+        said = str(error)
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            said = f"{error.filename}: {error.strerror}"
         print(f"orpose {args.command}: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
