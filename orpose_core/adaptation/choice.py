@@ -6,7 +6,7 @@ which a teacher is sure gains by losing the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,12 +115,20 @@ class SiteTask(DepthPoseTask):
         recipe: of the adaptation.
         half: whether bf16 is computed.
         site: where the best weights go.
+        earlier: returns the scores of the validations so far. A training that goes on after its last
+            checkpoint has forgotten those after it.
     """
 
-    def __init__(self, recipe: DepthPoseRecipe, half: bool, site: SiteFolder) -> None:
+    def __init__(
+        self,
+        recipe: DepthPoseRecipe,
+        half: bool,
+        site: SiteFolder,
+        earlier: Callable[[], Sequence[Mapping[str, float]]] = tuple,
+    ) -> None:
         super().__init__(recipe, half)
         assert recipe.init.weights is not None and recipe.data.joint_score is not None
-        self.site = site
+        self.site, self.earlier = site, earlier
         start = load_checkpoint(recipe.init.weights)
         self.start = start.model.eval().requires_grad_(False)
         self.decoder = MapSettings.from_header(start.name, start.metadata).decoder
@@ -146,7 +154,7 @@ class SiteTask(DepthPoseTask):
         checkpoint = Checkpoint(plain, self.recipe.model, "training", "", "", True, {})
         score = score_of(estimator_of(checkpoint, self.decoder, str(device)), self.part)
         said = read_json(self.site.validations)
-        said["curve"].append(round(score, 2))
+        said["curve"] = [round(one["site_f1"], 2) for one in self.earlier()] + [round(score, 2)]
         if score > said["best"]:
             save_checkpoint(self.site.best, plain.float().cpu())
             said |= {"best": score, "best_step": len(said["curve"])}

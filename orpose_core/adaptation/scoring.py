@@ -17,7 +17,7 @@ from orpose_core.estimators import EstimatorConfig, PoseEstimator
 from orpose_core.evaluation.scores import STRICT
 from orpose_core.image_ops import low_resolution_depth
 from orpose_core.metrics.calibration import reliability
-from orpose_core.metrics.pck import PckResult, pck_of_poses
+from orpose_core.metrics.pck import PckResult, matched_detections, pck_of_poses
 from orpose_core.skeleton import MVOR10
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame, covered_shares
@@ -175,12 +175,14 @@ def _matched(part: SiteFrames, found: Sequence[Poses]) -> tuple[list[Poses], Pck
     """Match detections with people.
 
     Returns:
-        The detections that are not on a region to ignore; what was matched; and bool (g, n), which joints lie
-        near enough.
+        The detections, without those that are on a region to ignore and on nobody; what was matched; and
+        bool (g, n), which joints lie near enough.
     """
     asked = [with_joints(poses) for poses in part.truth]
+    of_somebody = matched_detections(pck_of_poses(asked, found, STRICT.pck), found)
     kept = [
-        f.select(~_on_ignored(f.boxes_px, t)) if len(f) else f for f, t in zip(found, part.truth, strict=True)
+        f.select(own | ~_on_ignored(f.boxes_px, t)) if len(f) else f
+        for f, own, t in zip(found, of_somebody, part.truth, strict=True)
     ]
     result = pck_of_poses(asked, kept, STRICT.pck)
     return kept, result, result.within(_NEAR)

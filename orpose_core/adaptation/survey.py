@@ -29,6 +29,7 @@ class Survey:
         label_s: about how long the teacher takes for one, s.
         frame_bytes: of one depth image on disk, about.
         free_bytes: of the disk.
+        stored_bytes: of the images that an interrupted run has stored already.
     """
 
     recorded: int
@@ -37,11 +38,12 @@ class Survey:
     label_s: float
     frame_bytes: int
     free_bytes: int
+    stored_bytes: int = 0
 
     @property
     def needed_bytes(self) -> int:
         """Of the disk, about."""
-        return self.frames * self.frame_bytes + _TRAINING_BYTES
+        return max(self.frames * self.frame_bytes - self.stored_bytes, 0) + _TRAINING_BYTES
 
     def check_disk(self, out: Path) -> None:
         """Refuse a run that does not fit the disk."""
@@ -83,7 +85,8 @@ def survey(sources: Sequence[str | Path], teacher: Teacher, out: Path, options: 
     every = max(1, round(recorded / options.frames))
     frames = sum(-(-count // every) for count in counts)
     free = shutil.disk_usage(out).free
-    return Survey(recorded, every, frames, _seconds(teacher, first), _depth_bytes(first), free)
+    stored = sum(file.stat().st_size for file in (out / "labels" / "images").rglob("*.png"))
+    return Survey(recorded, every, frames, _seconds(teacher, first), _depth_bytes(first), free, stored)
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,8 @@ def _look(source: str | Path, options: AdaptOptions) -> _Look:
             source, "rgbd", tolerance_s=options.tolerance_s, depth_unit_m=options.depth_unit_m
         ) as recording:
             first = next(recording.frames(), None)
-            return _Look(
-                recording.frame_count(), None if first is None else first.frame, recording.skipped.sentences()
-            )
+            count = 0 if first is None else recording.frame_count()
+            return _Look(count, None if first is None else first.frame, recording.skipped.sentences())
     except (ValueError, OSError) as error:
         return _Look(0, None, [str(error)])
 

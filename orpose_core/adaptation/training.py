@@ -134,7 +134,7 @@ def train_site(site: SiteFolder, recipe: DepthPoseRecipe) -> Path:
 
     def trainer(recipe: DepthPoseRecipe, model: nn.Module, run: RunFolder, mine: Processes) -> Trainer:
         made = DEPTHPOSE.trainer(recipe, model, run, mine)
-        made.task = SiteTask(recipe, made.half, site)
+        made.task = SiteTask(recipe, made.half, site, lambda: made.state.validations)
         return made
 
     kind = replace(DEPTHPOSE, name="site", facts=_facts, trainer=trainer)

@@ -182,6 +182,18 @@ def pck_of_poses(gt: Sequence[Poses], dt: Sequence[Poses], config: PckConfig | N
     return pck(people.converted(MVOR10), People.of(dt, MVOR10), config, visible)
 
 
+def matched_detections(result: PckResult, dt: Sequence[Poses]) -> list[NDArray[np.bool_]]:
+    """Return for each image which of its detections, bool (m,), were matched with somebody.
+
+    Args:
+        result: of :func:`pck_of_poses`.
+        dt: the detections that were scored.
+    """
+    matched = np.zeros(sum(map(len, dt)), bool)
+    matched[result.matched[result.matched >= 0]] = True
+    return np.split(matched, np.cumsum([len(poses) for poses in dt])[:-1]) if dt else []
+
+
 def _visible_flags(gt: Sequence[Poses]) -> NDArray | None:
     flags = visibility_of([p.converted(MVOR10) for p in gt])
     return None if flags is None else flags == Visibility.VISIBLE

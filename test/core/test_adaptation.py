@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from orpose_core.adaptation.adapt import adapt
 from orpose_core.adaptation.choice import Choice, nearest_of_alike
 from orpose_core.adaptation.mixing import SHARES, mixed
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
+from orpose_core.adaptation.scoring import SiteFrames, scores_of
 from orpose_core.adaptation.splitting import Shot, divided
 from orpose_core.adaptation.survey import Survey
 from orpose_core.adaptation.training import adaptable, recipe_of
@@ -27,6 +31,7 @@ from orpose_core.skeleton import COCO17
 from orpose_core.teacher.loading import teacher_of
 from orpose_core.teacher.teacher import Teacher
 from orpose_core.training.depthpose.samples import LabelledFrame, SampleMaker
+from orpose_core.training.depthpose.threshold_choice import joint_counts
 from orpose_core.types import Poses, RgbdFrame
 
 pytestmark = pytest.mark.timeout(3600)
@@ -154,6 +159,43 @@ def test_a_disk_that_is_too_small_is_said_before_anything_starts(tmp_path):
     found = Survey(2000, 1, 2000, 1.0, 250_000, 300_000_000)
     with pytest.raises(ValueError, match="expected 700 MB of free disk for 2000 depth images, got 300 MB"):
         found.check_disk(tmp_path)
+    replace(found, stored_bytes=400_000_000).check_disk(tmp_path)  # of an interrupted run
+
+
+def test_a_run_that_does_not_fit_may_be_asked_again_for_less(bag, teacher, tmp_path, monkeypatch):
+    """What was refused leaves nothing in the folder that another run is compared with."""
+
+    class Full(Exception):
+        pass
+
+    def full(self: Survey, out: Path) -> None:
+        raise Full
+
+    for frames in (FRAMES, FRAMES - 1):
+        with monkeypatch.context() as patch, pytest.raises(Full):
+            patch.setattr(Survey, "check_disk", full)
+            adapt([bag], teacher, tmp_path, replace(OPTIONS, frames=frames))
+
+
+def test_who_is_found_counts_even_on_a_region_to_ignore():
+    person = people_at((0, 0, 20, 20))
+    spread = np.stack(np.meshgrid(np.linspace(2, 18, 5), np.linspace(2, 18, 4)), -1).reshape(1, -1, 2)[:, :17]
+    person = replace(person, xy_px=spread.astype(np.float32))
+    region = people_at((0, 0, 20, 20))
+    region = replace(region, xy_px=np.full_like(region.xy_px, np.nan), scores=np.zeros_like(region.scores))
+    everyone = replace(
+        person,
+        xy_px=np.concatenate([person.xy_px, region.xy_px]),
+        scores=np.concatenate([person.scores, region.scores]),
+        person_scores=np.ones(2, np.float32),
+        boxes_px=np.concatenate([person.boxes_px, region.boxes_px]),
+        visibility=np.repeat([[2], [0]], 17, axis=1).astype(np.uint8),
+    )
+    part = SiteFrames(("a",), (RgbdFrame(None, np.ones((48, 64), np.float32), None),), (everyone,))
+    scores = scores_of(part, [person])
+    assert (scores["people"], scores["found"], scores["extra_per_frame"]) == (1, 1, 0)
+    counts = joint_counts([everyone], [person])
+    assert counts.correct == counts.true == counts.on_people > 0
 
 
 @pytest.fixture(scope="module")
@@ -204,8 +246,63 @@ def adapted(bag: Path, teacher: Teacher, tmp_path_factory: pytest.TempPathFactor
         adapt([bag], teacher, out, OPTIONS, say=killed)
     assert not SiteFolder(out).weights.exists()
     said: list[str] = []
+    kept = replace(OPTIONS, keep_depth=True)
+    adapt([bag], teacher, out, kept, say=said.append)
+    first = json.loads(SiteFolder(out).scores.read_text())
+    _correct_by_hand(SiteFolder(out), out.parent / "truth.json")
+    adapt([bag], teacher, out, kept, out.parent / "truth.json", say=said.append)
+    adapt([bag], teacher, out, kept, out.parent / "truth.json", say=said.append)
+    assert {k: v for k, v in first["after"].items() if k == "teacher"} == first["after"]
+    again = json.loads(SiteFolder(out).scores.read_text())
+    assert again["after"]["teacher"] == first["after"]["teacher"], "the weights that were scored are stored"
     adapt([bag], teacher, out, OPTIONS, say=said.append)
     return out, said
+
+
+def _correct_by_hand(site: SiteFolder, truth: Path) -> None:
+    """Take the last image of the test part as it is, as if somebody had looked at it."""
+    content = json.loads(site.part("test").read_text())
+    content["images"] = content["images"][-1:]
+    own = content["images"][0]["id"]
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] == own]
+    truth.write_text(json.dumps(content))
+
+
+def test_a_run_that_is_complete_is_scored_again_with_labels_by_hand(adapted, bag, teacher, tmp_path):
+    out, said = adapted
+    assert sum(line.startswith("scored again") for line in said) == 1
+    site = SiteFolder(out)
+    scores = json.loads(site.scores.read_text())
+    assert scores["before"]["truth"]["frames"] == scores["after"]["truth"]["frames"] == 1
+    assert "labels by hand" in site.report.read_text()
+    facts = json.loads(load_checkpoint(site.weights).metadata["training"])
+    assert facts["site"]["after"]["truth"] == scores["after"]["truth"]
+    other = tmp_path / "other.json"
+    other.write_text((out.parent / "truth.json").read_text() + " ")
+    with pytest.raises(ValueError, match="were removed when this run was complete"):
+        adapt([bag], teacher, out, OPTIONS, other)
+    content = json.loads(other.read_text())
+    content["images"][0]["file_name"] = "holiday.png"
+    other.write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=r"expected some of the \d images of .*test.json, such as .*, got none"
+    ):
+        adapt([bag], teacher, out, OPTIONS, other)
+    other.write_text("[]")
+    with pytest.raises(ValueError, match="expected a COCO file"):
+        adapt([bag], teacher, tmp_path / "new", OPTIONS, other)
+    assert not (tmp_path / "new").exists()
+
+
+def test_two_processes_do_not_adapt_into_one_folder(adapted, bag, teacher):
+    out, _ = adapted
+    handle = os.open(out, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(ValueError, match="another process is adapting into this folder"):
+            adapt([bag], teacher, out, OPTIONS)
+    finally:
+        os.close(handle)
 
 
 def test_a_run_that_was_killed_continues(adapted):

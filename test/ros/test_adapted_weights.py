@@ -14,7 +14,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from orpose_core.adaptation.adapt import write_site_weights
+from orpose_core.adaptation.finishing import write_site_weights
 from orpose_core.adaptation.mixing import mixed
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.data import image_messages

@@ -31,7 +31,7 @@ def write_adaptation_page(path: Path, scores: dict[str, Any], pictures: Path) ->
 
     Args:
         path: of the HTML file.
-        scores: of :func:`orpose_core.adaptation.adapt.scores_before_and_after`, and what was trained.
+        scores: of :func:`orpose_core.adaptation.finishing.scores_before_and_after`, and what was trained.
         pictures: folder of them.
     """
     truth = "truth" in scores["after"]

@@ -12,11 +12,12 @@ from itertools import product
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import PoseEstimator
 from orpose_core.evaluation.annotators import as_mvor_annotates
-from orpose_core.metrics.pck import PckConfig, pck_of_poses
+from orpose_core.metrics.pck import PckConfig, matched_detections, pck_of_poses
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Poses, RgbdFrame, covered_shares
@@ -112,7 +113,10 @@ def joint_counts(truth: Sequence[Poses], found: Sequence[Poses]) -> JointCounts:
         found: detections of the decoder.
     """
     asked = [as_mvor_annotates(poses) for poses in truth]
-    kept = [_without_hidden(f, t, a) for f, t, a in zip(found, truth, asked, strict=True)]
+    of_somebody = matched_detections(pck_of_poses(asked, found, PckConfig.strict()), found)
+    kept = [
+        _without_hidden(f, t, a, own) for f, t, a, own in zip(found, truth, asked, of_somebody, strict=True)
+    ]
     result = pck_of_poses(asked, kept, PckConfig.strict())
     near = result.within(0.2)
     given = np.concatenate([(p.converted(MVOR10).scores > 0).sum(axis=1) for p in kept])
@@ -195,12 +199,12 @@ def _mean_scores(poses: Poses) -> np.ndarray:
     return sums / np.maximum((poses.scores > 0).sum(axis=1), 1)
 
 
-def _without_hidden(found: Poses, everybody: Poses, asked: Poses) -> Poses:
-    """Remove detections that lie mostly on a person who need not be found, and not on one who must be."""
+def _without_hidden(found: Poses, everybody: Poses, asked: Poses, of_somebody: NDArray[np.bool_]) -> Poses:
+    """Remove detections that lie mostly on a person who need not be found, and are of nobody who must be."""
     if not len(found) or not len(everybody):
         return found
     must = np.asarray(~np.isnan(asked.xy_px).all(axis=(1, 2)))
     on_somebody = covered_shares(found.boxes_px, everybody.boxes_px)  # (found, everybody)
     best = on_somebody.argmax(axis=1)
-    hidden = (on_somebody.max(axis=1) > 0.5) & ~must[best]
+    hidden = (on_somebody.max(axis=1) > 0.5) & ~must[best] & ~of_somebody
     return found.select(~hidden)
