@@ -285,7 +285,7 @@ def test_a_run_that_is_complete_is_scored_again_with_labels_by_hand(adapted, bag
     content["images"][0]["file_name"] = "holiday.png"
     other.write_text(json.dumps(content))
     with pytest.raises(
-        ValueError, match=r"expected some of the \d images of .*test.json, such as .*, got none"
+        ValueError, match=r"expected some of the \d images of .*test.json, such as "
     ):
         adapt([bag], teacher, out, OPTIONS, other)
     other.write_text("[]")
