@@ -28,8 +28,6 @@ class AdaptOptions:
             unknown, not absent.
         replay: share of the training samples that are synthetic frames as those from which the shipped
             networks learned, so that what they know is not forgotten.
-        exchange: probability that a person in a training image is replaced by one from another image of the
-            camera, so that places and people are not learned by heart.
         sides: who says which of somebody's sides is left: the ``"teacher"``'s labels, or the ``"network"``
             before the training, while the labels say where the joints are
             (:mod:`orpose_core.adaptation.sides`).
@@ -52,7 +50,6 @@ class AdaptOptions:
     learning_rate: float = 5e-4
     joint_score: float = 0.2
     replay: float = 0.3
-    exchange: float = 0.0
     sides: Literal["network", "teacher"] = "network"
     threads: int = 0
     workers: int = 0
@@ -75,8 +72,6 @@ class AdaptOptions:
             raise ValueError(
                 f"joint_score, replay: expected numbers in [0, 1), got {self.joint_score}, {self.replay}"
             )
-        if not 0 <= self.exchange <= 1:
-            raise ValueError(f"exchange: expected a number in [0, 1], got {self.exchange}")
         if self.sides not in ("network", "teacher"):
             raise ValueError(f"sides: expected network or teacher, got {self.sides!r}")
         if self.split not in ("auto", "time", "recording"):

@@ -77,7 +77,6 @@ def recipe_of(site: SiteFolder, options: AdaptOptions, config: MapConfig) -> Dep
             domain_crowds=_CROWDS,
             min_visible_joints=3,
             replay=options.replay,
-            exchange=options.exchange,
             people_maps=options.sides == "network",
             cache=_cache(site, options),
             render_hw=config.sr_hw if trains_image else (_FRAME_SCALE * height, _FRAME_SCALE * width),

@@ -80,7 +80,6 @@ def _options(args: argparse.Namespace) -> AdaptOptions:
         learning_rate=args.learning_rate,
         joint_score=args.joint_score,
         replay=args.replay,
-        exchange=args.exchange,
         sides=args.sides,
         threads=args.threads,
         workers=args.workers,
@@ -144,13 +143,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         default=usual.replay,
         metavar="SHARE",
         help="share of synthetic frames mixed in (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--exchange",
-        type=float,
-        default=usual.exchange,
-        metavar="SHARE",
-        help="share of people replaced by others of the same camera (default: %(default)s)",
     )
     parser.add_argument(
         "--sides",

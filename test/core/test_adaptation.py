@@ -38,7 +38,7 @@ pytestmark = pytest.mark.timeout(3600)
 
 FRAMES = 16
 OPTIONS = AdaptOptions(
-    frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2, replay=0, exchange=0.5
+    frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2, replay=0
 )
 
 

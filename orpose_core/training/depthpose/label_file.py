@@ -36,7 +36,6 @@ class LabelFile:
     Attributes:
         person_score, joint_score, min_joints: the thresholds in use.
         names: names of the depth images, relative to ``folder``.
-        views: recording and camera of each image, "" where the file does not say.
 
     Raises:
         ValueError: a value is missing or has a wrong shape. The message names the file and the entry.
@@ -59,7 +58,6 @@ class LabelFile:
         self.min_joints = int(own["min_joints"]) if min_joints is None else min_joints
         self.skeleton = file.skeleton
         self.names = [_depth_name(image) for image in file.images]
-        self.views = [tuple(str(i.entry.get(k, "")) for k in ("recording", "camera")) for i in file.images]
         self.people = [[self._person(person) for person in people] for people in file.people_of_images()]
 
     def __len__(self) -> int:

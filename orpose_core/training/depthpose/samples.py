@@ -60,8 +60,6 @@ class DataConfig:
             moved out of the image.
         replay: for ``"folder"``: share of the samples that are synthetic frames of ``domains`` instead, so
             that a network that was trained on such frames does not forget them.
-        exchange: for ``"folder"``: probability that a person is replaced by one from another image of the
-            camera (:mod:`orpose_core.training.augment.exchange`). The cameras must not move.
         people_maps: whether samples say whose each cell is (``people`` of :class:`SampleMaker`).
         balanced: for ``"folder"``: use images with one, two, three and four or more people equally often.
         target: settings of the target maps.
@@ -86,7 +84,6 @@ class DataConfig:
     min_joints: int | None = None
     absent_joints: Literal["background", "unknown"] | None = None
     replay: float = 0.0
-    exchange: float = 0.0
     people_maps: bool = False
     balanced: bool = True
     target: TargetConfig = field(default_factory=TargetConfig)
@@ -109,11 +106,8 @@ class DataConfig:
             raise ValueError(
                 f"data.absent_joints: expected 'background' or 'unknown', got {self.absent_joints!r}"
             )
-        if not 0 <= self.replay < 1 or not 0 <= self.exchange <= 1:
-            raise ValueError(
-                "data.replay, data.exchange: expected numbers in [0, 1) and [0, 1], got "
-                f"{self.replay} and {self.exchange}"
-            )
+        if not 0 <= self.replay < 1:
+            raise ValueError(f"data.replay: expected a number in [0, 1), got {self.replay}")
         if self.replay and self.source != "folder":
             raise ValueError("data.replay: only for data.source 'folder'; a simulation replays itself")
 

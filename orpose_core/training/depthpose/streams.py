@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 from orpose_core.models import MapConfig
 from orpose_core.simulation import simulate_frame
 from orpose_core.training.depthpose.label_file import LabelFile
-from orpose_core.training.depthpose.people_exchange import PeopleExchange
 from orpose_core.training.depthpose.samples import DataConfig, LabelledFrame, Sample, SampleMaker, trusted
 from orpose_core.training.domain_streams import DomainStreams
 from orpose_core.training.frame_cache import FrameCache
@@ -25,7 +24,7 @@ from orpose_core.types import FloatArray, Poses, Resize
 
 logger = logging.getLogger(__name__)
 
-_REPLAY_KEY, _EXCHANGE_KEY = 1, 2
+_REPLAY_KEY = 1
 _KEPT_BYTES = 400_000_000
 """Of depth that stays in memory, of each process that reads a folder."""
 
@@ -109,7 +108,6 @@ class FolderSamples(Dataset[Sample]):
             f"a score of {labels.person_score:g} or more and at least {labels.min_joints} joints above "
             f"{labels.joint_score:g}"
         )
-        self.exchange = PeopleExchange(self.labels, self._frame, data.exchange) if data.exchange else None
         self._kept: dict[int, LabelledFrame] = {}
         self._most_kept = _KEPT_BYTES // (4 * math.prod(data.render_hw))
         masked, people = labels.masked()
@@ -130,10 +128,7 @@ class FolderSamples(Dataset[Sample]):
         return images[_order(self.data.seed, group, epoch, len(images))[place]]
 
     def __getitem__(self, index: int) -> Sample:
-        image = self.image_of(index)
-        frame = self._frame(image)
-        if self.exchange is not None:
-            frame = self.exchange(frame, image, np.random.default_rng([self.data.seed, index, _EXCHANGE_KEY]))
+        frame = self._frame(self.image_of(index))
         return self.make(frame, np.random.default_rng([self.data.seed, index]))
 
     def _frame(self, image: int) -> LabelledFrame:
