@@ -37,9 +37,7 @@ from orpose_core.types import Poses, RgbdFrame
 pytestmark = pytest.mark.timeout(3600)
 
 FRAMES = 16
-OPTIONS = AdaptOptions(
-    frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2, replay=0
-)
+OPTIONS = AdaptOptions(frames=FRAMES, minutes=0.02, validate_share=0.2, test_share=0.3, batch=2, replay=0)
 
 
 def shots(*recordings: int, period_s: float = 1.0, pause_at: int = -1) -> list[Shot]:
@@ -284,9 +282,7 @@ def test_a_run_that_is_complete_is_scored_again_with_labels_by_hand(adapted, bag
     content = json.loads(other.read_text())
     content["images"][0]["file_name"] = "holiday.png"
     other.write_text(json.dumps(content))
-    with pytest.raises(
-        ValueError, match=r"expected some of the \d images of .*test.json, such as "
-    ):
+    with pytest.raises(ValueError, match=r"expected some of the \d images of .*test.json, such as "):
         adapt([bag], teacher, out, OPTIONS, other)
     other.write_text("[]")
     with pytest.raises(ValueError, match="expected a COCO file"):

@@ -6,7 +6,8 @@ The commands of a page run one after the other in one folder, in which `recordin
 * Trainings and adaptations would take minutes to days: they get :data:`SHORT`, after the printed options.
 * `torchrun` starts at most two processes, and trains a network of an eighth of the width. `...` stands for
   options that are left out.
-* Two commands that begin the same run are alternatives: the later one begins anew.
+* Two commands that begin the same run are alternatives: the later one begins anew. `adapt --truth` scores the
+  run that is there.
 * A command that names files which orpose does not have ends with status 2 and a message that names the file.
 * `ros2` commands are not run here: the tests of the launch files do.
 """
@@ -35,7 +36,7 @@ SHORT = {
         "--data.cache.frames 4"
     ),
     "benchmark train": "--config tiny --steps 1 --workers 0",
-    "adapt": "--frames 12 --minutes 0.02 --threads 1 --replay 0",
+    "adapt": "--frames 12 --minutes 0.02 --threads 1 --replay 0 --keep-depth",
     "label": "",
     "report": "",
     "experiment": None,  # a table of the paper: its own test runs a small one
@@ -85,9 +86,8 @@ def begins_anew(words: list[str]) -> Path | None:
     """Return the folder of the run that a command begins, None where it continues or only reads one."""
     if kind_of(words) == "train depthpose" and "--resume" not in words:
         return Path(value_of("--out", words) or f"runs/{value_of('--config', words)}")
-    return (
-        Path(value_of("--out", words) or "") if words[0] in ("label", "adapt") and "--out" in words else None
-    )
+    begins = words[0] in ("label", "adapt") and "--out" in words and "--truth" not in words
+    return Path(value_of("--out", words) or "") if begins else None
 
 
 def run(words: list[str], processes: int | None) -> int:
@@ -118,7 +118,7 @@ def carry_out(command: str, capfd: pytest.CaptureFixture[str]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if (export := value_of("--corrected", words)) is not None:  # what a tool of annotation would export
         Path(export).parent.mkdir(parents=True)
-        shutil.copy("labels/review/annotations.json", export)
+        shutil.copy(f"{value_of('--review', words)}/review/annotations.json", export)
     continues = "--resume" in words  # its settings are those of the run
     status = run(words + ([] if continues else short.split()), processes)
     said = capfd.readouterr()
