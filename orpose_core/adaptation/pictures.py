@@ -28,6 +28,8 @@ def write_pictures(
 ) -> list[Path]:
     """Write pictures of frames spread over the test part and of the worst, three views beside each other.
 
+    Those of an earlier time are removed.
+
     Args:
         folder: for the pictures: ``01.png`` and so on, and ``worst_01.png`` and so on.
         parts: the test part by who labelled it; ``truth`` is drawn where there is some.
@@ -38,6 +40,8 @@ def write_pictures(
     shown = spread(len(part), _COUNT).tolist()
     chosen = {f"{number:02d}.png": index for number, index in enumerate(shown, start=1)}
     chosen |= {f"worst_{k:02d}.png": part.names.index(name) for k, name in enumerate(worst, start=1)}
+    for old in (*folder.glob("[0-9]*.png"), *folder.glob("worst_*.png")):
+        old.unlink()
     for file, index in chosen.items():
         name, frame = part.names[index], part.frames[index]
         views = (part.truth[index], found["before"][name], found["after"][name])

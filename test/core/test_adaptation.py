@@ -273,6 +273,7 @@ def test_a_run_that_is_complete_is_scored_again_with_labels_by_hand(adapted, bag
     scores = json.loads(site.scores.read_text())
     assert scores["before"]["truth"]["frames"] == scores["after"]["truth"]["frames"] == 1
     assert "labels by hand" in site.report.read_text()
+    assert {picture.name for picture in site.pictures.iterdir()} <= {"01.png", "worst_01.png"}
     facts = json.loads(load_checkpoint(site.weights).metadata["training"])
     assert facts["site"]["after"]["truth"] == scores["after"]["truth"]
     other = tmp_path / "other.json"
