@@ -23,7 +23,7 @@ from orpose_core.adaptation.survey import survey
 from orpose_core.adaptation.training import adaptable, recipe_of, train_site
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.files import mark_own_output, read_json, remove_temporaries, write_json
-from orpose_core.labelling.labelling import label_recordings
+from orpose_core.labelling.labelling import label_recordings, source_names
 from orpose_core.labelling.review import REVIEW
 from orpose_core.reports.html.adaptation_page import write_adaptation_page
 from orpose_core.reports.model_card import write_card
@@ -85,6 +85,7 @@ def adapt(
     start = load_checkpoint(options.model)
     adaptable(start)
     check_truth(site, truth)
+    source_names(sources)  # refuses a recording that is given twice
     mark_own_output(site.path, "adapt")
     with _alone_in(site.path):
         remove_temporaries(site.path, recursive=True)

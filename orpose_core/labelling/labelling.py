@@ -90,7 +90,7 @@ def label_recordings(
     options, out, group = options or LabelOptions(), Path(out), group or Alone()
     if not sources:
         raise ValueError("expected at least one bag, folder or image, got none")
-    names = _source_names([Path(s) for s in sources])
+    names = source_names(sources)
     prepare_folder(out, options)
     header = {
         "format": _FORMAT,
@@ -164,9 +164,13 @@ def _put_together(
             remove_unlisted(journal, out, options)
 
 
-def _source_names(sources: Sequence[Path]) -> list[str]:
-    """Return a name per recording, unique and fit for a folder."""
-    stems = [s.resolve().stem or "recording" for s in sources]
+def source_names(sources: Sequence[str | Path]) -> list[str]:
+    """Return a name per recording, unique and fit for a folder; ValueError if one is given twice."""
+    places = [Path(source).resolve() for source in sources]
+    twice = [str(source) for source, place in zip(sources, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise ValueError(f"expected each recording once, got {', '.join(twice)}")
+    stems = [place.stem or "recording" for place in places]
     many = len(sources) > 1
     return [f"{i:03d}_{stem}" if many else stem for i, stem in enumerate(stems)]
 

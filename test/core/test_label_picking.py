@@ -286,6 +286,15 @@ def test_a_list_of_images_is_labelled_and_its_folder_is_not_written(teacher: Tea
         assert str(tmp_path) not in file.read_text(), file
 
 
+def test_a_recording_that_is_given_twice_is_refused(teacher: Teacher, tmp_path: Path) -> None:
+    ward = write_images(tmp_path / "ward", [2])
+    again = tmp_path / "again"
+    again.symlink_to(ward)
+    with pytest.raises(ValueError, match=r"expected each recording once, got .*ward, .*again"):
+        label_recordings([ward, again], teacher, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_wrong_options_are_refused() -> None:
     for options, words in (({"motion": 0.0}, "share above 0"), ({"balance": -1}, "balance: expected 0")):
         with pytest.raises(ValueError, match=words):
