@@ -160,19 +160,13 @@ def test_a_disk_that_is_too_small_is_said_before_anything_starts(tmp_path):
     replace(found, stored_bytes=400_000_000).check_disk(tmp_path)  # of an interrupted run
 
 
-def test_a_run_that_does_not_fit_may_be_asked_again_for_less(bag, teacher, tmp_path, monkeypatch):
+def test_a_run_that_does_not_fit_may_be_asked_again_for_less(teacher, tmp_path, monkeypatch):
     """What was refused leaves nothing in the folder that another run is compared with."""
-
-    class Full(Exception):
-        pass
-
-    def full(self: Survey, out: Path) -> None:
-        raise Full
-
+    found = Survey(2000, 1, 2000, 1.0, 250_000, 300_000_000)
+    monkeypatch.setattr("orpose_core.adaptation.adapt.survey", lambda *asked: found)
     for frames in (FRAMES, FRAMES - 1):
-        with monkeypatch.context() as patch, pytest.raises(Full):
-            patch.setattr(Survey, "check_disk", full)
-            adapt([bag], teacher, tmp_path, replace(OPTIONS, frames=frames))
+        with pytest.raises(ValueError, match="label fewer with --frames"):
+            adapt([tmp_path / "bag"], teacher, tmp_path / "out", replace(OPTIONS, frames=frames))
 
 
 def test_who_is_found_counts_even_on_a_region_to_ignore():
