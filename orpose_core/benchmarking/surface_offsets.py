@@ -14,7 +14,7 @@ from scipy.optimize import least_squares
 from orpose_core.benchmarking.text import aligned
 from orpose_core.evaluation.annotators import as_mvor_annotates
 from orpose_core.geometry.lookup_plan import MOST_BEYOND_M
-from orpose_core.geometry.placement import look_up, metric_3d
+from orpose_core.geometry.placement import look_up, placed
 from orpose_core.image_ops import low_resolution_depth
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.skeleton import OPENPOSE18, body_part
@@ -32,7 +32,7 @@ class PartErrors(NamedTuple):
     Attributes:
         behind_m: float64 (k,), how far the joint lies behind the surface, along the ray.
         beyond_m: float64 (k,), see :class:`~orpose_core.geometry.placement.Lookup`; 0 where unknown.
-        error_m: float64 (k,), distance from the truth of the joint that :func:`metric_3d` gives.
+        error_m: float64 (k,), distance from the truth of the joint that :func:`geometry.metric_3d` gives.
         sigma_m: float64 (k,), what it promises.
         wanted: how many joints there were.
     """
@@ -98,7 +98,8 @@ def part_errors(
         noise = generator.normal(size=truth.xy_px.shape) * sigma[..., None]
         poses = replace(truth, xy_px=(truth.xy_px + noise).astype(np.float32), sigma_px=sigma)
         small_m = low_resolution_depth(frame.depth_m, _SMALL_HW)
-        seen, found = look_up(poses, small_m, frame.intrinsics), metric_3d(poses, small_m, frame.intrinsics)
+        seen = look_up(poses, small_m, frame.intrinsics)
+        found = placed(poses, seen)
         assert found.xyz_cam_m is not None and found.sigma_m is not None
         behind = (truth.xyz_cam_m * seen.rays).sum(axis=-1) - seen.surface_m
         error = np.linalg.norm(found.xyz_cam_m - truth.xyz_cam_m, axis=-1)

@@ -145,8 +145,8 @@ def peaks_of(maps: FloatArray, config: TopDownConfig | None = None) -> tuple[NDA
     """
     config = config or TopDownConfig()
     m, n, height, width = maps.shape
-    flat = maps.reshape(m, n, -1)
-    cell = flat.argmax(axis=2) if m else np.zeros((0, n), np.int64)
+    flat = maps.reshape(m, n, height * width)
+    cell = flat.argmax(axis=2)
     heights = np.take_along_axis(flat, cell[..., None], axis=2)[..., 0]
     x, y = np.where(heights > 0, cell % width, 0), np.where(heights > 0, cell // width, 0)
     xy = np.stack([x, y], axis=-1).astype(np.float64)

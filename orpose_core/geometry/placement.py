@@ -126,8 +126,12 @@ def metric_3d(
         footprint times ``sigma_px`` across the ray and, along it, the surface's spread, the sensor's noise
         and the offset's spread. Where a joint is absent or no depth fits: NaN and ``Source3D.NONE``.
     """
+    return placed(poses, look_up(poses, depth_m, intrinsics, config), config)
+
+
+def placed(poses: Poses, found: Lookup, config: Metric3DConfig | None = None) -> Poses:
+    """Return people at the places that :func:`look_up` found for them; see :func:`metric_3d`."""
     config = config or Metric3DConfig()
-    found = look_up(poses, depth_m, intrinsics, config)
     xyz = (found.rays * found.distance_m[..., None]).astype(np.float32)
     z_m = found.rays[..., 2] * found.distance_m
     along = found.spread_m**2 + (config.sensor_noise_per_m * z_m**2) ** 2

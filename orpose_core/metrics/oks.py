@@ -15,7 +15,7 @@ def object_keypoint_similarity(
 
     The mean, over the annotated joints, of exp(-d^2 / (2 area (2 sigma)^2)); the area is that of the ground
     truth's box. A missing joint of the detection counts 0. Where nothing is annotated, COCO's rule applies:
-    the distance of the detection's joints to the ground truth's box, doubled about its centre.
+    the distance of the detection's joints to the ground truth's box, grown by its own size on every side.
 
     Args:
         gt_xy: float64 (pairs, n, 2), px.

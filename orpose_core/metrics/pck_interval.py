@@ -71,7 +71,14 @@ class FrameCounts:
         times = np.ones((1, len(self.correct)), np.int64) if times is None else times
         with np.errstate(invalid="ignore"):
             joints = 100.0 * (times @ self.correct) / (times @ self.counted)  # (r, 10)
-        return np.mean([joints[:, columns].mean(axis=1) for columns in _COLUMNS], axis=0)
+        return _mean_of_known(np.stack([_mean_of_known(joints[:, columns]) for columns in _COLUMNS], axis=1))
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each row's numbers, float64 (r,); NaN where a row has none, as PCK has it."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def frame_counts(

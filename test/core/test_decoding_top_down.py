@@ -177,3 +177,8 @@ def test_what_makes_no_sense_is_refused() -> None:
         TopDownConfig(decoding="half")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected maps of shape"):
         decode_top_down(np.zeros((1, 18, 4, 4), np.float32), crops_of(BOX, INPUT_HW), BOX, np.ones(1))
+
+
+def test_nobody_has_no_peaks() -> None:
+    xy, heights = peaks_of(np.zeros((0, 17, *MAP_HW), np.float32))
+    assert xy.shape == (0, 17, 2) and heights.shape == (0, 17)

@@ -32,6 +32,19 @@ def moved(rng: np.random.Generator, poses: Poses, px: float) -> Poses:
     return Poses(poses.skeleton, xy, poses.scores, poses.person_scores, poses.boxes_px)
 
 
+def test_a_joint_that_nobody_has_is_left_out_of_the_mean_as_in_pck() -> None:
+    rng = np.random.default_rng(3)
+    truth = []
+    for people in (2, 3):
+        poses = crowd(rng, people)
+        xy, scores = poses.xy_px.copy(), poses.scores.copy()
+        xy[:, [0, 4, 5]], scores[:, [0, 4, 5]] = np.nan, 0.0  # the head, and both hips: a whole part
+        truth.append(Poses(poses.skeleton, xy, scores, poses.person_scores, poses.boxes_px))
+    found = [moved(rng, poses, 10.0) for poses in truth]
+    (average,) = frame_counts(truth, found, STRICT.pck).average_pct()
+    assert average == pytest.approx(pck_of_poses(truth, found, STRICT.pck).mean_pct[0])
+
+
 @pytest.mark.parametrize("config", [BENCHMARK.pck, STRICT.pck])
 def test_the_sums_over_frames_are_the_pck_of_all(config: PckConfig) -> None:
     rng = np.random.default_rng(3)

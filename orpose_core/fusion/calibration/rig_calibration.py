@@ -251,7 +251,7 @@ def _joints(camera: RoomCamera, poses: Poses, sight: Sight, config: CalibrationC
 
 
 def _meeting(cameras: Sequence[RoomCamera], xy: Float64Array) -> Float64Array:
-    """Return the point nearest to the rays of pixels, (3,) m; at most 8 m along them."""
+    """Return the point nearest to the rays of pixels, (3,) m, pulled weakly to 3 m along each."""
     normal, right = 1e-3 * np.eye(3), np.zeros(3)
     for camera, (x, y) in zip(cameras, xy, strict=True):
         i, pose = camera.intrinsics, camera.room_from_camera
