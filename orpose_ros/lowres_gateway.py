@@ -215,3 +215,7 @@ def main(args: list[str] | None = None) -> None:
     memory.keep_no_received_image()
     memory.overwrite_freed_memory()
     run(LowresGateway, args)
+
+
+if __name__ == "__main__":
+    main()

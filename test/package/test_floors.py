@@ -193,3 +193,10 @@ def test_a_circle_is_found(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text(f"from {other} import x")
     monkeypatch.setitem(globals(), "REPOSITORY", tmp_path)
     assert set(_circles(sorted(tmp_path.glob("*.py")))) == {"a", "b"}
+
+
+def test_every_node_runs_with_python_m() -> None:
+    nodes = [path for path in (REPOSITORY / "orpose_ros").glob("*.py") if "\ndef main(" in path.read_text()]
+    assert {"lowres_gateway", "pose_node", "fusion_node"} <= {path.stem for path in nodes}
+    guard = '\n\nif __name__ == "__main__":\n    main()\n'
+    assert [path.stem for path in nodes if not path.read_text().endswith(guard)] == []
