@@ -36,7 +36,7 @@ def shares_within(radius: float, deviations: Float64Array) -> float:
 
     With ``v`` the squared scales of the axes and ``q = 4 / (2 radius^2)``, an error x = g / sqrt(c / 4) of a
     normal g and a chi-square c of four degrees of freedom is longer than the radius with the probability
-    1 - E[exp(-q |g|^2) (1 + q |g|^2)], and E[exp(-q |g|^2)] = prod (1 + 2 q v)^(-1/2).
+    ``1 - E[exp(-q |g|^2) (1 + q |g|^2)]``, and ``E[exp(-q |g|^2)] = prod (1 + 2 q v)^(-1/2)``.
 
     Args:
         radius: > 0, in the unit of ``deviations``.

@@ -142,7 +142,7 @@ def test_the_command_writes_the_page_into_the_folder(tmp_path, capsys):
 
 
 def test_a_folder_without_results_is_named(tmp_path):
-    with pytest.raises(ValueError, match="frames of `orpose estimate`"):
+    with pytest.raises(ValueError, match="no such file; expected a folder that `orpose estimate` wrote"):
         write_estimate_page(tmp_path, tmp_path / "report.html")
 
 

@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 COUNT = 5
 COMMON = f"""
 import rclpy, select, sys, time
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from orpose_ros.running.memory import make_room_for_full_size_images
@@ -29,7 +30,6 @@ node = rclpy.create_node(sys.argv[1])
 DRIVER = """
 publisher = node.create_publisher(Image, "depth/image_raw", QOS)
 while not publisher.get_subscription_count(): time.sleep(0.05)
-time.sleep(1.0)  # the other side knows it, too
 print("ready", flush=True)
 sys.stdin.readline()
 for k in range(COUNT):
@@ -38,9 +38,11 @@ print("sent", flush=True)
 sys.stdin.readline()
 """
 RECEIVER = """
-got = []
-node.create_subscription(Image, "depth/image_raw", got.append, QOS)
-end_s = None
+got, drivers, end_s = [], [], None
+events = SubscriptionEventCallbacks(matched=drivers.append)
+node.create_subscription(Image, "depth/image_raw", got.append, QOS, event_callbacks=events)
+while not drivers: rclpy.spin_once(node, timeout_sec=0.1)
+print("matched", flush=True)
 while len(got) < COUNT and (end_s is None or time.monotonic() < end_s):
     rclpy.spin_once(node, timeout_sec=0.1)
     if end_s is None and select.select([sys.stdin], [], [], 0)[0]: end_s = time.monotonic() + 3.0
@@ -64,7 +66,7 @@ def received(request: pytest.FixtureRequest) -> Iterator[int]:
         pytest.skip("this is about Fast DDS")
     receiver, driver = start(RECEIVER, "receiver"), start(DRIVER, "driver", *request.param)
     try:
-        assert driver.stdout.readline() == "ready\n"
+        assert driver.stdout.readline() == "ready\n" and receiver.stdout.readline() == "matched\n"
         receiver.send_signal(signal.SIGSTOP)
         print(file=driver.stdin, flush=True)
         assert driver.stdout.readline() == "sent\n"

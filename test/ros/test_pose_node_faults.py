@@ -127,7 +127,8 @@ def test_bad_images_are_refused_and_the_next_one_is_served(pose_bench: MakeBench
 
 def test_one_cameras_bad_image_does_not_spoil_the_others_batch(pose_bench: MakeBench, graph: Any) -> None:
     bench = pose_bench(cameras=("left", "right"))
-    bench.node._worker.batch_size.limit = 2
+    for size in bench.node._worker.batch_sizes.values():
+        size.limit = 2
     for _ in range(5):  # both wait while the worker is busy with the first
         bench.publish(depth_message((30, 40)), "left")
         bench.publish(depth_message(), "right")
@@ -308,7 +309,8 @@ def test_no_node_publishes_logs_or_keeps_an_image_above_the_limit(
 
 def test_a_stamp_that_no_message_can_hold_costs_that_frame_alone(pose_bench: MakeBench, graph: Any) -> None:
     bench = pose_bench(cameras=("left", "right"))
-    bench.node._worker.batch_size.limit = 2
+    for size in bench.node._worker.batch_sizes.values():
+        size.limit = 2
     publish, camera = bench.node._cameras["left"].publish, bench.node._cameras["left"]
 
     def fails(*arguments: Any) -> None:
