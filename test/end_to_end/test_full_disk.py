@@ -70,7 +70,9 @@ def refused(capfd: pytest.CaptureFixture[str], largest_file: int, words: list[st
         assert main(words) == 2
     said = capfd.readouterr().err
     assert "Traceback" not in said
-    return said.strip().splitlines()[-1]
+    sentences = [line for line in said.splitlines() if line.startswith("orpose ")]
+    assert sentences, said
+    return sentences[-1]
 
 
 def check_nothing_half_written(folder: Path) -> None:
