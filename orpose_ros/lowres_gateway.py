@@ -84,9 +84,8 @@ class LowresGateway(SelfStartingNode):
     def activate(self) -> None:
         """Start publishing."""
         self._active = True
-        self.get_logger().info(
-            f"{' and '.join(self._streams())} leave at {self.parameters.resolution} px and not above"
-        )
+        streams = " and ".join(self._streams())
+        self.get_logger().info(f"publishing {streams} at {self.parameters.resolution} px, never larger")
 
     def deactivate(self) -> None:
         """Stop publishing."""
