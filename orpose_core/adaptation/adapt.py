@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -22,7 +21,7 @@ from orpose_core.adaptation.scoring import estimator_of
 from orpose_core.adaptation.survey import survey
 from orpose_core.adaptation.training import adaptable, recipe_of, train_site
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
-from orpose_core.files import mark_own_output, read_json, remove_temporaries, write_json
+from orpose_core.files import lock_alone, mark_own_output, read_json, remove_temporaries, write_json
 from orpose_core.labelling.labelling import label_recordings, source_names
 from orpose_core.labelling.review import REVIEW
 from orpose_core.reports.html.adaptation_page import write_adaptation_page
@@ -144,10 +143,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes from adapting into a folder; ValueError if one does."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ValueError(f"{folder}: another process is adapting into this folder") from None
-    else:
+        lock_alone(handle, folder, "adapting into this folder")
         yield
     finally:
         os.close(handle)

@@ -91,10 +91,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "orpose report depthpose runs/table1/*  # needs finished runs",
         listed="Table 1 of DepthPose from finished runs",
     )
-    depthpose.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
-    depthpose.add_argument(
-        "--threads", type=int, default=2, metavar="N", help="threads for measuring speed (default: 2)"
-    )
+    _add_measured_runs(depthpose)
     _add_out(depthpose, "docs/results_depthpose.md")
     depthpose.set_defaults(run=_depthpose)
     _add_design(what)
@@ -175,6 +172,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     card.set_defaults(run=_card)
 
 
+def _add_measured_runs(parser: argparse.ArgumentParser) -> None:
+    """Add finished runs, whose networks are timed."""
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
+    parser.add_argument(
+        "--threads", type=int, default=2, metavar="N", help="threads for measuring speed (default: 2)"
+    )
+
+
 def _add_design(what: argparse._SubParsersAction) -> None:
     design = command_parser(
         what,
@@ -184,10 +189,7 @@ def _add_design(what: argparse._SubParsersAction) -> None:
         "orpose report design runs/design/fastpose runs/design/wide  # needs finished runs",
         listed="what single settings of a network are worth",
     )
-    design.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
-    design.add_argument(
-        "--threads", type=int, default=2, metavar="N", help="threads for measuring speed (default: 2)"
-    )
+    _add_measured_runs(design)
     add_backend(design)
     _add_out(design, "results_design.md")
     design.set_defaults(run=_design)

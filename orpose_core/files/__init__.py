@@ -10,6 +10,7 @@ from orpose_core.files.depth import MILLIMETRE_M, metres, millimetres, read_dept
 from orpose_core.files.images import MOST_PIXELS, decode_image, image_size_hw, read_color, write_picture
 from orpose_core.files.json_files import read_json, write_json
 from orpose_core.files.line_log import LineLog
+from orpose_core.files.locking import lock_alone
 from orpose_core.files.own_output import file_name, is_own_output, mark_own_output
 from orpose_core.files.strangers import refuse_stranger, stranger
 from orpose_core.files.yaml_files import read_yaml
@@ -22,6 +23,7 @@ __all__ = [
     "file_name",
     "image_size_hw",
     "is_own_output",
+    "lock_alone",
     "mark_own_output",
     "metres",
     "millimetres",

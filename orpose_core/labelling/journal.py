@@ -9,7 +9,6 @@ of them sorts all lines into the first file, which then equals that of a run wit
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orpose_core.files import LineLog, replacing
+from orpose_core.files import LineLog, lock_alone, replacing
 
 
 @dataclass
@@ -76,10 +75,10 @@ class Journal:
         """Return the file, locked until it is closed or this process ends."""
         file = self._own.open("rb")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock_alone(file, self._own, "writing labels into this folder")
+        except ValueError:
             file.close()
-            raise ValueError(f"{self._own}: another process is writing labels into this folder") from None
+            raise
         return file
 
     def _files(self) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 import yaml
 
 from orpose_core.checkpoints.sealed_state import load_state, save_state
-from orpose_core.files import remove_temporaries, write_text
+from orpose_core.files import lock_alone, remove_temporaries, write_text
 
 FORMAT = 2
 _UNSEALED_FORMAT = 1
@@ -97,10 +96,7 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"{self.path}: another process is training in this folder") from None
+            lock_alone(file, self.path, "training in this folder")
             self._remove_leftovers()
             yield
 
