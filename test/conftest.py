@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +25,21 @@ def realdata() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder} (set ORPOSE_REALDATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def processes_end_with_their_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process of a test that failed is killed: a node that stays would be in the graph of every later test."""
+    begun = []
+    begin = subprocess.Popen.__init__
+
+    def recorded(self: subprocess.Popen[Any], *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        begun.append(self)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", recorded)
+    yield
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.wait()

@@ -215,7 +215,7 @@ def test_a_node_starts_and_ends(installation, tmp_path):
         )
     try:
         end_s = time.monotonic() + 300
-        while "leave at 64x48" not in log.read_text():
+        while "at 64x48 px, never larger" not in log.read_text():
             assert process.poll() is None and time.monotonic() < end_s, log.read_text()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)

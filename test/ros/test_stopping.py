@@ -56,7 +56,7 @@ def node(name: str, log: Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
 @pytest.mark.parametrize(
-    ("name", "words"), [("pose_node", "warmed up"), ("lowres_gateway", "leave at 64x48")]
+    ("name", "words"), [("pose_node", "warmed up"), ("lowres_gateway", "at 64x48 px, never larger")]
 )
 def test_a_node_at_work_ends_cleanly(tmp_path: Path, name: str, words: str, signals: tuple[int, ...]) -> None:
     process = node(name, tmp_path / "log")
