@@ -29,7 +29,7 @@ def realdata() -> Path:
 
 @pytest.fixture(autouse=True)
 def processes_end_with_their_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A process of a test that failed is killed: a node that stays would be in the graph of every later test."""
+    """Kill what a failed test leaves: a node that stays would be in the graph of every later test."""
     begun = []
     begin = subprocess.Popen.__init__
 
