@@ -3,7 +3,8 @@
     python benchmarks/real_depth_people.py depthpose_64x48 --draw real_people.png
 
 Two sets are scored apart. ``people`` are four frames with eight people. ``more`` are four frames with five
-people, a room with nobody, and six frames with one person each, seen from straight above, without joints.
+people, a room with nobody but a humanoid robot, and six frames with one person each, seen from straight
+above, without joints.
 The joints were labelled by eye (+-5 to 10 px at 640x480): far too few to tune anything on, enough to see
 that a network works at all. The frames are not part of the project; give their folder with ``--data``.
 """
