@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -307,42 +305,6 @@ def test_a_bare_compressed_file_and_endings_in_capitals(bag: Path, tmp_path: Pat
     for name in ("A.MCAP", "b.mcap.zstd"):
         found, said = stamps(tmp_path / name)
         assert found == wanted and "without its index" not in said
-
-
-@pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_nothing_of_a_packed_recording_has_a_name_on_the_disk(
-    bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: StoragePlugin, parts: int
-) -> None:
-    wanted, _ = stamps(bag)
-    path = copied(bag, tmp_path / "bag", storage, CompressionMode.FILE, parts)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-
-    def unpacked() -> int:
-        links = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
-        return sum(str(link).startswith(str(temporary)) for link in links)
-
-    found = []
-    with open_recording(path) as recording:
-        for frame in recording.frames():
-            found.append(frame.frame.stamp_ns)
-            assert not list(temporary.iterdir()) and unpacked() == 1
-    assert found == wanted and unpacked() == 0
-
-
-def test_a_disk_that_is_full_while_a_recording_is_unpacked_is_named(
-    bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = copied(bag, tmp_path / "bag", StoragePlugin.MCAP, CompressionMode.FILE)
-
-    def full(*args: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(shutil, "copyfileobj", full)
-    with pytest.raises(ValueError, match=rf"No space left .* unpacked copy: '{tempfile.gettempdir()}'"):
-        open_recording(path).__enter__()
 
 
 def test_a_folder_of_bags_is_one_recording_in_the_order_of_time(bag: Path, tmp_path: Path) -> None:

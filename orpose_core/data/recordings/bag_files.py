@@ -9,20 +9,13 @@ from typing import Any
 from orpose_core.data.recordings.damaged_mcap import RepairedMcap
 from orpose_core.data.recordings.image_kinds import IMAGE_SUFFIXES
 from orpose_core.data.recordings.natural_order import natural_key
-from orpose_core.data.recordings.packed_bags import (
-    PACKED,
-    OneUnpacked,
-    PackedReader,
-    PlainFile,
-    UnpackedFile,
-    zstd,
-)
+from orpose_core.data.recordings.packed_bags import METADATA_KEY, PackedBag, PackedParts, PackedReader
 from orpose_core.data.recordings.recording import SkipLog
+from orpose_core.data.recordings.unpacking import PACKED, OneUnpacked, Open, PlainFile, UnpackedFile, zstd
 from orpose_core.files import stranger
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_METADATA_KEY = b"rosbag2_bagfile_information"
 
 
 def looks_like_bag(path: Path) -> bool:
@@ -74,20 +67,50 @@ def open_readers(path: Path, stack: contextlib.ExitStack, skipped: SkipLog) -> l
             whole = str(error)
             skipped.add("metadata.yaml", f"not used, the files are read one by one: {_short(whole)}")
     readers: list[tuple[int, Any]] = []
-    parts = _parts(path) if path.is_dir() else [path]
-    files = [file for part in parts for file in (_parts(part) if _is_packed(part) else [part])]
-    for part in files:
-        name = part.name if path.is_dir() else str(path)
+    for part in _parts_to_open(path, skipped):
+        own = part.folder if isinstance(part, PackedParts) else part
+        name = own.name if path.is_dir() else str(path)
         try:
             reader = _opened_part(part, stack, unpacked, name, skipped)
             readers.append((_first_ns(reader), reader))
         except Exception as error:
             first = first or str(error)
             skipped.add(name, f"cannot be read: {_short(str(error))}")
+    readers.sort(key=lambda pair: pair[0])
+    while readers and (why_not := _why_unreadable(readers[0][1])):
+        first = first or why_not
+        del readers[0]
     if not readers:
         why = _short(first or whole) or "no file of a bag is in it"
         raise ValueError(f"{path}: expected a bag (rosbag2 in mcap or sqlite3, or ROS 1), but: {why}")
-    return _told([reader for _, reader in sorted(readers, key=lambda pair: pair[0])], path, skipped)
+    return _told([reader for _, reader in readers], path, skipped)
+
+
+def _parts_to_open(path: Path, skipped: SkipLog) -> list[Path | PackedParts]:
+    """Return files, folders of bags, and for bags of packed files what their metadata says."""
+    if not path.is_dir():
+        return [path]
+    parts = _parts(path)
+    if not _is_packed(path):
+        return [
+            one for part in parts for one in (_parts_to_open(part, skipped) if _is_packed(part) else [part])
+        ]
+    if _has_metadata(path):
+        try:
+            return [PackedParts.read(path, parts)]
+        except (ValueError, OSError) as error:
+            skipped.add("metadata.yaml", f"not used, the files are read one by one: {_short(str(error))}")
+    return list(parts)
+
+
+def _why_unreadable(reader: Any) -> str:
+    """Return why nothing of a reader can be read, "" = it can; of a packed bag, nothing was read so far."""
+    if isinstance(reader, PackedBag):
+        try:
+            reader.open_first()
+        except ValueError as error:
+            return str(error) or "its files cannot be read"
+    return ""
 
 
 def _told(readers: list[Any], path: Path, skipped: SkipLog) -> list[Any]:
@@ -127,9 +150,11 @@ def _reader(what: Any) -> Any:
 
 
 def _opened_part(
-    part: Path, stack: contextlib.ExitStack, unpacked: OneUnpacked, name: str, skipped: SkipLog
+    part: Path | PackedParts, stack: contextlib.ExitStack, unpacked: OneUnpacked, name: str, skipped: SkipLog
 ) -> Any:
     """Open a bag file or the folder of one; a file without its index is read as far as it goes."""
+    if isinstance(part, PackedParts):
+        return PackedBag(part, unpacked, lambda file: _opener(file.name, skipped), skipped)
     if part.is_dir():
         return _opened(part, stack)
     if (instead := stranger(part)) is not None:
@@ -137,12 +162,17 @@ def _opened_part(
     if part.suffix.lower() not in PACKED:
         file = part if part.suffix in BAG_SUFFIXES else PlainFile(part)
         return _opened_file(file, stack, name, skipped)
-    told = iter([skipped])  # when it is opened again, nothing new is said
+    return PackedReader(part, unpacked, _opener(name, skipped))
+
+
+def _opener(name: str, skipped: SkipLog) -> Open:
+    """Return what opens the unpacked copy of a file; when it is opened again, nothing new is said."""
+    told = iter([skipped])
 
     def opened(file: UnpackedFile, its_stack: contextlib.ExitStack) -> Any:
         return _opened_file(file, its_stack, name, next(told, SkipLog()))
 
-    return PackedReader(part, unpacked, opened)
+    return opened
 
 
 def _opened_file(file: Any, stack: contextlib.ExitStack, name: str, skipped: SkipLog) -> Any:
@@ -168,7 +198,7 @@ def _has_metadata(folder: Path) -> bool:
     if not file.is_file():
         return False
     with file.open("rb") as lines:
-        return _METADATA_KEY in lines.read(4096)
+        return METADATA_KEY.encode() in lines.read(4096)
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -187,6 +217,8 @@ def _is_packed(folder: Path) -> bool:
 
 def _first_ns(reader: Any) -> int:
     """Return the time of the first message, ns; an unindexed file is read up to there."""
+    if isinstance(reader, PackedBag):
+        return reader.first_ns
     try:
         return int(next(reader.messages())[1])
     except Exception:  # no message, or one that cannot be read

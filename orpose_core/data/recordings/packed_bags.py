@@ -1,158 +1,24 @@
-"""Bag files that are compressed as a whole, and those whose ending `rosbags` does not know.
+"""Bags whose files are compressed as a whole, one unpacked at a time (:mod:`unpacking`).
 
-Nothing of a recording may stay behind on a disk. The unpacked copy of a file has no name in any folder:
-nobody else can open it, and the system frees it when this process ends, however it ends. Of a recording in
-many parts, one is unpacked at a time.
+Where ``metadata.yaml`` describes them, topics and times are looked up there, and each file is unpacked once,
+when its messages are wanted. A file without metadata is unpacked to look it up, too.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import shutil
-import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryFile, gettempdir
-from typing import Any, BinaryIO
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd  # rosbags needs it, too
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
+from rosbags.rosbag2.metadata import parse_qos
 
-PACKED = (".zstd", ".zst")
+from orpose_core.data.recordings.recording import SkipLog
+from orpose_core.data.recordings.unpacking import PACKED, OneUnpacked, Open
+from orpose_core.files import read_yaml, stranger
 
-
-class PlainFile:
-    """The path of a bag file as `rosbags` knows it: its ending in small letters.
-
-    Args:
-        path: of the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.suffix, self.stem, self.name = path.suffix.lower(), path.stem, path.name
-
-    def exists(self) -> bool:
-        """Whether the file is there."""
-        return self._path.exists()
-
-    def is_dir(self) -> bool:
-        """Never."""
-        return False
-
-    def open(self, mode: str = "rb") -> BinaryIO:
-        """Open for reading."""
-        return self._path.open("rb")
-
-    def stat(self) -> os.stat_result:
-        """Return what the system knows of the file."""
-        return self._path.stat()
-
-    def __str__(self) -> str:
-        return str(self._path)
-
-
-class UnpackedFile(PlainFile):
-    """The path of the unpacked copy of a file; the copy is gone once this is closed.
-
-    Args:
-        path: of the packed file.
-
-    Raises:
-        OSError: it cannot be read, or the folder of temporary files is full.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(Path(path.stem))
-        self._packed = path
-        self._copy = TemporaryFile(buffering=0)  # noqa: SIM115  (until close)
-        try:
-            with path.open("rb") as packed, zstd.open(packed, "rb") as source:
-                shutil.copyfileobj(source, self._copy, 1 << 20)
-        except OSError as error:
-            self._copy.close()
-            if error.filename is None:  # of writing, such as a full disk
-                raise OSError(error.errno, f"{error.strerror} for its unpacked copy", gettempdir()) from error
-            raise
-        except BaseException:
-            self._copy.close()
-            raise
-
-    def exists(self) -> bool:
-        """Whether the file is there."""
-        return not self._copy.closed
-
-    def open(self, mode: str = "rb") -> BinaryIO:
-        """Open for reading."""
-        return io.BufferedReader(_Reading(self._copy.fileno()))
-
-    def stat(self) -> os.stat_result:
-        """Return what the system knows of the copy."""
-        return os.fstat(self._copy.fileno())
-
-    def close(self) -> None:
-        """Give the space back."""
-        self._copy.close()
-
-    def __str__(self) -> str:
-        return str(self._packed)
-
-
-class _Reading(io.RawIOBase):
-    """A place in an open file that others read, too."""
-
-    def __init__(self, file: int) -> None:
-        self._file, self._at = file, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        size = os.fstat(self._file).st_size
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def,override]
-        count = os.preadv(self._file, [buffer], self._at)
-        self._at += count
-        return count
-
-
-Open = Callable[[UnpackedFile, ExitStack], Any]
-"""Opens a reader of `rosbags` that the stack closes."""
-
-
-class OneUnpacked:
-    """Keeps the reader of one packed file open: the one that was asked for last."""
-
-    def __init__(self) -> None:
-        self._stack, self._of, self._reader = ExitStack(), Path(), None
-
-    def reader(self, path: Path, open_: Open) -> Any:
-        """Return the reader of a packed file; that of another one is closed, and its copy is gone."""
-        if self._reader is None or self._of != path:
-            self.close()
-            with ExitStack() as stack:
-                file = UnpackedFile(path)
-                stack.callback(file.close)
-                self._reader, self._of = open_(file, stack), path
-                self._stack = stack.pop_all()
-        return self._reader
-
-    def close(self) -> None:
-        """Close the reader, and give the space of the copy back."""
-        self._reader = None
-        self._stack.close()
+METADATA_KEY = "rosbag2_bagfile_information"
 
 
 class PackedReader:
@@ -188,3 +54,170 @@ class PackedReader:
         """Return a message."""
         read = self.typestore.deserialize_cdr if self.is2 else self.typestore.deserialize_ros1
         return read(content, kind)
+
+
+@dataclass(frozen=True)
+class PackedParts:
+    """What ``metadata.yaml`` says of a bag whose files are packed, so that none is unpacked to look it up.
+
+    Attributes:
+        folder: of the bag.
+        files: in the order of the recording.
+        connections: topics of the bag, with the number of messages in all files.
+        first_ns: time of the first message, ns.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    connections: tuple[Connection, ...]
+    first_ns: int
+
+    @classmethod
+    def read(cls, folder: Path, files: Sequence[Path]) -> PackedParts:
+        """Read the metadata of a bag.
+
+        Args:
+            folder: of the bag.
+            files: bag files that are there.
+
+        Raises:
+            ValueError: the metadata is damaged, or describes other files.
+        """
+        path = folder / "metadata.yaml"
+        content = read_yaml(path)
+        try:
+            said = content[METADATA_KEY]
+            names = [_plain_name(PurePath(name).name) for name in said["relative_file_paths"]]
+            topics = [
+                _connection(number, one, folder)
+                for number, one in enumerate(said["topics_with_message_count"], start=1)
+            ]
+            first_ns = int(said["starting_time"]["nanoseconds_since_epoch"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path}: expected the metadata of a bag, got: {error!r}") from error
+        there = {_plain_name(file.name): file for file in files}
+        if sorted(names) != sorted(_plain_name(file.name) for file in files):
+            raise ValueError(f"{path}: expected {', '.join(names)}, got {', '.join(there)}")
+        return cls(folder, tuple(there[name] for name in names), tuple(topics), first_ns)
+
+
+def _plain_name(name: str) -> str:
+    """Return the name of a bag file without the ending of its compression."""
+    lower = name.lower()
+    return next((name[: -len(ending)] for ending in PACKED if lower.endswith(ending)), name)
+
+
+def _connection(number: int, counted: Any, folder: Path) -> Connection:
+    topic = counted["topic_metadata"]
+    ext = ConnectionExtRosbag2(
+        topic["serialization_format"], parse_qos(topic.get("offered_qos_profiles", []))
+    )
+    return Connection(
+        id=number,
+        topic=topic["name"],
+        msgtype=topic["type"],
+        msgdef=MessageDefinition(MessageDefinitionFormat.NONE, ""),
+        digest=topic.get("type_description_hash", ""),
+        msgcount=int(counted["message_count"]),
+        ext=ext,
+        owner=folder,
+    )
+
+
+class PackedBag:
+    """Reads the packed files of one bag like an ``AnyReader`` of `rosbags`, one after the other.
+
+    A file is unpacked when its messages are wanted. One that cannot be read is reported and left out.
+
+    Attributes:
+        connections: topics of the bag.
+        first_ns: time of the first message, ns.
+        is2: always.
+        problem: always "": what is wrong with the message definitions of a file is reported once it is open.
+
+    Args:
+        parts: what the metadata says.
+        unpacked: who keeps the reader of one file open.
+        opener: returns what opens a file.
+        skipped: takes what is left out.
+    """
+
+    is2, problem = True, ""
+
+    def __init__(
+        self, parts: PackedParts, unpacked: OneUnpacked, opener: Callable[[Path], Open], skipped: SkipLog
+    ) -> None:
+        self.connections, self.first_ns = list(parts.connections), parts.first_ns
+        self._unpacked, self._skipped = unpacked, skipped
+        self._openers = {file: opener(file) for file in parts.files}
+        self._known: set[Path] = set()
+        self._first_error = ""
+        self._typestore: Any = None
+
+    @property
+    def typestore(self) -> Any:
+        """Message definitions of the files that were open so far; of the first one, where none was."""
+        if self._typestore is None:
+            self.open_first()
+        return self._typestore
+
+    def open_first(self) -> None:
+        """Open the first file that can be read.
+
+        Raises:
+            ValueError: there is none; says why the first one cannot be.
+        """
+        if not any(self._reader_of(file) is not None for file in list(self._openers)):
+            raise ValueError(self._first_error)
+
+    def messages(self, connections: Collection[Any] = ()) -> Iterator[tuple[Any, int, bytes]]:
+        """Yield connection, time of recording in ns, and content of messages; no connections = of all."""
+        own = {(c.topic, c.msgtype): c for c in connections or self.connections}
+        for file in list(self._openers):
+            yield from self._messages_of(file, own)
+
+    def deserialize(self, content: bytes, kind: str) -> Any:
+        """Return a message."""
+        return self.typestore.deserialize_cdr(content, kind)
+
+    def _messages_of(
+        self, file: Path, own: Mapping[tuple[str, str], Any]
+    ) -> Iterator[tuple[Any, int, bytes]]:
+        reader = self._reader_of(file)
+        if reader is None:
+            return
+        chosen = [c for c in reader.connections if (c.topic, c.msgtype) in own]
+        if not chosen:  # without connections, a reader of `rosbags` gives all messages
+            return
+        try:
+            for one, log_ns, content in reader.messages(connections=chosen):
+                yield own[one.topic, one.msgtype], log_ns, content
+        except Exception as error:  # rosbags' own errors, sqlite3's, zstd's and those of struct
+            self._skipped.add(file.name, f"the rest cannot be read: {_line(error)}")
+
+    def _reader_of(self, file: Path) -> Any:
+        """Return the reader of a file; None for one that cannot be opened, which is not tried again."""
+        if file not in self._openers:
+            return None
+        try:
+            if file not in self._known and (instead := stranger(file)) is not None:
+                raise ValueError(instead)
+            reader = self._unpacked.reader(file, self._openers[file])
+        except Exception as error:
+            self._first_error = self._first_error or str(error)
+            self._skipped.add(file.name, f"cannot be read: {_line(error)}")
+            del self._openers[file]
+            return None
+        if self._typestore is None:
+            self._typestore = reader.typestore
+        if file not in self._known:
+            self._known.add(file)
+            if reader.problem:
+                self._skipped.add(file.name, reader.problem)
+            types = self._typestore.fielddefs
+            self._typestore.register({k: v for k, v in reader.typestore.fielddefs.items() if k not in types})
+        return reader
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
