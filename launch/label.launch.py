@@ -26,12 +26,14 @@ from orpose_ros.launching.nodes import orpose_node
 SHARE = Path(__file__).resolve().parent.parent
 
 SWITCH = ["true", "false"]
-# Name that the node subscribes to, and the argument that says where it is.
+SWITCH_OR_CONFIG = ["", *SWITCH]  # empty = the value in the configuration
+# Name that the node subscribes to, the argument that says where it is, and what image_transport appends.
 TOPICS = (
-    ("color/image_raw", "color_topic"),
-    ("color/image_raw/compressed", "color_topic"),
-    ("depth/image_raw", "depth_topic"),
-    ("camera_info", "camera_info_topic"),
+    ("color/image_raw", "color_topic", ""),
+    ("color/image_raw/compressed", "color_topic", "/compressed"),
+    ("depth/image_raw", "depth_topic", ""),
+    ("depth/image_raw/compressedDepth", "depth_topic", "/compressedDepth"),
+    ("camera_info", "camera_info_topic", ""),
 )
 
 # Parameters of the node under the same names; empty = the value in the configuration.
@@ -54,12 +56,18 @@ NUMBERS = {
     "limit": (int, "Highest number of frames."),
     "batch": (int, "Frames per batch of the networks."),
 }
+SWITCHES = {
+    "compressed_color": "Take color from COLOR_TOPIC/compressed.",
+    "compressed_depth": "Take depth from DEPTH_TOPIC/compressedDepth (PNG or RVL).",
+    "rectified": "The cameras' images are rectified: use P of camera_info.",
+}
 
 # Name, default (None = must be given), what it does, and the only values allowed (None = any).
 ARGUMENTS: list[tuple[str, str | None, str, list[str] | None]] = [
     ("out", None, "Folder for the labels.", None),
     ("cameras", "", "Namespaces of the cameras, separated by commas; empty = one camera without.", None),
     ("depth", "true", "Also store registered depth.", SWITCH),
+    *((name, "", description, SWITCH_OR_CONFIG) for name, description in SWITCHES.items()),
     *((name, "", description, None) for name, description in TEXTS.items()),
     *((name, "", description, None) for name, (_, description) in NUMBERS.items()),
     ("bag", "", "Folder of a rosbag2 to replay; empty = live topics, or `ros2 bag play`.", None),
@@ -89,13 +97,13 @@ def _nodes(context: LaunchContext) -> list[Node]:
         texts.setdefault("recording", Path(bag).resolve().stem)
     settings: dict[str, object] = {n: ParameterValue(text, value_type=str) for n, text in texts.items()}
     settings |= {n: number(n, given(n), kind) for n, (kind, _) in NUMBERS.items() if given(n)}
-    settings["depth"] = given("depth") == "true"
+    settings |= {name: given(name) == "true" for name in ("depth", *SWITCHES) if given(name)}
     if any(cameras):  # an empty namespace is the node's default; as a launch parameter it would be no string
         settings["cameras"] = cameras
     remappings, reliable = [], {}
     for camera in cameras:
-        for ours, argument in TOPICS:
-            theirs = given(argument) + ("/compressed" if ours.endswith("/compressed") else "")
+        for ours, argument, transport in TOPICS:
+            theirs = given(argument) + transport
             theirs = theirs if theirs.startswith("/") else _join("", camera, theirs)
             remappings.append((_join(camera, ours).lstrip("/"), theirs))
             reliable[f"qos_overrides.{theirs}.subscription.reliability"] = "reliable"

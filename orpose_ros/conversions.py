@@ -7,7 +7,6 @@ row step is not a multiple of the pixel size, and accepts a step that is shorter
 from __future__ import annotations
 
 import array
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from orpose_core.data import image_messages
+from orpose_core.data.reading import USUAL, Reading
 from orpose_core.data.rvl import decode_rvl, encode_rvl
-from orpose_core.files import MOST_PIXELS
 from orpose_core.types import Intrinsics, RgbdFrame
 
 
@@ -32,32 +31,13 @@ def stamp_of(ns: int) -> Time:
     return Time(sec=ns // 1_000_000_000, nanosec=ns % 1_000_000_000)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Settings for decoding a camera's messages.
-
-    Attributes:
-        depth_unit_m: step of 16-bit depth, m.
-        rectified: whether the images are rectified, so that the camera matrix is P of camera_info, not K.
-        most_pixels: compressed images with more px, according to their header, are refused before decoding.
-    """
-
-    depth_unit_m: float = image_messages.MILLIMETRE_M
-    rectified: bool = False
-    most_pixels: int = MOST_PIXELS
-
-
-USUAL = Reading()
-"""REP 118: 16-bit depth in mm; images that are not rectified."""
-
-
 def color_of(message: Image | CompressedImage, reading: Reading = USUAL) -> NDArray[np.uint8]:
     """Return the color image of a message, uint8 RGB (H, W, 3).
 
     Raises:
         ValueError: the encoding is not one of color, or the data do not fit. The text names both.
     """
-    return image_messages.decode_color(message, reading.most_pixels)
+    return reading.color(message)
 
 
 def depth_of(message: Image | CompressedImage, reading: Reading = USUAL) -> NDArray[np.float32]:
@@ -66,18 +46,17 @@ def depth_of(message: Image | CompressedImage, reading: Reading = USUAL) -> NDAr
     Raises:
         ValueError: the encoding is not one of depth (JPEG is lossy), or the data do not fit.
     """
-    return image_messages.decode_depth(message, reading.depth_unit_m, reading.most_pixels)
+    return reading.depth(message)
 
 
 def intrinsics_of(message: CameraInfo, reading: Reading = USUAL) -> Intrinsics:
     """Return the pinhole camera of a camera_info; raise ValueError if it is not calibrated."""
-    return image_messages.intrinsics_of(message, reading.rectified)
+    return reading.intrinsics(message)
 
 
 def distortion_of(message: CameraInfo, reading: Reading = USUAL) -> tuple[str, tuple[float, ...]]:
     """Return the distortion model and its coefficients; none for rectified images."""
-    model, coefficients = image_messages.distortion_of(message)
-    return model, () if reading.rectified else coefficients
+    return reading.distortion(message)
 
 
 def compile_rvl() -> None:

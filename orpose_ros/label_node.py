@@ -4,7 +4,8 @@ A teacher labels images from live topics or a replay. A callback only stores the
 color, depth and camera_info, and labels full batches. Full-resolution images stay in memory. Only labels and,
 on request, images no larger than ``low_resolution`` are stored; no images are published.
 
-    [camera/]color/image_raw, depth/image_raw, camera_info -> files in the folder ``out``
+    [camera/]color/image_raw (or .../compressed), depth/image_raw (or .../compressedDepth), camera_info
+        -> files in the folder ``out``
     ~/taken (std_msgs/Header, latched): stamp and topic of each message that is safely stored, for a replay
     ~/finish (std_srvs/Trigger): label all waiting messages and write labels.json, report.json and the contact
         sheet. Until that is done, the response is no success and begins with "still labeling": call again
@@ -30,7 +31,7 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -46,6 +47,7 @@ from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.running.input_watch import InputWatch, overridable_qos
 from orpose_ros.running.lifecycle import SelfStartingNode, run
 from orpose_ros.streams.backlog import Backlog, Request
+from orpose_ros.streams.image_inputs import compile_decoders, image_topic, subscribe_images
 from orpose_ros.streams.replay_pace import STILL_LABELLING, TAKEN
 
 _INPUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -88,6 +90,7 @@ class LabelNode(SelfStartingNode):
         with self.diagnostics.busy("loading the teacher"):
             self.get_logger().info("loading the teacher")
             self.teacher = settings.make_teacher()
+            compile_decoders(settings)
         self._announce(self.teacher)
         self._cameras = [self._topics_of(namespace) for namespace in settings.cameras]
         self.session = LabelSession(
@@ -97,6 +100,7 @@ class LabelNode(SelfStartingNode):
             Path(settings.out).expanduser(),
             settings.options,
             most_waiting=settings.queue,
+            most_pixels=settings.max_input_pixels,
             skipped=self._skipped,
         )
         if self.session.frames:
@@ -168,28 +172,22 @@ class LabelNode(SelfStartingNode):
             self.get_logger().warning("UNTRAINED TEACHER: it has random weights, the labels mean nothing")
 
     def _topics_of(self, namespace: str) -> CameraTopics:
-        def name(topic: str) -> str:
-            return self.resolve_topic_name("/".join(part for part in (namespace, topic) if part))
-
-        settings = self.parameters
-        color = name("color/image_raw/compressed" if settings.compressed_color else "color/image_raw")
+        settings, resolve = self.parameters, self.resolve_topic_name
+        color = resolve(image_topic(settings, "color", namespace))
         found = discover_cameras([(color, "sensor_msgs/msg/Image")], "color")
         camera = found[0].name if found else color  # as `orpose label` names it
-        depth = name("depth/image_raw") if settings.depth else None
-        return CameraTopics(camera, color, depth, name("camera_info"))
+        depth = resolve(image_topic(settings, "depth", namespace)) if settings.depth else None
+        return CameraTopics(camera, color, depth, resolve(_camera_info_topic(namespace)))
 
     def _subscribe(self, namespace: str) -> None:
-        assert self.watch is not None
+        assert self.watch is not None and self.diagnostics is not None
         settings = self.parameters
-        color = "color/image_raw/compressed" if settings.compressed_color else "color/image_raw"
-        kinds = {color: CompressedImage if settings.compressed_color else Image, "camera_info": CameraInfo}
-        if settings.depth:
-            kinds["depth/image_raw"] = Image
-        for topic, kind in kinds.items():
-            name = "/".join(part for part in (namespace, topic) if part)
-            take = partial(self._take, self.resolve_topic_name(name))
-            missed = self.diagnostics.drop if topic == color and self.diagnostics else None
-            self.watch.subscribe(kind, name, take, _INPUT, missed=missed)
+        for stream in ("color", "depth") if settings.depth else ("color",):
+            take = partial(self._take, self.resolve_topic_name(image_topic(settings, stream, namespace)))
+            missed = self.diagnostics.drop if stream == "color" else None
+            subscribe_images(self.watch, settings, stream, take, namespace, qos=_INPUT, missed=missed)
+        topic = _camera_info_topic(namespace)
+        self.watch.subscribe(CameraInfo, topic, partial(self._take, self.resolve_topic_name(topic)), _INPUT)
 
     def _take(self, topic: str, message: Any) -> None:
         """Store one message; a ValueError refuses it."""
@@ -328,6 +326,10 @@ class LabelNode(SelfStartingNode):
         problems += [self.parameters.privacy_problem] if self.parameters.privacy_problem else []
         problems += self.watch.problems
         return problems + ([self._problem] if self._problem else [])
+
+
+def _camera_info_topic(namespace: str) -> str:
+    return f"{namespace}/camera_info" if namespace else "camera_info"
 
 
 def main(args: list[str] | None = None) -> None:

@@ -34,6 +34,7 @@ from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.running.input_watch import NEWEST, InputWatch, overridable_qos
 from orpose_ros.running.lifecycle import SelfStartingNode, run
 from orpose_ros.running.stream_agreement import Seen, StreamAgreement
+from orpose_ros.streams.image_inputs import compile_decoders, subscribe_images
 
 
 class LowresGateway(SelfStartingNode):
@@ -61,25 +62,21 @@ class LowresGateway(SelfStartingNode):
             self._compile()
         self.watch = InputWatch(self, settings.silence_s)
         if settings.depth:
-            self._subscribe("depth", settings.compressed_depth, "compressedDepth", self._take_depth)
+            self._subscribe("depth", self._take_depth)
         if settings.color:
-            self._subscribe("color", settings.compressed_color, "compressed", self._take_color)
+            self._subscribe("color", self._take_color)
         self.watch.subscribe(CameraInfo, "camera_info", self._take_camera_info, NEWEST)
 
-    def _subscribe(self, stream: str, compressed: bool, transport: str, take: Callable[[Any], None]) -> None:
+    def _subscribe(self, stream: str, take: Callable[[Any], None]) -> None:
         assert self.watch is not None and self.diagnostics is not None
-        topic, kind = f"{stream}/image_raw", Image
-        if compressed:
-            topic, kind = f"{topic}/{transport}", CompressedImage
-        self.watch.subscribe(kind, topic, take, NEWEST, missed=self.diagnostics.drop)
+        subscribe_images(self.watch, self.parameters, stream, take, missed=self.diagnostics.drop)
 
     def _compile(self) -> None:
         """Shrink an empty image once, so that the first real image does not wait for compilation."""
         if self.parameters.depth:
             empty = np.full((480, 640), np.nan, np.float32)
             low_resolution_depth(empty, self.parameters.size_hw, self.parameters.depth_method)
-        if self.parameters.compressed_depth:
-            conversions.compile_rvl()
+        compile_decoders(self.parameters)
 
     def activate(self) -> None:
         """Start publishing."""

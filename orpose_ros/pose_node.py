@@ -28,7 +28,6 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from orpose_core.data.skeleton_messages import to_model_info, to_skeleton_info
 from orpose_core.estimators import PoseEstimator, load_estimator
 from orpose_core.types import Poses, RgbdFrame
-from orpose_ros import conversions
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import PoseModelInfo, SkeletonInfo
 from orpose_ros.parameters import declaring as parameters
@@ -36,6 +35,7 @@ from orpose_ros.parameters.pose import PoseParameters
 from orpose_ros.running.diagnostics import NodeDiagnostics
 from orpose_ros.running.input_watch import InputWatch, overridable_qos
 from orpose_ros.running.lifecycle import SelfStartingNode, run
+from orpose_ros.streams.image_inputs import compile_decoders
 from orpose_ros.streams.newest_wins import Arrived, NewestWins
 from orpose_ros.streams.pairing import JUMP_BACK_NS
 from orpose_ros.streams.pose_camera import CameraMessages, LateFrame, PoseCamera
@@ -85,8 +85,7 @@ class PoseNode(SelfStartingNode):
             self.estimator = load_estimator(settings.model, settings.estimator)
             self._announce(self.estimator)
             began_s = time.monotonic()
-            if settings.compressed_depth:
-                conversions.compile_rvl()
+            compile_decoders(settings)
             self.estimator.warm_up(math.ceil(len(settings.cameras) / self.estimator.lanes))  # a lane's share
             self.get_logger().info(f"warmed up in {time.monotonic() - began_s:.1f} s")
         info = self.estimator.info

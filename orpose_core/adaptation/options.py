@@ -37,6 +37,7 @@ class AdaptOptions:
         batch: frames that the teacher labels at once.
         tolerance_s: largest difference between the stamps of color and depth of one frame, s.
         depth_unit_m: what one step of 16-bit depth is, m.
+        rectified: the images of bags are rectified: their camera is P of camera_info, not K.
         rotation: by how many degrees images are turned clockwise to be upright.
         keep_depth: full-size depth stays when all is done; otherwise it is removed.
     """
@@ -57,6 +58,7 @@ class AdaptOptions:
     batch: int = 4
     tolerance_s: float = 0.05
     depth_unit_m: float = MILLIMETRE_M
+    rectified: bool = False
     rotation: int = 0
     keep_depth: bool = False
 
@@ -90,6 +92,7 @@ class AdaptOptions:
             batch=self.batch,
             tolerance_s=self.tolerance_s,
             depth_unit_m=self.depth_unit_m,
+            rectified=self.rectified,
             rotation=self.rotation,
         )
 

@@ -101,7 +101,11 @@ class _Look:
 def _look(source: str | Path, options: AdaptOptions) -> _Look:
     try:
         with open_recording(
-            source, "rgbd", tolerance_s=options.tolerance_s, depth_unit_m=options.depth_unit_m
+            source,
+            "rgbd",
+            tolerance_s=options.tolerance_s,
+            depth_unit_m=options.depth_unit_m,
+            rectified=options.rectified,
         ) as recording:
             first = next(recording.frames(), None)
             count = 0 if first is None else recording.frame_count()

@@ -87,6 +87,7 @@ def _options(args: argparse.Namespace) -> AdaptOptions:
         batch=args.batch,
         tolerance_s=args.tolerance,
         depth_unit_m=metres(args.depth_unit),
+        rectified=args.rectified,
         rotation=args.rotate,
         keep_depth=args.keep_depth,
     )

@@ -37,6 +37,7 @@ def _run(args: argparse.Namespace) -> int:
         "topics": {role: topic for role, topic in topics.items() if topic is not None} or None,
         "tolerance_s": args.tolerance,
         "depth_unit_m": metres(args.depth_unit),
+        "rectified": args.rectified,
     }
     options = replace(_options(args), reading=reading)
     config = EstimatorConfig(

@@ -151,6 +151,7 @@ def _options(args: argparse.Namespace) -> LabelOptions:
         batch=args.batch,
         tolerance_s=args.tolerance,
         depth_unit_m=metres(args.depth_unit),
+        rectified=args.rectified,
         rotation=args.rotate,
     )
 

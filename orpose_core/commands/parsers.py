@@ -52,6 +52,11 @@ def add_camera_options(parser: argparse.ArgumentParser) -> None:
         metavar="DEG",
         help="clockwise rotation that makes images upright: 90, 180, 270",
     )
+    parser.add_argument(
+        "--rectified",
+        action="store_true",
+        help="the images of bags are rectified: their camera is P of camera_info, not K",
+    )
 
 
 def command_parser(

@@ -256,6 +256,7 @@ def _recording(source: Path, options: LabelOptions) -> Recording:
         "rgbd" if options.keep == "depth" else "color",
         tolerance_s=options.tolerance_s,
         depth_unit_m=options.depth_unit_m,
+        rectified=options.rectified,
     )
 
 

@@ -34,6 +34,7 @@ class LabelOptions:
         batch: frames per batch; affects the last bits of the results.
         tolerance_s: largest difference between the stamps of color and depth of one frame, s.
         depth_unit_m: what one step of 16-bit depth is, m.
+        rectified: the images of bags and topics are rectified: their camera is P of camera_info, not K.
         rotation: by how many degrees images are turned clockwise to be upright: 0, 90, 180 or 270. Stored
             images and labels are upright.
     """
@@ -51,6 +52,7 @@ class LabelOptions:
     batch: int = 4
     tolerance_s: float = 0.05
     depth_unit_m: float = MILLIMETRE_M
+    rectified: bool = False
     rotation: int = 0
 
     def __post_init__(self) -> None:

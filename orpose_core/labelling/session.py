@@ -16,9 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from orpose_core.data.reading import Reading
 from orpose_core.data.recordings.camera_streams import CameraStream, CameraTopics
 from orpose_core.data.recordings.recording import Modality, RecordedFrame
-from orpose_core.files import remove_temporaries
+from orpose_core.files import MOST_PIXELS, remove_temporaries
 from orpose_core.labelling.frame_labeller import FrameLabeller, prepare_folder
 from orpose_core.labelling.journal import Journal
 from orpose_core.labelling.labelling import JOURNAL
@@ -64,6 +65,7 @@ class LabelSession:
         out: folder to write into.
         options: which frames, and what is kept; ``limit`` counts earlier sessions too.
         most_waiting: images of a camera that wait for depth or for the first camera_info, at most.
+        most_pixels: compressed images with more px, according to their header, are left out undecoded.
         skipped: told at once what is left out: topic and why.
 
     Raises:
@@ -79,6 +81,7 @@ class LabelSession:
         options: LabelOptions | None = None,
         *,
         most_waiting: int = 16,
+        most_pixels: int = MOST_PIXELS,
         skipped: Callable[[str, str], object] | None = None,
     ) -> None:
         if not name or name != Path(name).name or name.startswith("."):
@@ -87,6 +90,7 @@ class LabelSession:
             raise ValueError(f"cameras: expected different names, got {[c.name for c in cameras]}")
         self._name, self._cameras, self._teacher, self._out = name, tuple(cameras), teacher, Path(out)
         self._options, self._most_waiting = options or LabelOptions(), most_waiting
+        self._reading = Reading(self._options.depth_unit_m, self._options.rectified, most_pixels)
         prepare_folder(self._out, self._options)
         self._notes = SessionNotes(skipped or (lambda source, why: None))
         self._known: set[str] = set()
@@ -173,7 +177,7 @@ class LabelSession:
             camera.name: CameraStream(
                 camera, modality, tolerance_ns, self._notes.skips,
                 most_waiting=self._most_waiting, await_camera_info=True,
-                depth_unit_m=self._options.depth_unit_m,
+                reading=self._reading,
             )
             for camera in self._cameras
         }  # fmt: skip

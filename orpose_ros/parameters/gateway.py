@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orpose_core.data.reading import Reading
 from orpose_core.image_ops import COLOR_METHODS, DEPTH_METHODS, LOW_RESOLUTIONS, ColorMethod, DepthMethod
-from orpose_ros.conversions import Reading
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.images import MOST_INPUT_PIXELS, ImageParameters
 from orpose_ros.running.input_watch import SILENCE_S
 
 
 @dataclass(frozen=True)
-class GatewayParameters:
+class GatewayParameters(ImageParameters):
     """Parameters of the gateway; all are read before it starts."""
 
     resolution: str = parameter(
@@ -24,21 +25,13 @@ class GatewayParameters:
         high=4800,
     )
     max_input_pixels: int = parameter(
-        40_000_000,
+        MOST_INPUT_PIXELS,
         "Compressed images with more px in their header are refused before they are decoded.",
         low=1,
         high=1_000_000_000,
     )
     depth: bool = parameter(True, "Publish depth/image_raw at low resolution.")
     color: bool = parameter(False, "Publish color/image_raw at low resolution.")
-    compressed_color: bool = parameter(False, "Take color/image_raw/compressed instead of color/image_raw.")
-    compressed_depth: bool = parameter(
-        False, "Take depth/image_raw/compressedDepth (PNG or RVL) instead of depth/image_raw."
-    )
-    depth_unit_m: float = parameter(0.001, "Unit of 16-bit depth, m; 0.001 by REP 118.", low=1e-6, high=1.0)
-    rectified: bool = parameter(
-        False, "The images are rectified: use P of camera_info, and do not undistort."
-    )
     depth_method: DepthMethod = parameter(
         "median",
         "How depth is shrunk: median of the valid returns, bicubic (as in the paper), or another.",
@@ -62,7 +55,7 @@ class GatewayParameters:
     @property
     def reading(self) -> Reading:
         """Settings for decoding the camera's messages."""
-        return Reading(self.depth_unit_m, self.rectified, self.max_input_pixels)
+        return self.reading_up_to(self.max_input_pixels)
 
     def check(self) -> None:
         """Raise ValueError if the settings contradict each other."""

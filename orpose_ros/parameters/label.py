@@ -11,6 +11,7 @@ from orpose_core.rotation import ROTATIONS
 from orpose_core.teacher.loading import MOVENET, teacher_of
 from orpose_core.teacher.teacher import Teacher
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.images import MOST_INPUT_PIXELS, ImageParameters
 from orpose_ros.parameters.namespaces import check_cameras
 from orpose_ros.running.input_watch import SILENCE_S
 
@@ -19,7 +20,7 @@ _OPTIONS = LabelOptions()
 
 
 @dataclass(frozen=True)
-class LabelParameters:
+class LabelParameters(ImageParameters):
     """Parameters of the label node; all are read once, before it starts."""
 
     out: str = parameter("", "Folder for the labels. Required.")
@@ -27,7 +28,6 @@ class LabelParameters:
     cameras: tuple[str, ...] = parameter(
         ("",), "Namespaces of the cameras; empty = the node's own namespace."
     )
-    compressed_color: bool = parameter(False, "Take color/image_raw/compressed.")
     depth: bool = parameter(True, "Also store registered depth, if an image is close enough in time.")
     detector: str = parameter(
         MOVENET[0],
@@ -60,8 +60,11 @@ class LabelParameters:
         low=1,
         high=100_000_000,
     )
-    depth_unit_m: float = parameter(
-        _OPTIONS.depth_unit_m, "Unit of 16-bit depth, m; 0.001 by REP 118.", low=1e-6, high=1.0
+    max_input_pixels: int = parameter(
+        MOST_INPUT_PIXELS,
+        "Compressed images with more px in their header are left out before they are decoded.",
+        low=1,
+        high=1_000_000_000,
     )
     rotation: int = parameter(
         _OPTIONS.rotation,
@@ -157,6 +160,7 @@ class LabelParameters:
             batch=self.batch,
             tolerance_s=self.tolerance,
             depth_unit_m=self.depth_unit_m,
+            rectified=self.rectified,
             rotation=self.rotation,
         )
 

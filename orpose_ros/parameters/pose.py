@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from orpose_core.data.reading import Reading
 from orpose_core.estimators import EstimatorConfig
 from orpose_core.estimators.flip_share import ALWAYS, AUTO, FLIP_TESTS, NEVER
 from orpose_core.image_ops import MAX_PRIVATE_PIXELS
 from orpose_core.rotation import ROTATIONS
 from orpose_core.skeleton import SKELETONS
 from orpose_core.tracking import OneEuroConfig, TrackerConfig
-from orpose_ros.conversions import Reading
 from orpose_ros.parameters.declaring import parameter
+from orpose_ros.parameters.images import ImageParameters
 from orpose_ros.parameters.namespaces import check_cameras, check_namespace
 from orpose_ros.running.input_watch import SILENCE_S
 
@@ -32,7 +33,7 @@ _MOST_JOINTS = max(len(skeleton) for skeleton in SKELETONS.values())
 
 
 @dataclass(frozen=True)
-class PoseParameters:
+class PoseParameters(ImageParameters):
     """Parameters of the pose node. Those marked live can be set at any time, the others before it starts."""
 
     model: str = parameter(
@@ -71,10 +72,6 @@ class PoseParameters:
     images: str = parameter(
         "lowres", "Name below a camera's namespace where its images are; empty = directly in it."
     )
-    compressed_color: bool = parameter(False, "Color models: take color/image_raw/compressed.")
-    compressed_depth: bool = parameter(False, "Take depth/image_raw/compressedDepth (PNG or RVL).")
-    depth_unit_m: float = parameter(0.001, "Unit of 16-bit depth, m; 0.001 by REP 118.", low=1e-6, high=1.0)
-    rectified: bool = parameter(False, "The images are rectified: use P of camera_info instead of K.")
     rotation: tuple[int, ...] = parameter(
         (0,),
         "Degrees (0, 90, 180, 270) by which images are turned clockwise to be upright: one for all cameras, "
@@ -165,7 +162,7 @@ class PoseParameters:
     def reading(self) -> Reading:
         """Settings for decoding the cameras' messages; in strict mode no larger image is decoded."""
         most = self.max_pixels if self.strict else Reading.most_pixels
-        return Reading(self.depth_unit_m, self.rectified, most)
+        return self.reading_up_to(most)
 
     @property
     def privacy_problem(self) -> str:

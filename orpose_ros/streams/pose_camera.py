@@ -24,6 +24,7 @@ from orpose_ros.msg import Skeleton2DArray, Skeleton3DArray
 from orpose_ros.parameters.pose import PoseParameters
 from orpose_ros.running.input_watch import NEWEST, InputWatch, overridable_qos
 from orpose_ros.running.plausibility import Plausibility
+from orpose_ros.streams.image_inputs import subscribe_images
 from orpose_ros.streams.pairing import JUMP_BACK_NS, Pairing, make_pairing
 
 # Copied for each publisher: rclpy writes QoS overrides into the profile that it is given.
@@ -112,27 +113,19 @@ class PoseCamera:
                 ("color", "depth"), self._store, settings.slop_s, jumped_back=self.reset
             )
         if depth:
-            self._subscribe_image("depth", settings.compressed_depth, "compressedDepth", missed)
+            self._subscribe_images("depth", missed)
         if color:
-            self._subscribe_image(
-                "color", settings.compressed_color, "compressed", missed if not depth else None
-            )
+            self._subscribe_images("color", missed if not depth else None)
         self._wants_camera_info = depth and settings.metric_3d
         if self._wants_camera_info:
-            watch.subscribe(CameraInfo, self._image_topic("camera_info"), self._take_camera_info, NEWEST)
+            topic = self.topic(settings.images, "camera_info")
+            watch.subscribe(CameraInfo, topic, self._take_camera_info, NEWEST)
 
-    def _subscribe_image(
-        self, stream: str, compressed: bool, transport: str, missed: Callable[[int], None] | None
-    ) -> None:
+    def _subscribe_images(self, stream: str, missed: Callable[[int], None] | None) -> None:
         assert self._watch is not None
-        name, kind = f"{stream}/image_raw", Image
-        if compressed:
-            name, kind = f"{name}/{transport}", CompressedImage
+        where = self.namespace, self._settings.images
         take = partial(self._take, stream)
-        self._watch.subscribe(kind, self._image_topic(name), take, NEWEST, missed=missed)
-
-    def _image_topic(self, name: str) -> str:
-        return self.topic(self._settings.images, name)
+        subscribe_images(self._watch, self._settings, stream, take, *where, missed=missed)
 
     def _take_camera_info(self, message: CameraInfo) -> None:
         self.camera_info = None  # one that is refused must not leave the one before in use

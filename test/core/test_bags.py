@@ -260,6 +260,17 @@ def test_a_camera_without_camera_info_gives_frames_without_intrinsics(tmp_path):
     assert any("no camera_info" in s for s in bag.skipped.sentences())
 
 
+def test_the_camera_of_rectified_images_is_p(tmp_path):
+    messages = _rgbd_messages()
+    for topic, _, message in messages:
+        if topic.endswith("camera_info"):
+            message.p[0] = _CAMERA.fx - 4.0
+    path = _write(tmp_path / "bag", messages)
+    for rectified, fx in ((False, _CAMERA.fx), (True, _CAMERA.fx - 4.0)):
+        with open_recording(path, rectified=rectified) as recording:
+            assert {frame.frame.intrinsics.fx for frame in recording.frames()} == {fx}
+
+
 def test_a_recording_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path):
     path = _write(tmp_path / "bag", _rgbd_messages(200))
     file = next(path.glob("*.mcap"))

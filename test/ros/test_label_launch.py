@@ -39,7 +39,7 @@ def test_the_configuration_says_the_defaults_and_no_parameter_is_misspelt() -> N
         assert type(value) is type(defaults[parameter])
 
 
-def test_compressed_color_comes_from_the_topic_that_is_given() -> None:
+def test_compressed_images_come_from_the_topics_that_are_given() -> None:
     launch = pytest.importorskip("launch", reason="launch is not installed here")
     pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed here")
     spec = importlib.util.spec_from_file_location(
@@ -52,10 +52,16 @@ def test_compressed_color_comes_from_the_topic_that_is_given() -> None:
     for name, default, *_ in module.ARGUMENTS:
         context.launch_configurations[name] = default or ""
     context.launch_configurations.update({"out": "/labels", "cameras": "door", "color_topic": "rgb/image"})
+    context.launch_configurations.update({"depth_topic": "depth/image", "compressed_depth": "true"})
     (node,) = module._nodes(context)
     remappings = {"".join(p.text for p in a): "".join(p.text for p in b) for a, b in node._Node__remappings}
     assert remappings["door/color/image_raw/compressed"] == "/door/rgb/image/compressed"
     assert remappings["door/color/image_raw"] == "/door/rgb/image"
+    assert remappings["door/depth/image_raw/compressedDepth"] == "/door/depth/image/compressedDepth"
+    utilities = pytest.importorskip("launch_ros.utilities", reason="launch_ros is not installed here")
+    parameters = utilities.evaluate_parameters(context, node._Node__parameters)[-1]
+    assert parameters["compressed_depth"] is True
+    assert "compressed_color" not in parameters and "rectified" not in parameters, "as configured"
     context.launch_configurations["batch"] = "many"
     with pytest.raises(ValueError, match="batch:=many: expected a whole number"):
         module._nodes(context)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import json
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -19,11 +21,13 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
+from orpose_core.data import image_messages
 from orpose_core.data.recordings.opening import open_recording
+from orpose_core.data.rvl import encode_rvl
 from orpose_core.files import read_depth
 from orpose_core.labelling.labelling import label_recordings
 from orpose_core.labelling.sheet import write_label_sheet
@@ -377,6 +381,60 @@ def test_depth_is_kept_upright_and_in_the_unit_that_it_has(graph: Any, bag: Path
         wanted = [upright(frame.frame, 90).depth_m / 2 for frame in islice(recording.frames(), 2)]
     for path, depth_m in zip(images, wanted, strict=True):
         np.testing.assert_allclose(read_depth(path), depth_m, atol=0.001)
+
+
+def transported(message: Image, form: str) -> CompressedImage:
+    """Return 16-bit depth as image_transport sends it with the codec ``form``."""
+    depth_mm = image_messages.millimetres(conversions.depth_of(message))
+    height, width = depth_mm.shape
+    if form == "rvl":
+        data = struct.pack("<II", width, height) + encode_rvl(depth_mm).tobytes()
+    else:
+        data = cv2.imencode(".png", depth_mm)[1].tobytes()
+    packed = array.array("B", struct.pack("<iff", 0, 0.0, 0.0) + data)
+    return CompressedImage(header=message.header, format=f"16UC1; compressedDepth {form}", data=packed)
+
+
+def test_compressed_color_and_depth_are_labelled_as_the_gateway_takes_them(
+    graph: Any, tmp_path: Path
+) -> None:
+    out, limit = tmp_path / "out", 10_000
+    names = ("color/image_raw/compressed", "depth/image_raw/compressedDepth", "camera_info")
+    overrides = {f"qos_overrides./{name}.subscription.reliability": "reliable" for name in names}
+    settings = {"compressed_color": True, "compressed_depth": True, "rectified": True, "keep": "depth"}
+    settings |= {"out": str(out), "max_input_pixels": limit}
+    node = graph.make(LabelNode, **RANDOM | overrides | settings)
+    color, depth, info = (
+        graph.publisher(kind, name, LIVE)
+        for kind, name in zip((CompressedImage, CompressedImage, CameraInfo), names, strict=True)
+    )
+    graph.connected(color, depth, info)
+    camera = conversions.camera_info_message(Intrinsics(70.0, 70.0, 31.5, 23.5, 64, 48), header(1))
+    camera.p[0] = camera.p[5] = 66.0  # what rectification made of it
+    info.publish(camera)
+    graph.until(lambda: node.watch.messages(names[2]), "camera_info arrives")
+    depth_m = np.linspace(1.0, 3.0, 48 * 64, dtype=np.float32).reshape(48, 64)
+    for k, form in enumerate(("png", "rvl", "png", "png")):
+        large = np.ones((200, 200), np.float32)
+        sent = conversions.depth_message(large if k == 2 else depth_m, header(stamp(k)), "16UC1")
+        depth.publish(transported(sent, form))
+        shown = conversions.color_of(picture(k, (200, 200) if k == 3 else (48, 64)))
+        data = array.array("B", cv2.imencode(".png", shown[..., ::-1])[1].tobytes())
+        color.publish(CompressedImage(header=header(stamp(k)), format="rgb8; png compressed bgr8", data=data))
+        graph.until(lambda k=k: node.watch.messages(names[0]) == k + 1, "color arrives")
+        graph.until(lambda k=k: node.watch.messages(names[1]) == k + 1, "depth arrives")
+    assert finish(graph).startswith("2 of 2 frames")
+    images = json.loads((out / "labels.json").read_text())["images"]
+    assert [(image["camera"], image["stamp_ns"]) for image in images] == [("/", stamp(0)), ("/", stamp(1))]
+    assert {image["intrinsics"]["fx"] for image in images} == {66.0}
+    stored = sorted((out / "images").rglob("*.png"))
+    assert len(stored) == 2 and all(path.name.endswith("_depth.png") for path in stored)
+    for path in stored:
+        np.testing.assert_allclose(read_depth(path), depth_m, atol=0.0006)
+    skipped = " | ".join(report(out)["skipped"])
+    for kind in ("depth", "color"):
+        assert f"compressed {kind} image" in skipped and f"at most {limit} px, got 200x200" in skipped
+    assert node.diagnostics.counts()["refused"] >= 2
 
 
 @pytest.mark.parametrize(

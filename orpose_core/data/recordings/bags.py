@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orpose_core.data.image_messages import MILLIMETRE_M
+from orpose_core.data.reading import Reading
 from orpose_core.data.recordings.bag_files import decompressed, open_readers
 from orpose_core.data.recordings.camera_streams import CameraStream, CameraTopics
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
+from orpose_core.files import MILLIMETRE_M
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ class BagRecording:
         topics: ``color``, ``depth``, ``camera_info`` of one camera; None = :func:`discover_cameras`.
         tolerance_s: color and depth of one frame are at most so far apart.
         depth_unit_m: what one step of 16-bit depth is, m.
+        rectified: the images are rectified: their camera is P of camera_info, not K.
 
     Raises:
         ValueError: on entering: not a readable bag, or the topics are not there.
@@ -136,6 +138,7 @@ class BagRecording:
         topics: dict[str, str] | None = None,
         tolerance_s: float = 0.05,
         depth_unit_m: float = MILLIMETRE_M,
+        rectified: bool = False,
     ) -> None:
         if not 0 <= tolerance_s <= _LONGEST_TOLERANCE_S:
             raise ValueError(f"tolerance_s: expected 0 to {_LONGEST_TOLERANCE_S:g} s, got {tolerance_s:g}")
@@ -148,7 +151,7 @@ class BagRecording:
         self._modality, self._wanted = modality, topics
         self._tolerance_ns = int(tolerance_s * 1e9)
         self._readers: list[Any] = []
-        self._count, self._depth_unit_m = 0, depth_unit_m
+        self._count, self._reading = 0, Reading(depth_unit_m, rectified)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> BagRecording:
@@ -172,9 +175,9 @@ class BagRecording:
 
     def frames(self) -> Iterator[RecordedFrame]:
         """Yield the frames of all cameras in the order of the recording."""
-        options: Any = {"depth_unit_m": self._depth_unit_m}
         streams = [
-            CameraStream(c, self._modality, self._tolerance_ns, self.skipped, **options) for c in self.cameras
+            CameraStream(c, self._modality, self._tolerance_ns, self.skipped, reading=self._reading)
+            for c in self.cameras
         ]
         for stream in streams:
             self._read_first_intrinsics(stream)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orpose_core.data.image_messages import MILLIMETRE_M, decode_color, decode_depth, intrinsics_of
+from orpose_core.data.reading import USUAL, Reading
 from orpose_core.data.recordings.recording import Modality, RecordedFrame, SkipLog
 from orpose_core.types import FloatArray, Intrinsics, RgbdFrame
 
@@ -60,7 +60,7 @@ class CameraStream:
         skipped: told what is left out.
         most_waiting: messages of a topic that wait, at most.
         await_camera_info: frames wait for the first camera_info, as long as that many allow.
-        depth_unit_m: what one step of 16-bit depth is, m.
+        reading: settings for decoding the messages.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class CameraStream:
         *,
         most_waiting: int = MOST_WAITING,
         await_camera_info: bool = False,
-        depth_unit_m: float = MILLIMETRE_M,
+        reading: Reading = USUAL,
     ) -> None:
         main = topics.depth if modality == "depth" else topics.color
         if main is None:
@@ -82,7 +82,7 @@ class CameraStream:
         self.intrinsics: Intrinsics | None = None
         self.frames = 0
         self._modality, self._tolerance_ns, self._skipped = modality, tolerance_ns, skipped
-        self._most_waiting, self._depth_unit_m = most_waiting, depth_unit_m
+        self._most_waiting, self._reading = most_waiting, reading
         self._awaits_info = await_camera_info and topics.camera_info is not None
         self._main: deque[_Message] = deque()
         self._partner: deque[_Message] = deque()
@@ -92,7 +92,7 @@ class CameraStream:
         """Take a camera_info; one that is not calibrated is reported and changes nothing."""
         assert self.topics.camera_info is not None
         try:
-            self.intrinsics = intrinsics_of(content)
+            self.intrinsics = self._reading.intrinsics(content)
         except ValueError as error:
             self._skipped.add(self.topics.camera_info, str(error), stamp_ns)
 
@@ -156,9 +156,9 @@ class CameraStream:
         rgb = depth_m = None
         try:
             if self._modality == "depth":
-                depth_m = decode_depth(first.content, self._depth_unit_m)
+                depth_m = self._reading.depth(first.content)
             else:
-                rgb = decode_color(first.content)
+                rgb = self._reading.color(first.content)
         except ValueError as error:
             self._skipped.add(topic, str(error), stamp_ns)
             return None
@@ -181,7 +181,7 @@ class CameraStream:
             self._skipped.add(self.partner_topic, why, partner.stamp_ns)
             return None
         try:
-            depth_m = decode_depth(partner.content, self._depth_unit_m)
+            depth_m = self._reading.depth(partner.content)
         except ValueError as error:
             self._skipped.add(self.partner_topic, str(error), partner.stamp_ns)
             return None

@@ -23,6 +23,7 @@ def open_recording(
     topics: dict[str, str] | None = None,
     tolerance_s: float = 0.05,
     depth_unit_m: float = MILLIMETRE_M,
+    rectified: bool = False,
 ) -> Recording:
     """Return the recording at a path.
 
@@ -35,6 +36,7 @@ def open_recording(
         topics: ``color``, ``depth`` and ``camera_info`` topics of a bag's one camera; None = look for them.
         tolerance_s: color and depth of one moment may be so far apart.
         depth_unit_m: what one step of 16-bit depth is, m; MVOR's is known.
+        rectified: the images of a bag are rectified: their camera is P of camera_info, not K.
 
     Raises:
         ValueError: nothing there that can be read; says what was expected.
@@ -45,7 +47,10 @@ def open_recording(
     if not path.exists():
         raise ValueError(f"{path}: expected a bag, a folder of images, an image or a video; nothing is there")
     if looks_like_bag(path):
-        return BagRecording(path, modality, topics=topics, tolerance_s=tolerance_s, depth_unit_m=depth_unit_m)
+        return BagRecording(
+            path, modality, topics=topics, tolerance_s=tolerance_s, depth_unit_m=depth_unit_m,
+            rectified=rectified,
+        )  # fmt: skip
     suffix = path.suffix.lower() if path.is_file() else ""
     if suffix in NOT_READABLE:
         raise ValueError(f"{path}: not readable: {NOT_READABLE[suffix]}")
