@@ -64,6 +64,11 @@ class Track:
         """Return how long the person has not been seen."""
         return (stamp_ns - self.last_ns) * 1e-9
 
+    def recent_space(self, stamp_ns: int, max_gap_s: float) -> Motion | None:
+        """Return the motion in space; None if depth has given no joint for so long that it tells nothing."""
+        recent = self.space is not None and self.space.gap_s(stamp_ns) <= max_gap_s
+        return self.space if recent else None
+
 
 def body_sizes(boxes_px: FloatArray) -> NDArray[np.float64]:
     """Return the body size, px, of each box (m, 4): the square root of its area, at least one px."""
@@ -87,8 +92,9 @@ def similarity_of(
     parts = [_closeness(xy, poses.xy_px, spread * sizes[:, None]), box_ious(moved, poses.boxes_px)]
     if poses.xyz_cam_m is not None:
         unknown = np.full((len(poses.skeleton), 3), np.nan, np.float32)
-        xyz = np.stack([unknown if t.space is None else t.space.predicted(stamp_ns, config) for t in tracks])
-        gap_s = np.array([0.0 if t.space is None else t.space.gap_s(stamp_ns) for t in tracks])
+        spaces = [t.recent_space(stamp_ns, config.max_gap_s) for t in tracks]
+        xyz = np.stack([unknown if s is None else s.predicted(stamp_ns, config) for s in spaces])
+        gap_s = np.array([0.0 if s is None else s.gap_s(stamp_ns) for s in spaces])
         spread_m = np.hypot(config.slack_m, config.motion_m_per_s * gap_s)[:, None]
         parts.append(_closeness(xyz, poses.xyz_cam_m, np.broadcast_to(spread_m, xyz.shape[:2])))
     stacked = np.stack(parts)

@@ -148,6 +148,18 @@ def test_someone_far_away_is_someone_new() -> None:
     assert out.track_ids.tolist() == [2]
 
 
+def test_a_place_in_space_of_long_ago_does_not_make_two_people_one() -> None:
+    """Depth gives somebody no joint for half a minute; who then appears at another end is somebody else."""
+    tracker = Tracker()
+    for i in range(300):
+        poses = people([(100, 100)], [2.0])
+        if i > 2:
+            poses = replace(poses, xyz_cam_m=np.full_like(poses.xyz_cam_m, np.nan))
+        tracker.update(poses, i * FRAME_NS)
+    out = tracker.update(people([(500, 400)], [4.0]), 300 * FRAME_NS)
+    assert out.track_ids.tolist() == [2]
+
+
 def test_a_sure_pair_is_not_given_up_for_two_doubtful_ones() -> None:
     tracker = Tracker()
     first = tracker.update(people([(100, 100), (170, 100)]), 0)
