@@ -42,7 +42,7 @@ def shares_within(radius: float, deviations: Float64Array) -> float:
         radius: > 0, in the unit of ``deviations``.
         deviations: float64 (axes,), standard deviations along the axes.
     """
-    variances = (FREEDOM - 2) / FREEDOM * np.square(deviations)  # of the normal vector: c / 4 is often small
+    variances = (FREEDOM - 2) / FREEDOM * np.square(deviations)  # of the normal vector g
     q = FREEDOM / (2 * radius**2)
     spread = 1 + 2 * q * variances
     return float(np.prod(spread**-0.5) * (1 + (q * variances / spread).sum()))
@@ -54,6 +54,11 @@ def _radius(share: float, deviations: Float64Array) -> float:
 
 RADII_PX = tuple(_radius(share, np.ones(2)) for share in SHARES)
 """Within them lie 68 % and 95 % of the joints in the image, in ``sigma_px``: 1.24 and 2.64."""
+
+
+def share_within_px(sigmas: float) -> float:
+    """Return the share of joints in the image whose error is at most this many ``sigma_px`` (more than 0)."""
+    return shares_within(sigmas, np.ones(2))
 
 
 def radii_m(along: Float64Array) -> Float64Array:

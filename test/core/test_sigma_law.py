@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import f, t
 
-from orpose_core.metrics.sigma_law import FREEDOM, RADII_PX, SHARES, radii_m, shares_within
+from orpose_core.metrics.sigma_law import FREEDOM, RADII_PX, SHARES, radii_m, share_within_px, shares_within
 
 SCALE = np.sqrt((FREEDOM - 2) / FREEDOM)  # of the distribution whose standard deviation is 1
 
@@ -26,6 +26,7 @@ def test_along_one_axis_and_where_all_are_alike_they_are_those_of_student_and_fi
             assert shares_within(radius, np.ones(axes)) == pytest.approx(alike)
             assert shares_within(2 * radius, 2 * np.ones(axes)) == pytest.approx(alike)
     np.testing.assert_allclose(SCALE * np.sqrt(2 * f.ppf(SHARES, 2, FREEDOM)), RADII_PX)
+    assert [share_within_px(radius) for radius in RADII_PX] == pytest.approx(SHARES)
 
 
 def test_the_radii_in_space_are_those_of_the_shape() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orpose_core.metrics.calibration import Reliability
-from orpose_core.reports.html.charts import EXACT_WITHIN_1, bars, counted, reliability_picture
+from orpose_core.metrics.sigma_law import share_within_px
+from orpose_core.reports.html.charts import bars, counted, reliability_picture
 from orpose_core.reports.html.page import Section, Table, file_picture, write_html
 from orpose_core.reports.pages import number
 
@@ -178,7 +179,7 @@ def _sigma_table(details: dict[str, dict[str, Any]]) -> Table:
         [name, str(own["joints"]), *(number(own[key], 0, 100) for key in ("within_1", "within_2"))]
         for name, own in ((name, details[name]["sigmas"]) for name in _BEFORE_AFTER)
     ]
-    rows.append(["if sigmas were exact", "", f"{EXACT_WITHIN_1:.0f}", f"{100 * (1 - np.exp(-2)):.0f}"])
+    rows.append(["if sigmas were exact", "", *(number(share_within_px(z), 0, 100) for z in (1, 2))])
     return Table(("errors in the image", "joints", "below 1 sigma, %", "below 2 sigmas, %"), rows)
 
 

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from orpose_core.metrics.calibration import Reliability
+from orpose_core.metrics.sigma_law import share_within_px
 from orpose_core.reports.html.page import Picture, figure_picture, plt
 
 BLUE, RED, GREEN, GREY = "#1b6ca8", "#d1495b", "#3fb68b", "#9aa3b2"
-EXACT_WITHIN_1 = 100 * (1 - np.exp(-0.5))
-"""Percent of errors below one sigma, if sigmas are exact and both coordinates are normal (Rayleigh)."""
-
 _SIZE_IN = (5.4, 3.4)
 _MOST_Z = 4.0
 _MOST_LETTERS = 40
@@ -111,10 +109,11 @@ def reliability_picture(groups: Mapping[str, Reliability]) -> Picture:
 
 
 def sigma_picture(ratio: NDArray) -> Picture:
-    """Compare errors in sigmas with the Rayleigh distribution, that of two equal normal coordinates."""
+    """Compare errors in the image, divided by their sigmas, with :mod:`orpose_core.metrics.sigma_law`."""
     figure, axes = plt.subplots(figsize=(5.4, 4.4))
-    x = np.linspace(0, _MOST_Z, 200)
-    axes.plot(x, 1 - np.exp(-(x**2) / 2), color="grey", linestyle=":", label="if sigmas were exact")
+    x = np.linspace(0, _MOST_Z, 201)[1:]
+    exact = [share_within_px(z) for z in x.tolist()]
+    axes.plot([0, *x], [0, *exact], color="grey", linestyle=":", label="if sigmas were exact")
     ordered = np.sort(ratio)
     share = np.arange(1, len(ordered) + 1) / len(ordered)
     axes.plot(ordered, share, color=RED, label="measured")
@@ -122,10 +121,8 @@ def sigma_picture(ratio: NDArray) -> Picture:
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     within = float((ratio <= 1).mean())
-    exact = f"exact sigmas give {EXACT_WITHIN_1:.0f} %"
-    return figure_picture(
-        figure, f"{100 * within:.0f} % of {len(ratio)} errors are below one sigma; {exact}."
-    )
+    words = f"{100 * within:.0f} % of {len(ratio)} errors are below one sigma"
+    return figure_picture(figure, f"{words}; exact sigmas give {100 * share_within_px(1):.0f} %.")
 
 
 def _error_words(ece: float) -> str:
