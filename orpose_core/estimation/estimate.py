@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from orpose_core.data.recordings.recording import Recording
 from orpose_core.estimation.frame_log import FrameLog
 from orpose_core.estimation.frames import EstimatedFrame, Trackers, estimated_batches
@@ -121,6 +123,17 @@ def _estimate(
             progress(done, max(done, total))
 
 
+def is_drawn(index: int, step: int, count: int) -> bool:
+    """Return whether a frame is drawn: one of every ``step`` of about ``count``.
+
+    Which one is random with a fixed seed. At a regular one, all could be of one camera where cameras take
+    turns.
+    """
+    part, place = divmod(index, step)
+    there = min(step, max(1, count - part * step))
+    return place == int(np.random.default_rng(part).integers(there))
+
+
 class _Overlays:
     """Draws some of a run's frames, with the ids of their people.
 
@@ -140,8 +153,8 @@ class _Overlays:
         self._modality = estimator.info.modality
         self._trackers = Trackers(options.track)
         count = -(-count // options.every)
-        count = min(count, options.limit) if options.limit is not None else count
-        self._step = max(1, -(-count // options.overlays)) if options.overlays else 0
+        self._count = min(count, options.limit) if options.limit is not None else count
+        self._step = max(1, -(-self._count // options.overlays)) if options.overlays else 0
         if folder.is_dir() and not is_own_output(folder) and any(folder.iterdir()):
             raise ValueError(f"{folder}: holds files that orpose did not write; choose another --out")
         if self._step or folder.is_dir():
@@ -159,10 +172,8 @@ class _Overlays:
         """Look at a frame, and draw it if it is its turn."""
         recorded = estimated.recorded
         poses = self._trackers.update(recorded.camera, estimated.poses, recorded.frame.stamp_ns)
-        if not self._step or len(self.files) >= self._options.overlays:
-            return
-        block, place = divmod(estimated.index, self._step)
-        if place != block % self._step:  # cameras take turns: always the first would be of one camera
+        is_full = len(self.files) >= self._options.overlays
+        if not self._step or is_full or not is_drawn(estimated.index, self._step, self._count):
             return
         path = self._folder / file_name(recorded.name, ".png")
         write_picture(path, self._drawn(estimated, poses))

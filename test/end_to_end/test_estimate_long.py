@@ -19,7 +19,7 @@ import pytest
 
 from orpose_core.cli import main
 from orpose_core.data.recordings.recording import RecordedFrame, SkipLog
-from orpose_core.estimation.estimate import estimate_recording
+from orpose_core.estimation.estimate import estimate_recording, is_drawn
 from orpose_core.estimation.options import RunOptions
 from orpose_core.estimators import EstimatorConfig, PoseEstimator, load_estimator
 from orpose_core.files import write_depth, write_picture
@@ -138,6 +138,14 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0], peaks
     assert len(json.loads((tmp_path / "160" / "run.json").read_text())["images"]) == 160
+
+
+@pytest.mark.parametrize("step", [50, 51, 59, 60])
+def test_pictures_show_every_camera_of_those_that_take_turns(step: int) -> None:
+    drawn = [index for index in range(20 * step - 3) if is_drawn(index, step, 20 * step - 3)]
+    assert [index // step for index in drawn] == list(range(20))
+    for cameras in (2, 3, 4):
+        assert {index % cameras for index in drawn} == set(range(cameras))
 
 
 def test_joints_as_a_table(bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
