@@ -120,15 +120,10 @@ def difference_interval(
     Raises:
         ValueError: the two were not scored on the same frames and people.
     """
-    runs = [*a, *b]
     if not (a and b):
         raise ValueError("expected the counts of at least one training run of each network")
-    first = runs[0]
-    for run in runs:
-        if not (np.array_equal(run.counted, first.counted) and np.array_equal(run.room, first.room)):
-            raise ValueError("expected counts of the same people in the same frames")
     rng = np.random.default_rng(seed)
-    times = _drawn_rooms(first.room, resamples, rng)
+    times = _drawn_rooms(_room_of_all([*a, *b]), resamples, rng)
     return _middle(_resampled_mean(a, times, rng) - _resampled_mean(b, times, rng), confidence)
 
 
@@ -142,11 +137,23 @@ def average_interval(
         confidence: see :func:`difference_interval`.
         resamples: likewise.
         seed: likewise.
+
+    Raises:
+        ValueError: no runs, or they were not scored on the same frames and people.
     """
     if not runs:
         raise ValueError("expected the counts of at least one training run")
     rng = np.random.default_rng(seed)
-    return _middle(_resampled_mean(runs, _drawn_rooms(runs[0].room, resamples, rng), rng), confidence)
+    return _middle(_resampled_mean(runs, _drawn_rooms(_room_of_all(runs), resamples, rng), rng), confidence)
+
+
+def _room_of_all(runs: Sequence[FrameCounts]) -> NDArray[np.int64]:
+    """Return the room of each frame; ValueError if the runs were not scored on the same frames and people."""
+    first = runs[0]
+    for run in runs:
+        if not (np.array_equal(run.counted, first.counted) and np.array_equal(run.room, first.room)):
+            raise ValueError("expected counts of the same people in the same frames")
+    return first.room
 
 
 def _drawn_rooms(room: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -112,6 +112,13 @@ def test_where_there_is_too_little_time_for_all_none_is_dropped(
     assert np.percentile(answers.latencies_s, 99) < 0.15
 
 
+@pytest.mark.parametrize(("without_s", "with_s"), [(0.014, 0.028), (0.018, 0.034), (0.021, 0.041)])
+def test_the_start_costs_an_image_or_two(without_s: float, with_s: float) -> None:
+    """Until a camera has sent a second image nothing is known of its rate; costs are measured by then."""
+    answers = stream(FlipShare(), cameras(4, 10.0, 20, jitter_s=0.01), costs(without_s, with_s, 0.1))
+    assert answers.lost(0, 1) <= 2 and answers.lost(1, 20) == 0
+
+
 def test_the_share_does_not_oscillate() -> None:
     answers = stream(FlipShare(), cameras(4, 10.0, 30, jitter_s=0.01), costs(0.015, 0.029, 0.2))
     seconds = [answers.flips(t, t + 1) for t in range(3, 30)]

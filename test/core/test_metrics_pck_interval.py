@@ -7,7 +7,7 @@ import pytest
 
 from orpose_core.evaluation.scores import BENCHMARK, STRICT
 from orpose_core.metrics.pck import PckConfig, pck_of_poses
-from orpose_core.metrics.pck_interval import FrameCounts, difference_interval, frame_counts
+from orpose_core.metrics.pck_interval import FrameCounts, average_interval, difference_interval, frame_counts
 from orpose_core.skeleton import MVOR10
 from orpose_core.types import Poses
 
@@ -108,6 +108,8 @@ def test_what_cannot_be_compared_is_refused() -> None:
     other = FrameCounts(np.ones((3, 10), int), np.full((3, 10), 2), np.arange(3))
     with pytest.raises(ValueError, match="the same people in the same frames"):
         difference_interval([counts], [other])
+    with pytest.raises(ValueError, match="the same people in the same frames"):
+        average_interval([counts, other])
     for values in (
         None,
         {"correct": []},

@@ -66,7 +66,7 @@ def data_loader(
 def place(batch: Any, device: torch.device, channels_last: bool) -> Any:
     """Move every tensor of a batch to the device, and convert images to channels_last.
 
-    Mappings, lists, tuples and named tuples are rebuilt with their own types.
+    Lists, tuples and named tuples are rebuilt with their own types, mappings as dicts.
     """
     if isinstance(batch, Tensor):
         images = channels_last and batch.ndim == 4
