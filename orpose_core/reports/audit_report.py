@@ -22,6 +22,8 @@ _STORED = {
     "pose_node": "nothing",
     "fusion_node": "nothing",
     "skeleton_markers": "nothing",
+    "room_cameras": "nothing",
+    "bridge_node": "nothing",
     "view_node": "nothing; it keeps the last low-resolution images and skeletons in memory",
     "bag_replay": "nothing; it reads a recording",
 }

@@ -25,6 +25,7 @@ ROOM = "room"
 
 OUTSIDE = {
     "label_node": "it reads full-size images, and has a launch file of its own",
+    "room_cameras": "skeleton_markers places the cameras of a room's graph; this is for other programs",
     "bag_replay": "it takes the place of cameras, with whatever topics a recording has",
 }
 """Nodes that are not part of a room's graph, and why."""

@@ -91,8 +91,19 @@ class RoomFrame:
             self._node.destroy_publisher(self._publisher)
         self._subscriptions, self._publisher = [], None
 
-    def saw(self, namespace: str, frame_id: str) -> None:
-        """Place a camera's frame, unless it is placed already or may still arrive in tf."""
+    @property
+    def placed(self) -> int:
+        """Number of cameras that are placed, or left to tf because it has them."""
+        return len(self._seen)
+
+    def saw(self, namespace: str, frame_id: str, patient: bool = False) -> None:
+        """Place a camera's frame, unless it is placed already or may still arrive in tf.
+
+        Args:
+            namespace: namespace of the camera.
+            frame_id: its optical frame.
+            patient: wait for tf even if the calibration has the camera; call again until it is placed.
+        """
         frame = plain_frame(frame_id)
         if self._publisher is None or not frame or frame == self._frame:
             return
@@ -104,7 +115,8 @@ class RoomFrame:
                     warning=True,
                 )
             return
-        if self._calibrated(namespace, frame) is None and frame not in self._tree:
+        known = not patient and self._calibrated(namespace, frame) is not None
+        if not known and frame not in self._tree:
             since_s = self._waiting_s.setdefault(frame, time.monotonic())
             if time.monotonic() - since_s < PATIENCE_S:
                 return

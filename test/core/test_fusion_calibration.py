@@ -87,10 +87,10 @@ def test_from_nothing_to_a_few_centimetres(tmp_path):
     written = write_calibration(tmp_path, found)
     assert [path.name for path in written] == [RIG, LAUNCH, PICTURE]
     assert [c.name for c in read_rig(tmp_path / RIG)] == [c.name for c in rig]
-    scope: dict = {}
     code = (tmp_path / LAUNCH).read_text()
     compile(code, LAUNCH, "exec", dont_inherit=True)
-    assert code.count("static_transform_publisher") == 3 and "camera_2_optical" in code and not scope
+    assert f"'{RIG}'" in code and "room_frame='room'" in code
+    assert [c.frame_id for c in read_rig(tmp_path / RIG)] == [f"{c.name}_optical" for c in rig]
 
 
 @pytest.mark.timeout(1200)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from orpose_core.data.skeleton_messages import to_skeletons_3d
+from orpose_core.fusion.calibration.report import LAUNCH, launch_snippet
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import write_rig
 from orpose_core.skeleton import COCO17
@@ -19,9 +22,11 @@ from orpose_core.types import Intrinsics, Poses
 from orpose_ros import conversions
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Skeleton3DArray
+from orpose_ros.room_cameras import RoomCameras
 from orpose_ros.skeleton_markers import SkeletonMarkers
 from orpose_ros.streams.room_calibration import TransformCalibration
 
+REPOSITORY = Path(__file__).parents[2]
 RELIABLE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 MANY = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -170,11 +175,33 @@ def driver_frames(camera: str) -> tuple[Any, Any]:
     )
 
 
+LEFT_PLACE = [1.0, 2.0, 2.5, 1.0, 2.0, 1.5]
+"""Of the camera in :func:`calibrate_left`: its origin in the room, and a point 1 m before it."""
+
+
+def calibrate_left(folder: Path, frame_id: str) -> None:
+    """Write the calibration of one camera that looks straight down."""
+    camera = RoomCamera("left", Intrinsics(50.0, 50.0, 32.0, 24.0, 64, 48), DOWN, frame_id)
+    write_rig(folder / "rig.yaml", [camera])
+
+
+def installed(prefix: Path, program: str) -> Path:
+    """Make an installation with one of our programs, and return its folder."""
+    index = prefix / "share" / "ament_index" / "resource_index" / "packages"
+    there = prefix / "lib" / "orpose_ros"
+    for folder in (index, there):
+        folder.mkdir(parents=True)
+    (index / "orpose_ros").touch()
+    _, _, body = (REPOSITORY / "scripts" / program).read_text().partition("\n")
+    (there / program).write_text(f"#!{sys.executable}\n{body}")
+    (there / program).chmod(0o755)
+    return prefix
+
+
 @pytest.mark.parametrize("early", [True, False], ids=["driver first", "driver last"])
 def test_a_calibrated_camera_keeps_the_frames_of_its_driver(graph: Any, tmp_path: Path, early: bool) -> None:
     tf = Tf(graph)
-    cameras = [RoomCamera("left", Intrinsics(50.0, 50.0, 32.0, 24.0, 64, 48), DOWN, "left_optical")]
-    write_rig(tmp_path / "rig.yaml", cameras)
+    calibrate_left(tmp_path, "left_optical")
     keep = [tf.publish(*driver_frames("left"))] if early else []
     graph.make(SkeletonMarkers, cameras=["left"], place_cameras=True, calibration=str(tmp_path / "rig.yaml"))
     if early:
@@ -186,14 +213,63 @@ def test_a_calibrated_camera_keeps_the_frames_of_its_driver(graph: Any, tmp_path
         tf.parents.clear()
         keep.append(tf.publish(*driver_frames("left")))
     graph.until(lambda: tf.place("room", "left_link") is not None, "the driver's tree is in the room")
-    wanted = [1.0, 2.0, 2.5, 1.0, 2.0, 1.5]
-    np.testing.assert_allclose(tf.place("room", "left_optical"), wanted, atol=1e-9)
+    np.testing.assert_allclose(tf.place("room", "left_optical"), LEFT_PLACE, atol=1e-9)
     assert tf.parents["left_optical"] == {"left_color_frame"}, "no frame has two parents"
     assert tf.parents["left_link"] == {"room"}
     late = graph.collect(tf.messages.TFMessage, "/tf_static", MANY)
     graph.until(lambda: len(late) >= 2, "who comes late gets both messages")
     children = [t.child_frame_id for message in late for t in message.transforms]
     assert sorted(children) == ["left_color_frame", "left_link", "left_optical"]
+
+
+def test_the_places_of_a_calibration_beside_a_driver_that_started_first(graph: Any, tmp_path: Path) -> None:
+    tf = Tf(graph)
+    keep = tf.publish(*driver_frames("left"))
+    graph.until(lambda: len(tf.parents) == 2, "the driver's frames are heard")
+    calibrate_left(tmp_path, "left_optical")
+    graph.make(RoomCameras, calibration=str(tmp_path / "rig.yaml"), room_frame="or_3")
+    graph.until(lambda: tf.place("or_3", "left_link") is not None, "the driver's tree is in the room")
+    np.testing.assert_allclose(tf.place("or_3", "left_optical"), LEFT_PLACE, atol=1e-9)
+    wanted = {"left_optical": {"left_color_frame"}, "left_color_frame": {"left_link"}, "left_link": {"or_3"}}
+    assert tf.parents == wanted and keep is not None, "no frame has two parents"
+
+
+def test_the_places_of_a_calibration_without_a_driver_and_then_with_one(graph: Any, tmp_path: Path) -> None:
+    tf = Tf(graph)
+    calibrate_left(tmp_path, "")
+    node = graph.make(RoomCameras, calibration=str(tmp_path / "rig.yaml"))
+    frame = "left_optical_frame"  # where the file does not name it
+    graph.until(lambda: tf.place("room", frame) is not None, "the camera is placed")
+    np.testing.assert_allclose(tf.place("room", frame), LEFT_PLACE, atol=1e-9)
+    assert {v.key: v.value for v in node.diagnostics.status().values}["cameras placed"] == "1 of 1"
+    tf.parents.clear()
+    keep = tf.publish(static("left_link", frame, (0.0, 0.015, 0.0), OPTICAL_XYZW))
+    graph.until(lambda: tf.place("room", "left_link") is not None, "the driver's tree is in the room")
+    np.testing.assert_allclose(tf.place("room", frame), LEFT_PLACE, atol=1e-9)
+    assert tf.parents == {frame: {"left_link"}, "left_link": {"room"}} and keep is not None
+
+
+def test_the_launch_file_of_a_calibration_places_the_cameras(graph: Any, launch: Any, tmp_path: Path) -> None:
+    tf = Tf(graph)
+    keep = tf.publish(*driver_frames("left"))
+    calibrate_left(tmp_path, "left_optical")
+    (tmp_path / LAUNCH).write_text(launch_snippet("room"))
+    process = launch(str(tmp_path / LAUNCH), [], prefix=installed(tmp_path / "prefix", "room_cameras"))
+    try:
+        graph.until(lambda: tf.place("room", "left_link") is not None, "it is in the room", timeout_s=240)
+    finally:
+        process.send_signal(signal.SIGINT)  # like Ctrl-C
+        process.wait(timeout=60)
+    np.testing.assert_allclose(tf.place("room", "left_optical"), LEFT_PLACE, atol=1e-9)
+    assert tf.parents["left_optical"] == {"left_color_frame"} and keep is not None
+
+
+def test_places_without_a_calibration_that_can_be_read_are_refused(graph: Any, tmp_path: Path) -> None:
+    pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed here")
+    with pytest.raises(ValueError, match="parameter calibration: must be given"):
+        graph.make(RoomCameras, start=False)
+    assert not graph.make(RoomCameras, start=False, calibration=str(tmp_path / "gone.yaml")).start()
+    graph.until(lambda: graph.said("gone.yaml cannot be read"), "the reason is said")
 
 
 def test_drivers_frames_without_a_calibration_are_connected_for_rviz(graph: Any) -> None:

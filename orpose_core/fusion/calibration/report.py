@@ -10,12 +10,23 @@ import numpy as np
 from orpose_core.files import write_text
 from orpose_core.files.atomic import replacing
 from orpose_core.fusion.calibration.rig_calibration import Calibration
-from orpose_core.fusion.rig_files import pose_of, write_rig
+from orpose_core.fusion.rig_files import write_rig
 
 RIG, LAUNCH, PICTURE = "rig.yaml", "room_cameras.launch.py", "calibration.png"
 _FLOORS = {
     "depth": "the depth images", "ankles": "people's ankles", "hips": "the height of people's hips",
 }  # fmt: skip
+_LAUNCH = '''\
+"""Publishes the poses of the cameras in {rig} on tf; written by `orpose calibrate`."""
+
+from pathlib import Path
+
+from orpose_ros.launching.room_cameras import room_cameras
+
+
+def generate_launch_description():
+    return room_cameras(Path(__file__).with_name({rig!r}), room_frame={room_frame!r})
+'''
 
 
 def write_calibration(folder: str | os.PathLike, found: Calibration, room_frame: str = "room") -> list[Path]:
@@ -23,29 +34,14 @@ def write_calibration(folder: str | os.PathLike, found: Calibration, room_frame:
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     write_rig(out / RIG, found.rig)
-    write_text(out / LAUNCH, launch_snippet(found, room_frame))
+    write_text(out / LAUNCH, launch_snippet(room_frame))
     _draw(out / PICTURE, found)
     return [out / RIG, out / LAUNCH, out / PICTURE]
 
 
-def launch_snippet(found: Calibration, room_frame: str) -> str:
-    """Return a launch file that publishes the cameras' places on ``tf_static``."""
-    nodes = []
-    for camera in found.rig:
-        (x, y, z), (qx, qy, qz, qw) = pose_of(camera)
-        frame = camera.frame_id or f"{camera.name}_optical_frame"
-        values = {"x": x, "y": y, "z": z, "qx": qx, "qy": qy, "qz": qz, "qw": qw}
-        arguments = [word for name, value in values.items() for word in (f"--{name}", f"{value:.6f}")]
-        arguments += ["--frame-id", room_frame, "--child-frame-id", frame]
-        nodes.append(
-            '        Node(package="tf2_ros", executable="static_transform_publisher",\n'
-            f"             arguments={arguments!r}),\n"
-        )
-    return (
-        '"""Where the cameras of the room hang; written by `orpose calibrate`."""\n\n'
-        "from launch import LaunchDescription\nfrom launch_ros.actions import Node\n\n\n"
-        "def generate_launch_description():\n    return LaunchDescription([\n" + "".join(nodes) + "    ])\n"
-    )
+def launch_snippet(room_frame: str) -> str:
+    """Return a launch file that publishes the poses of the cameras in :data:`RIG` beside it on tf."""
+    return _LAUNCH.format(rig=RIG, room_frame=room_frame)
 
 
 def calibration_report(found: Calibration) -> str:
