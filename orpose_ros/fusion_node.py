@@ -150,8 +150,10 @@ class FusionNode(SelfStartingNode):
         if stamp_ns <= 0:
             raise ValueError("expected a stamp, by which the views of a moment are found, got 0")
         self._clocks.saw(camera.name, stamp_ns)
-        self._add(camera)
-        camera.flat, camera.heard_s = message, time.monotonic()
+        try:
+            self._add(camera)  # the message before, if its 3D skeletons have not come
+        finally:  # if that one is refused, this one is stored all the same
+            camera.flat, camera.heard_s = message, time.monotonic()
         self._pair(camera)
 
     def _take_space(self, camera: _Camera, message: Skeleton3DArray) -> None:

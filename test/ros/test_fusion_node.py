@@ -203,13 +203,30 @@ def test_tf_and_camera_info_place_the_cameras(graph: Any, tmp_path: Path) -> Non
     assert np.nanmedian(np.nanmedian(apart, axis=-1).min(axis=0)) < 0.12
 
 
-def nobody(bench: Bench, camera: str, stamp_ns: int, model: str = "coco17") -> None:
-    """Publish that a camera sees nobody."""
-    message = to_skeletons_2d(
+def sees_nobody(camera: str, stamp_ns: int, model: str = "coco17") -> Skeleton2DArray:
+    """Return the message of a camera that sees nobody."""
+    return to_skeletons_2d(
         Poses.nobody(by_name(model)), RCLPY_TYPES, image_hw=SMALL_HW, network_hw=SMALL_HW, modality="depth",
         stamp_ns=stamp_ns, frame_id=camera,
     )  # fmt: skip
-    bench.flat[camera].publish(message)
+
+
+def nobody(bench: Bench, camera: str, stamp_ns: int, model: str = "coco17") -> None:
+    """Publish that a camera sees nobody."""
+    bench.flat[camera].publish(sees_nobody(camera, stamp_ns, model))
+
+
+@pytest.mark.timeout(600)
+def test_a_refused_message_does_not_take_the_next_one_with_it(graph: Any, tmp_path: Path) -> None:
+    """Both wait for 3D skeletons that do not come; the first is refused when the second comes."""
+    node = Bench(graph, tmp_path).node
+    camera = node._cameras[node.parameters.cameras[0]]
+    bad, good = (sees_nobody(camera.name, stamp_ns) for stamp_ns in (S, 2 * S))
+    bad.skeleton_model = "octopus"
+    node._take_flat(camera, bad)
+    with pytest.raises(ValueError, match="octopus"):
+        node._take_flat(camera, good)
+    assert camera.flat is good
 
 
 @pytest.mark.timeout(600)
