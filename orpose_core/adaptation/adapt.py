@@ -24,6 +24,7 @@ from orpose_core.checkpoints.files import Checkpoint, load_checkpoint
 from orpose_core.files import lock_alone, mark_own_output, read_json, remove_temporaries, write_json
 from orpose_core.labelling.labelling import label_recordings, source_names
 from orpose_core.labelling.review import REVIEW
+from orpose_core.reports.adaptation_words import outcome_words
 from orpose_core.reports.html.adaptation_page import write_adaptation_page
 from orpose_core.reports.model_card import write_card
 from orpose_core.teacher.teacher import Teacher
@@ -126,8 +127,7 @@ def _adapt(
     trained = train_site(site, recipe_of(site, options, adaptable(start)))
     say("choice of weights on the validation part, and scores before and after on the test part")
     finish(site, start, trained, truth, bar)
-    if read_json(site.scores)["kept"]:
-        say(f"{start.name} is kept as it is: no weights of the training did better on the validation part")
+    say(outcome_words(read_json(site.scores), start.name))
 
 
 def _remove_depth(site: SiteFolder, say: Say) -> None:

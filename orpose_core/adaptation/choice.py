@@ -1,4 +1,4 @@
-"""Which weights of a training a site gets: those that its validation part likes best, or those it had.
+"""Which weights and thresholds a site gets: those that its validation part likes best, or those it had.
 
 The teacher's labels judge, those of uncertain joints included: a network that is judged by the joints of
 which a teacher is sure gains by losing the others.
@@ -50,27 +50,44 @@ def score_of(estimator: PoseEstimator, part: SiteFrames) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen on the validation part.
+    """A network and thresholds that the validation part has scored.
 
     Attributes:
         checkpoint: the network.
-        decoder: its thresholds for the site.
-        share: of the trained weights in it (:mod:`orpose_core.adaptation.mixing`).
+        decoder: its thresholds.
+        share: of the trained weights in it (:mod:`orpose_core.adaptation.mixing`); 0 = those of the start.
         f1: that it reached, percent.
+        changed: whether weights or thresholds are not those of the start.
     """
 
     checkpoint: Checkpoint
     decoder: PafDecoderConfig
     share: float
     f1: float
+    changed: bool = True
 
 
-def best_of(site: SiteFolder, config: MapConfig, start: Checkpoint, trained: Path) -> Choice | None:
-    """Return the best weights of a training, with thresholds for the site; None = the start was better.
+@dataclass(frozen=True)
+class Choices:
+    """What was tried on the validation part, and what was chosen.
 
-    The weights of the best validation and those of the end are tried, each mixed with those of the start. Of
-    mixtures that are alike, within a hundredth of the highest F1, the one nearest to the start is taken: the
-    validation part shows few people, and what is nearer to the start knows more of others.
+    Attributes:
+        unchanged: the start as it is.
+        retuned: the start with thresholds for the site.
+        best: of these and of all mixtures.
+    """
+
+    unchanged: Choice
+    retuned: Choice
+    best: Choice
+
+
+def best_of(site: SiteFolder, config: MapConfig, start: Checkpoint, trained: Path) -> Choices:
+    """Choose between the start, the start with thresholds for the site, and the weights of a training.
+
+    The weights of the best validation and those of the end are tried, each mixed with those of the start. All
+    networks have their thresholds chosen in the same way, the start too: else weights would be credited with
+    what thresholds do. See :func:`nearest_of_alike` for which one is taken.
 
     Args:
         site: its training is over.
@@ -81,31 +98,45 @@ def best_of(site: SiteFolder, config: MapConfig, start: Checkpoint, trained: Pat
     said = read_json(site.validations)
     decoder = MapSettings.from_header(start.name, start.metadata).decoder
     part = validation_frames(site, config.input_hw, said["joint_score"])
+    unchanged, retuned = _with_thresholds(start, 0.0, decoder, part)
     ends = [load_checkpoint(file) for file in (site.best, trained) if file.is_file()]
-    tried = [_with_thresholds(start, end, share, decoder, part) for share in SHARES for end in ends]
-    said["mixtures"] = [{"share": choice.share, "f1": round(choice.f1, 2)} for choice in tried]
+    mixtures = [
+        max(_with_thresholds(_mixture(start, end, share), share, decoder, part), key=lambda one: one.f1)
+        for share in SHARES
+        for end in ends
+    ]
+    said["unchanged"], said["retuned"] = round(unchanged.f1, 2), round(retuned.f1, 2)
+    said["mixtures"] = [{"share": choice.share, "f1": round(choice.f1, 2)} for choice in mixtures]
     write_json(site.validations, said)
-    before = score_of(estimator_of(start, decoder), part)
-    return nearest_of_alike([choice for choice in tried if choice.f1 > before])
+    return Choices(unchanged, retuned, nearest_of_alike([unchanged, retuned, *mixtures]))
 
 
-def nearest_of_alike(tried: Sequence[Choice]) -> Choice | None:
-    """Return the choice with the least share of those whose F1 is within a hundredth of the highest."""
-    best = max((choice.f1 for choice in tried), default=0.0)
+def nearest_of_alike(tried: Sequence[Choice]) -> Choice:
+    """Return the choice that is nearest to the start of those whose F1 is within a hundredth of the highest.
+
+    The validation part shows few people, and what is nearer to the start knows more of others. The start as
+    it is comes first, then the start with other thresholds, then mixtures by their share of trained weights.
+    """
+    best = max(choice.f1 for choice in tried)
     alike = [choice for choice in tried if choice.f1 >= best - 100.0 * ALIKE]
-    return min(alike, key=lambda choice: (choice.share, -choice.f1), default=None)
+    return min(alike, key=lambda choice: (choice.share, choice.changed, -choice.f1))
+
+
+def _mixture(start: Checkpoint, trained: Checkpoint, share: float) -> Checkpoint:
+    return replace(trained, licence=start.licence, model=mixed(start.model, trained.model, share))
 
 
 def _with_thresholds(
-    start: Checkpoint, trained: Checkpoint, share: float, decoder: PafDecoderConfig, part: SiteFrames
-) -> Choice:
-    """Return a mixture with the thresholds of the start, or with better ones."""
-    checkpoint = replace(trained, licence=start.licence, model=mixed(start.model, trained.model, share))
+    checkpoint: Checkpoint, share: float, decoder: PafDecoderConfig, part: SiteFrames
+) -> tuple[Choice, Choice]:
+    """Return a network with the thresholds of the start, and with those that are best for the site."""
     estimator = estimator_of(checkpoint, decoder)
     tried, frames = replace(ReadingConfig(), frames=1), (list(part.frames), list(part.truth))
     chosen, counts = choose_thresholds(estimator, tried, decoder, frames, compared=decoder)
-    better = chosen if counts[chosen].f1 > counts[decoder].f1 else decoder
-    return Choice(checkpoint, better, share, 100.0 * counts[better].f1)
+    return (
+        Choice(checkpoint, decoder, share, 100.0 * counts[decoder].f1, share > 0),
+        Choice(checkpoint, chosen, share, 100.0 * counts[chosen].f1, share > 0 or chosen != decoder),
+    )
 
 
 class SiteTask(DepthPoseTask):

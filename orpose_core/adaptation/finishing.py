@@ -5,23 +5,26 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from orpose_core.adaptation.choice import best_of
+from orpose_core.adaptation.gain import gain_of, time_blocks
 from orpose_core.adaptation.options import SiteFolder
 from orpose_core.adaptation.pictures import WORST, write_pictures
 from orpose_core.adaptation.scoring import (
     SiteFrames,
+    counts_of,
     details_of,
     estimator_of,
     scores_of,
     site_frames,
     worst_frames,
 )
+from orpose_core.adaptation.splitting import Shot
 from orpose_core.adaptation.training import adaptable
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.checkpoints.history import training_facts
@@ -32,6 +35,7 @@ from orpose_core.estimators import PoseEstimator, estimate_all
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.files import read_json, write_json
 from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.types import Poses
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], object]]]
 """Opens a progress bar of a step's name; what it gives is told how much is done, of how much."""
@@ -60,12 +64,13 @@ def check_truth(site: SiteFolder, truth: str | Path | None) -> None:
 def finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Path | None, bar: Bar) -> None:
     """Choose weights and thresholds, score, draw, and write the weights last: with them all is there."""
     settings = MapSettings.from_header(start.name, start.metadata)
-    best = best_of(site, adaptable(start), start, trained)
-    after, decoder = (start, settings.decoder) if best is None else (best.checkpoint, best.decoder)
-    after = replace(after, model=copy.deepcopy(after.model).half().float())  # scored as it is stored
+    choices = best_of(site, adaptable(start), start, trained)
+    best = choices.best
+    # Scored as it is stored:
+    after = replace(best.checkpoint, model=copy.deepcopy(best.checkpoint.model).half().float())
     facts = training_facts(read_header(trained))
     facts["scores"] = {}
-    scores = _scored(site, start, after, decoder, truth, bar)
+    scores = _scored(site, start, after, best.decoder, choices.retuned.decoder, truth, bar)
     scores |= {
         "model": start.name,
         "licence": start.licence,
@@ -73,14 +78,18 @@ def finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Path
         "minutes": facts["minutes"],
         "images": facts["images"],
         "steps": facts["steps"],
-        "kept": best is None,
-        "share": 0.0 if best is None else best.share,
-        "validation": read_json(site.validations),
+        "kept": not best.changed,
+        "share": best.share,
+        "validation": read_json(site.validations) | {"chosen": round(best.f1, 2)},
         "parts": read_json(site.parts),
         "teacher": read_json(site.label_file)["info"]["teacher"],
-        "thresholds": {"before": asdict(settings.decoder), "after": asdict(decoder)},
+        "thresholds": {
+            "before": asdict(settings.decoder),
+            "retuned": asdict(choices.retuned.decoder),
+            "after": asdict(best.decoder),
+        },
     }
-    _write(site, start.name, after, MapSettings(decoder, settings.calibration), facts, scores)
+    _write(site, start.name, after, MapSettings(best.decoder, settings.calibration), facts, scores)
 
 
 def score_again(site: SiteFolder, start: Checkpoint, truth: str | Path, bar: Bar) -> bool:
@@ -100,7 +109,10 @@ def score_again(site: SiteFolder, start: Checkpoint, truth: str | Path, bar: Bar
         )
     after = load_checkpoint(site.weights)
     settings = MapSettings.from_header(after.name, after.metadata)
-    scores = read_json(site.scores) | _scored(site, start, after, settings.decoder, truth, bar)
+    scores = read_json(site.scores)
+    retuned = scores["thresholds"].get("retuned")
+    retuned = None if retuned is None else PafDecoderConfig(**retuned)
+    scores |= _scored(site, start, after, settings.decoder, retuned, truth, bar)
     _write(site, start.name, after, settings, facts, scores)
     return True
 
@@ -110,6 +122,7 @@ def _scored(
     start: Checkpoint,
     after: Checkpoint,
     decoder: PafDecoderConfig,
+    retuned: PafDecoderConfig | None,
     truth: str | Path | None,
     bar: Bar,
 ) -> dict[str, Any]:
@@ -117,9 +130,16 @@ def _scored(
     parts = {"teacher": site_frames(LabelFile(site.part("test"), site.labels), input_hw)}
     if truth is not None:
         parts["truth"] = site_frames(LabelFile(Path(truth), site.labels), input_hw, parts["teacher"].names)
-    scores = scores_before_and_after(
-        parts, estimator_of(start), estimator_of(after, decoder), bar, site.pictures
+    networks = {"before": estimator_of(start), "after": estimator_of(after, decoder)}
+    own = MapSettings.from_header(start.name, start.metadata).decoder
+    if retuned not in (None, own, decoder):
+        networks["retuned"] = estimator_of(start, retuned)
+    images = read_coco_file(site.part("test")).images
+    blocks = time_blocks([Shot.of(image.entry) for image in images])
+    block_of = (
+        None if blocks is None else dict(zip([i.file_name for i in images], blocks.tolist(), strict=True))
     )
+    scores = scores_before_and_after(parts, networks, block_of, bar, site.pictures)
     return scores | {"truth_sha256": None if truth is None else _sha256(truth)}
 
 
@@ -155,42 +175,54 @@ def write_site_weights(path: Path, network: Checkpoint, settings: MapSettings, f
 
 def scores_before_and_after(
     parts: dict[str, SiteFrames],
-    before: PoseEstimator,
-    after: PoseEstimator,
+    networks: Mapping[str, PoseEstimator],
+    blocks: Mapping[str, int] | None,
     bar: Bar,
     pictures: Path,
 ) -> dict[str, Any]:
-    """Score two networks on the test part and draw what they find.
+    """Score networks on the test part and draw what they find.
 
     Args:
         parts: the test part, with the labels of the ``teacher`` and, where there are some, with ``truth`` by
             hand for some of its images.
-        before: the network before the training.
-        after: and after it.
+        networks: the network ``before`` the training and ``after`` it, and ``retuned``, the one before with
+            thresholds for the site, where it is neither of them.
+        blocks: by image name its block of time (:func:`gain.time_blocks`); None = not known.
         bar: see :data:`Bar`.
         pictures: folder for them.
 
     Returns:
-        ``before`` and ``after``, each with scores by the name of the part (:func:`scoring.scores_of`), and
-        ``details`` of both (:func:`scoring.details_of`) against the labels by hand, if there are any, else
-        the teacher's.
+        By network, scores by the name of the part (:func:`scoring.scores_of`); ``retuned`` is None where it
+        was not scored; ``gain`` by the name of the part (:func:`gain.gain_of`); and ``details`` of before and
+        after (:func:`scoring.details_of`) against the labels by hand, if there are any, else the teacher's.
     """
     test = parts["teacher"]
     found = {}
-    for name, estimator in (("before", before), ("after", after)):
+    for name, estimator in networks.items():
         with bar(name) as progress:
             found[name] = dict(
                 zip(test.names, estimate_all(estimator, test.frames, progress=progress), strict=True)
             )
-    scores: dict[str, Any] = {
-        name: {kind: scores_of(part, [own[image] for image in part.names]) for kind, part in parts.items()}
-        for name, own in found.items()
+
+    def of(name: str, part: SiteFrames) -> list[Poses]:
+        return [found[name][image] for image in part.names]
+
+    scores: dict[str, Any] = {"retuned": None} | {
+        name: {kind: scores_of(part, of(name, part)) for kind, part in parts.items()} for name in found
+    }
+    scores["gain"] = {
+        kind: _gain(part, of("before", part), of("after", part), blocks) for kind, part in parts.items()
     }
     best = parts.get("truth", test)
-    scores["details"] = {
-        name: details_of(best, [own[image] for image in best.names]) for name, own in found.items()
-    }
+    scores["details"] = {name: details_of(best, of(name, best)) for name in ("before", "after")}
     worst = [frame["name"] for frame in worst_frames(scores["details"]["after"]["frames"], WORST)]
     scores["details"]["worst"] = worst
     write_pictures(pictures, parts, found, worst)
     return scores
+
+
+def _gain(
+    part: SiteFrames, before: list[Poses], after: list[Poses], blocks: Mapping[str, int] | None
+) -> dict[str, Any]:
+    own = [0 if blocks is None else blocks[name] for name in part.names]
+    return gain_of(counts_of(part, before, own), counts_of(part, after, own), timed=blocks is not None)

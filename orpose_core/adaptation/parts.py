@@ -45,7 +45,7 @@ def write_parts(
     """
     config = config or TrustConfig()
     file = read_coco_file(site.label_file)
-    shots = [_shot(image.entry) for image in file.images]
+    shots = [Shot.of(image.entry) for image in file.images]
     parts = divided(shots, options.split, options.validate_share, options.test_share)
     labels = LabelFile(site.label_file, site.labels)
     learned = sorted((*parts.train, *parts.validate))
@@ -59,11 +59,6 @@ def write_parts(
     }
     write_json(site.parts, facts)
     return facts
-
-
-def _shot(entry: Mapping[str, Any]) -> Shot:
-    recording, camera = (str(entry.get(key, "")) for key in ("recording", "camera"))
-    return Shot(recording, int(entry.get("stamp_ns", 0)), camera)
 
 
 def _looked_at(

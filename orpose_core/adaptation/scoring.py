@@ -18,6 +18,7 @@ from orpose_core.evaluation.scores import STRICT
 from orpose_core.image_ops import low_resolution_depth
 from orpose_core.metrics.calibration import reliability
 from orpose_core.metrics.pck import PckResult, matched_detections, pck_of_poses
+from orpose_core.metrics.pck_interval import FrameCounts, frame_counts
 from orpose_core.skeleton import MVOR10
 from orpose_core.training.depthpose.label_file import LabelFile
 from orpose_core.types import FloatArray, Poses, Resize, RgbdFrame, covered_shares
@@ -106,6 +107,18 @@ def scores_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:
         "joint_f1": 200.0 * correct / max(joints + given, 1),
         "pck": scores,
     }
+
+
+def counts_of(part: SiteFrames, found: Sequence[Poses], blocks: Sequence[int]) -> FrameCounts:
+    """Return the counts behind the PCK of :func:`scores_of`, per frame.
+
+    Args:
+        part: the frames.
+        found: detections, likewise.
+        blocks: which block of time each frame belongs to.
+    """
+    kept, _, _ = _matched(part, found)
+    return frame_counts([with_joints(poses) for poses in part.truth], kept, STRICT.pck, blocks)
 
 
 def details_of(part: SiteFrames, found: Sequence[Poses]) -> dict[str, Any]:

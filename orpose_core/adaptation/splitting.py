@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PARTS = ("train", "validate", "test")
 FEWEST_RECORDINGS = 5
@@ -28,6 +28,12 @@ class Shot(NamedTuple):
     recording: str
     stamp_ns: int
     camera: str = ""
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Shot:
+        """Return it from an image's entry in a label file."""
+        recording, camera = (str(entry.get(key, "")) for key in ("recording", "camera"))
+        return cls(recording, int(entry.get("stamp_ns", 0)), camera)
 
 
 @dataclass(frozen=True)
@@ -84,14 +90,14 @@ def divided(
     Raises:
         ValueError: a part would be empty.
     """
-    sessions = _sessions(shots, gap_s)
+    found = sessions(shots, gap_s)
     if split == "auto":
-        split = "recording" if len(sessions) >= FEWEST_RECORDINGS else "time"
+        split = "recording" if len(found) >= FEWEST_RECORDINGS else "time"
     if split == "recording":
-        return _by_recording(shots, sessions, validate_share, test_share)
+        return _by_recording(shots, found, validate_share, test_share)
     parts: dict[str, list[int]] = {name: [] for name in PARTS}
     left_out = 0
-    for session in sessions:
+    for session in found:
         for own in _sequences(shots, session):
             stamps = [shots[i].stamp_ns for i in own]
             second = _border(stamps, 1.0 - test_share)
@@ -104,19 +110,22 @@ def divided(
             for name, piece in pieces.items():
                 parts[name] += piece
     train, validate, test = (tuple(parts[name]) for name in PARTS)
-    return Parts(train, validate, test, left_out, "time", len(sessions))
+    return Parts(train, validate, test, left_out, "time", len(found))
 
 
-def _sessions(shots: Sequence[Shot], gap_s: float) -> list[list[int]]:
-    """Return the images of each session, in the order of their first recordings."""
+def sessions(shots: Sequence[Shot], gap_s: float = _LEAST_GAP_S) -> list[list[int]]:
+    """Return the images of each session, in the order of their first recordings.
+
+    Recordings that overlap in time, or follow each other within ``gap_s``, are one session.
+    """
     images: dict[str, list[int]] = {}
     for i, shot in enumerate(shots):
         images.setdefault(shot.recording, []).append(i)
     session_of = _joined({name: [shots[i].stamp_ns for i in own] for name, own in images.items()}, gap_s)
-    sessions: dict[str, list[int]] = {}
+    found: dict[str, list[int]] = {}
     for name, own in images.items():
-        sessions.setdefault(session_of[name], []).extend(own)
-    return list(sessions.values())
+        found.setdefault(session_of[name], []).extend(own)
+    return list(found.values())
 
 
 def _joined(stamps_ns: Mapping[str, Sequence[int]], gap_s: float) -> dict[str, str]:
@@ -144,18 +153,18 @@ def _sequences(shots: Sequence[Shot], session: Sequence[int]) -> list[list[int]]
 
 
 def _by_recording(
-    shots: Sequence[Shot], sessions: Sequence[Sequence[int]], validate_share: float, test_share: float
+    shots: Sequence[Shot], found: Sequence[Sequence[int]], validate_share: float, test_share: float
 ) -> Parts:
     """Set whole sessions aside, from the last one on, until each part has its share."""
     pieces: dict[str, list[int]] = {name: [] for name in PARTS}
     wanted = [("test", test_share * len(shots)), ("validate", validate_share * len(shots))]
-    for session in reversed(sessions):
+    for session in reversed(found):
         name = wanted[0][0] if wanted else "train"
         pieces[name] += session
         if wanted and len(pieces[name]) >= wanted[0][1]:
             wanted.pop(0)
     train, validate, test = (tuple(sorted(pieces[name])) for name in PARTS)
-    return Parts(train, validate, test, 0, "recording", len(sessions))
+    return Parts(train, validate, test, 0, "recording", len(found))
 
 
 def _border(stamps_ns: Sequence[int], share: float) -> int:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orpose_core.commands.label import add_teacher_options, ready_files, teacher_from
 from orpose_core.commands.parsers import add_camera_options, command_parser, metres
@@ -38,16 +38,28 @@ def _run(args: argparse.Namespace) -> int:
     done = adapt(
         args.sources, teacher_from(args), args.out, options, args.truth, _say, None if args.quiet else _bar
     )
-    for kind, own in done.scores["after"].items():
-        before = done.scores["before"][kind]["pck"].get("average")
-        after = own["pck"].get("average")
-        if before is not None and after is not None:
-            scores = f"{before:.1f} before, {after:.1f} after ({own['frames']} frames)"
-            print(f"strict PCK@0.2 against {kind}: {scores}")
-            f1 = f"{done.scores['before'][kind]['joint_f1']:.1f} before, {own['joint_f1']:.1f} after"
-            print(f"F1 of joints against {kind}: {f1}")
+    for line in _summary(done.scores):
+        print(line)
     print(f"{done.weights}\n{done.card}\n{done.report}")
     return 0
+
+
+def _summary(scores: dict[str, Any]) -> list[str]:
+    """Return the scores before and after, and whether the gain is decided."""
+    from orpose_core.reports.adaptation_words import gain_words
+
+    lines = []
+    for kind, own in scores["after"].items():
+        earlier = scores["before"][kind]
+        before, after = earlier["pck"].get("average"), own["pck"].get("average")
+        if before is not None and after is not None:
+            frames = f"{own['frames']} frames"
+            lines += [
+                f"strict PCK@0.2 against {kind}: {before:.1f} before, {after:.1f} after ({frames})",
+                gain_words(scores, kind),
+                f"F1 of joints against {kind}: {earlier['joint_f1']:.1f} before, {own['joint_f1']:.1f} after",
+            ]
+    return [line for line in lines if line]
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,7 @@ from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators.map_settings import Calibration, MapSettings
 from orpose_core.files import write_text
 from orpose_core.models import MapConfig, ModelConfig, network_of
+from orpose_core.reports.adaptation_words import gain_words, outcome_words
 from orpose_core.reports.pages import number, page, table
 from orpose_core.reports.stage_card import is_stage_file, stage_card
 from orpose_core.reports.student_card import student_card
@@ -26,6 +27,7 @@ _COVERED = {
     "m_hidden": "`sigma_m`, joints called hidden",
 }
 _LABELLED = {"teacher": "the teacher", "truth": "labels by hand"}
+_NETWORKS = {"before": "before", "retuned": "before, with thresholds for the site", "after": "after"}
 _PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
 
 
@@ -67,6 +69,8 @@ def model_card(checkpoint: Checkpoint, real: dict[str, Any] | None = None) -> st
         calibration=settings.calibration,
         coverage_table=_coverage_table(settings.calibration),
         site_table=site_table(facts["site"]) if adapted else "",
+        site_outcome=outcome_words(facts["site"], facts["site"]["start"]) if adapted else "",
+        site_gains=_gains(facts["site"]) if adapted else [],
     )
 
 
@@ -74,18 +78,23 @@ def site_table(site: dict[str, Any]) -> str:
     """Return the table of a network's scores at a site before and after its adaptation."""
     rows = [
         [
-            f"{name}, against {_LABELLED[kind]}",
+            f"{_NETWORKS[name]}, against {_LABELLED[kind]}",
             *(number(scores["pck"].get(part)) for part in _PARTS),
             f"{scores['found']} of {scores['people']}",
             format(scores["extra_per_frame"], ".2f"),
             number(scores.get("joint_f1")),
         ]
         for kind in ("truth", "teacher")
-        for name in ("before", "after")
-        if (scores := site[name].get(kind)) is not None
+        for name in _NETWORKS
+        if (scores := (site.get(name) or {}).get(kind)) is not None
     ]
     parts = (part.capitalize() for part in _PARTS)
     return table(["", *parts, "people found", "other detections per frame", "F1 of joints"], rows)
+
+
+def _gains(site: dict[str, Any]) -> list[str]:
+    """Return the sentences about the gain, against labels by hand first."""
+    return [words for kind in ("truth", "teacher") if (words := gain_words(site, kind))]
 
 
 def _coverage_table(calibration: Calibration | None) -> str:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from orpose_core.metrics.calibration import Reliability
 from orpose_core.metrics.sigma_law import share_within_px
+from orpose_core.reports.adaptation_words import LABELED_BY, gain_words, outcome_words
 from orpose_core.reports.html.charts import bars, counted, reliability_picture
 from orpose_core.reports.html.page import Section, Table, file_picture, write_html
 from orpose_core.reports.pages import number
 
 _PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
-_WORDS = {"teacher": "the teacher's labels", "truth": "labels by hand"}
 _BEFORE_AFTER = ("before", "after")
 _THRESHOLDS = {
     "keypoint_threshold": "lowest peak of a joint",
@@ -61,34 +61,50 @@ def _score_section(scores: dict[str, Any], truth: bool) -> Section:
         "joints does: it combines the share of joints that are found and the share of detected joints that "
         "are correct."
     )
-    if "validation" in scores:
-        said, curve = scores["validation"], ", ".join(f"{value:g}" for value in scores["validation"]["curve"])
-        text += (
-            f" F1 of joints on the validation part: {said['start']:.1f} before the training, then {curve}."
-        )
-    if scores.get("share"):
-        text += (
-            f" The new weights are a weighted mean of those after the training "
-            f"({100 * scores['share']:.0f} %) and before it. The share was chosen on the validation part."
-        )
-    if scores.get("kept"):
-        text += f" None of these was better, so the weights are those of {scores['model']}, unchanged."
+    text += _validation_words(scores)
     if not truth:
         text += (
             " The teacher makes mistakes, and a network that copies them scores well here. Correct some "
             "of the test images by hand, and score again with --truth."
         )
+    gains = [words for kind in kinds if (words := gain_words(scores, kind))]
     best = {name: [scores[name][kinds[0]]["pck"].get(part) for part in _PARTS] for name in _BEFORE_AFTER}
     names = [part.capitalize() for part in _PARTS]
-    picture = bars(names, best, f"PCK, %, against {_WORDS[kinds[0]]}")
-    return Section("Before and after", text, [_table(scores, kind) for kind in kinds], [picture])
+    picture = bars(names, best, f"PCK, %, against {LABELED_BY[kinds[0]]}")
+    tables = [_table(scores, kind) for kind in kinds]
+    return Section("Before and after", text, tables, [picture], gains)
+
+
+def _validation_words(scores: dict[str, Any]) -> str:
+    """Return what the validation part said during the training and at its end, and what was chosen."""
+    text, said = "", scores.get("validation")
+    if said:
+        curve = ", ".join(f"{value:g}" for value in said["curve"])
+        text = f" F1 of joints on the validation part: {said['start']:.1f} before the training, then {curve}."
+    if said and "retuned" in said:
+        mixtures = ", ".join(f"{one['f1']:.1f} ({100 * one['share']:.0f} %)" for one in said["mixtures"])
+        text += (
+            f" On all of its frames it is {said['unchanged']:.1f} as before, {said['retuned']:.1f} with new "
+            f"thresholds alone, and with shares of the trained weights and thresholds for each of them "
+            f"{mixtures}. Of those within one point of the highest, the one nearest to the network before "
+            "was chosen."
+        )
+    outcome = outcome_words(scores, scores["model"])
+    return f"{text} {outcome}" if outcome else text
 
 
 def _table(scores: dict[str, Any], kind: str) -> Table:
     """Return the scores against one kind of labels."""
     before, after = scores["before"][kind], scores["after"][kind]
     rows = []
-    for name, own in (("before", before), ("after", after)):
+    retuned = (scores.get("retuned") or {}).get(kind)
+    for name, own in (
+        ("before", before),
+        ("before, with thresholds for the site", retuned),
+        ("after", after),
+    ):
+        if own is None:
+            continue
         cells = [number(own["pck"].get(part)) for part in _PARTS]
         found = f"{own['found']} of {own['people']}"
         rows.append([name, *cells, found, f"{own['extra_per_frame']:.2f}", number(own.get("joint_f1"))])
@@ -104,7 +120,7 @@ def _table(scores: dict[str, Any], kind: str) -> Table:
     header = ["", *(part.capitalize() for part in _PARTS), "people found"]
     header += ["other detections per frame", "F1 of joints"]
     return Table(
-        header, rows, f"Strict PCK@0.2, percent, on {after['frames']} frames, against {_WORDS[kind]}"
+        header, rows, f"Strict PCK@0.2, percent, on {after['frames']} frames, against {LABELED_BY[kind]}"
     )
 
 
@@ -132,7 +148,7 @@ def _threshold_section(thresholds: dict[str, dict[str, Any]]) -> Section:
 
 
 def _detail_sections(details: dict[str, dict[str, Any]], truth: bool) -> Iterator[Section]:
-    labels = _WORDS["truth" if truth else "teacher"]
+    labels = LABELED_BY["truth" if truth else "teacher"]
     histograms = [
         counted(
             {
