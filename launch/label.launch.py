@@ -12,15 +12,15 @@ next start writes them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from orpose_ros.launching.arguments import file_path, number
-from orpose_ros.launching.nodes import orpose_node
+from orpose_ros.launching.nodes import NAMESPACE, in_namespace, orpose_node, room_of
 
 # launch/ and config/ lie side by side, in the checkout as in the installed share folder.
 SHARE = Path(__file__).resolve().parent.parent
@@ -66,6 +66,7 @@ SWITCHES = {
 ARGUMENTS: list[tuple[str, str | None, str, list[str] | None]] = [
     ("out", None, "Folder for the labels.", None),
     ("cameras", "", "Namespaces of the cameras, separated by commas; empty = one camera without.", None),
+    ("namespace", "", NAMESPACE, None),
     ("depth", "true", "Also store registered depth.", SWITCH),
     *((name, "", description, SWITCH_OR_CONFIG) for name, description in SWITCHES.items()),
     *((name, "", description, None) for name, description in TEXTS.items()),
@@ -84,7 +85,7 @@ def _join(*parts: str) -> str:
     return "".join(f"/{part}" for part in parts if part)
 
 
-def _nodes(context: LaunchContext) -> list[Node]:
+def _nodes(context: LaunchContext) -> list[Any]:
     """Return the label node, and with a bag the replay that waits for it."""
 
     def given(name: str) -> str:
@@ -100,30 +101,36 @@ def _nodes(context: LaunchContext) -> list[Node]:
     settings |= {name: given(name) == "true" for name in ("depth", *SWITCHES) if given(name)}
     if any(cameras):  # an empty namespace is the node's default; as a launch parameter it would be no string
         settings["cameras"] = cameras
-    remappings, reliable = [], {}
+    room, remappings, replayed, reliable = room_of(context), [], {}, {}
     for camera in cameras:
         for ours, argument, transport in TOPICS:
-            theirs = given(argument) + transport
-            theirs = theirs if theirs.startswith("/") else _join("", camera, theirs)
+            topic = given(argument) + transport
+            recorded = topic if topic.startswith("/") else _join(camera, topic)
+            # What a bag has is played below the room's namespace: two rooms may have the same topics.
+            theirs = topic if topic.startswith("/") and not bag else room.full(recorded)
             remappings.append((_join(camera, ours).lstrip("/"), theirs))
+            replayed[recorded] = theirs
             reliable[f"qos_overrides.{theirs}.subscription.reliability"] = "reliable"
     if bag:  # which can be reliable, other than a camera, and asks for the files at its end itself
         settings |= reliable | {"finish_idle_s": 0.0}
     label = orpose_node(
         "label_node",
         parameters=[file_path(given("config")), settings],
+        room=room,
         remappings=remappings,
         on_exit=Shutdown(reason="the label node has ended"),
     )
     if not bag:
-        return [label]
+        return in_namespace(context, [label])
     playing = {"bag": ParameterValue(bag, value_type=str), "rate": number("speed", given("speed"), float)}
     replay = orpose_node(
         "bag_replay",
         parameters=[playing | {"paced_by": "label_node"}],
+        room=room,
+        remappings=list(replayed.items()) if room.namespace else [],
         on_exit=Shutdown(reason="the bag has ended"),
     )
-    return [label, replay]
+    return in_namespace(context, [label, replay])
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -3,6 +3,7 @@
     ros2 launch orpose_ros or_pose.launch.py cameras:=ceiling_1,ceiling_2 model:=fastpose_64x48
     ros2 launch orpose_ros or_pose.launch.py bag:=/recordings/or_1 depth_topic:=/k4a/depth
     camera_info_topic:=/k4a/info
+    ros2 launch orpose_ros or_pose.launch.py namespace:=or_2 cameras:=ceiling_1,ceiling_2 view_port:=8091
 
 Per camera, below its namespace: depth/image_raw, color/image_raw, camera_info -> gateway -> lowres/... ->
 pose node -> skeletons_2d, skeletons_3d -> skeleton_markers. With two cameras or more the fusion node makes
@@ -25,7 +26,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from orpose_ros.launching.arguments import file_path, number
 from orpose_ros.launching.models import needs_color
-from orpose_ros.launching.nodes import is_installed, orpose_node
+from orpose_ros.launching.nodes import NAMESPACE, in_namespace, is_installed, orpose_node, room_of
 from orpose_ros.launching.rviz_file import write_rviz_file
 
 # launch/, config/, rviz/ and weights/ lie side by side, in the checkout as in the installed share folder.
@@ -40,6 +41,7 @@ UNPLACED = "cameras"  # the frame of cameras with unknown poses
 # Name, default, what it does, and the only values allowed (None = any).
 ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("cameras", "", "Namespaces of the cameras, separated by commas; empty = one camera without.", None),
+    ("namespace", "", NAMESPACE, None),
     ("model", "fastpose_64x48", "Name of shipped weights, path of a checkpoint, or untrained:NAME.", None),
     ("device", "auto", "auto, cpu, cuda or cuda:N.", None),
     ("resolution", "64x48", "Resolution of the images from the gateway, px.", RESOLUTIONS),
@@ -56,6 +58,7 @@ ARGUMENTS: list[tuple[str, str, str, list[str] | None]] = [
     ("gateway", "true", "Run the gateways on this machine; false if they run beside the cameras.", SWITCH),
     ("rviz", "false", "Open RViz.", SWITCH),
     ("view", "false", "Show the graph in a browser, at http://127.0.0.1:8090.", SWITCH),
+    ("view_port", "", "Port of the page, one for each room; empty = as configured (8090).", None),
     ("bridges", "false", "Publish hri_msgs, vision_msgs and foxglove_msgs, as far as installed.", SWITCH),
     ("calibration", "", "Calibration file (orpose calibrate); empty = tf.", None),
     ("fixed_frame", "", "Fixed frame of RViz; empty = room with a calibration, otherwise a frame with the "
@@ -94,8 +97,7 @@ def _reliable(topics: list[str]) -> dict[str, str]:
 
     A replay can be, other than a camera; and full-resolution images in pieces seldom arrive whole otherwise.
     """
-    names = (name[name.rindex("//") + 1 :] if "//" in name else name for name in topics)
-    return {f"qos_overrides.{name}.subscription.reliability": "reliable" for name in names}
+    return {f"qos_overrides.{name}.subscription.reliability": "reliable" for name in topics}
 
 
 class _Given:
@@ -105,6 +107,8 @@ class _Given:
         self.values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
         self.cameras = [name.strip().strip("/") for name in self["cameras"].split(",")]
         self.rate = number("rate", self["rate"], float)
+        self.view_port = number("view_port", self["view_port"], int) if self["view_port"] else None
+        self.room = room_of(context, own_clock=bool(self["bag"]) and self.is_set("use_sim_time"))
         for name in ("config", "calibration", "audit"):
             self.values[name] = file_path(self[name])
         for name in ("config", "calibration"):
@@ -136,7 +140,7 @@ class _Given:
     @property
     def common(self) -> dict[str, Any]:
         """Arguments of every node that serves cameras; ``parameters`` come in addition."""
-        return {"respawn": self.is_set("respawn")}
+        return {"respawn": self.is_set("respawn"), "room": self.room}
 
     @property
     def time(self) -> dict[str, bool]:
@@ -152,6 +156,23 @@ class _Given:
         """The parameter ``cameras``; an empty namespace is the nodes' default, and no string for launch."""
         return {"cameras": self.cameras} if any(self.cameras) else {}
 
+    def taken(self, camera: str, topic: str) -> str:
+        """Return the full name of a camera's topic; what a bag has is played below the room's namespace."""
+        if topic.startswith("/") and not self["bag"]:
+            return topic
+        return self.room.full(_recorded(camera, topic))
+
+    def replayed(self) -> list[tuple[str, str]]:
+        """Return the remappings of a replay, so that two rooms may have the same topics in their bags."""
+        topics = [self[argument] + suffix for _, argument, suffix in INPUTS]
+        names = sorted({_recorded(camera, topic) for camera in self.cameras for topic in topics})
+        return [(name, self.room.full(name)) for name in names] if self.room.namespace else []
+
+
+def _recorded(camera: str, topic: str) -> str:
+    """Return the full name of a camera's topic in a bag."""
+    return topic if topic.startswith("/") else "/" + "/".join(part for part in (camera, topic) if part)
+
 
 def _gateways(given: _Given) -> list[Node]:
     """Return the gateway of each camera."""
@@ -163,10 +184,14 @@ def _gateways(given: _Given) -> list[Node]:
     if given["depth_unit_m"]:
         settings["depth_unit_m"] = number("depth_unit_m", given["depth_unit_m"], float)
     inputs = [(name, given[argument] + suffix) for name, argument, suffix in INPUTS]
-    remappings = [(name, topic) for name, topic in inputs if topic != name]
     nodes = []
     for camera in given.cameras:
-        topics = [f"/{camera}/{topic}" for _, topic in inputs] if given["bag"] else []
+        remappings = [
+            (name, given.taken(camera, topic) if topic.startswith("/") else topic)
+            for name, topic in inputs
+            if topic != name
+        ]
+        topics = [given.taken(camera, topic) for _, topic in inputs] if given["bag"] else []
         nodes.append(
             orpose_node(
                 "lowres_gateway",
@@ -197,6 +222,7 @@ def _view(given: _Given) -> list[Node]:
         return []
     shown: dict[str, Any] = {"modality": "color" if given.color else "depth"}
     shown |= given.served | given.texts("calibration") | ({"room": ROOM} if given.fuses else {})
+    shown |= {"port": given.view_port} if given.view_port is not None else {}
     return [orpose_node("view_node", parameters=[given["config"], given.time, shown], **given.common)]
 
 
@@ -217,12 +243,13 @@ def _rviz(given: _Given) -> list[Node | LogInfo]:
     file = write_rviz_file(
         SHARE / "rviz" / "or_pose.rviz",
         Path(launch_config.log_dir) / "or_pose.rviz",
-        given.cameras,
+        [given.room.full(camera).strip("/") for camera in given.cameras],
         given["fixed_frame"] or (ROOM if given["calibration"] else UNPLACED),
         color=given.color,
-        fused=ROOM if given.fuses else "",
+        fused=given.room.full(ROOM).strip("/") if given.fuses else "",
     )
-    return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(file)], parameters=[given.time])]
+    settings: dict[str, Any] = {"parameters": [given.time], "remappings": given.room.remappings}
+    return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(file)], **settings)]
 
 
 def _overridden(given: _Given) -> list[LogInfo]:
@@ -244,8 +271,8 @@ def _overridden(given: _Given) -> list[LogInfo]:
     ]
 
 
-def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
-    """Return the nodes for the cameras that were asked for."""
+def _nodes(context: LaunchContext) -> list[Any]:
+    """Return the nodes for the cameras that were asked for, in their namespace."""
     given = _Given(context)
     rviz = _rviz(given)
     model: dict[str, Any] = given.texts("model", "device") | given.switches("depth_with_color")
@@ -272,8 +299,9 @@ def _nodes(context: LaunchContext) -> list[Node | LogInfo]:
     nodes += gateways
     if given["bag"]:
         playing = {"rate": given.rate, "loop": given.is_set("loop"), "clock": given.is_set("use_sim_time")}
-        nodes.append(orpose_node("bag_replay", parameters=[given.texts("bag") | playing]))
-    return [*nodes, *rviz]
+        settings = {"parameters": [given.texts("bag") | playing], "remappings": given.replayed()}
+        nodes.append(orpose_node("bag_replay", room=given.room, **settings))
+    return in_namespace(context, [*nodes, *rviz])
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -17,8 +17,8 @@ from std_msgs.msg import Header
 from orpose_core.skeleton import Skeleton
 from orpose_ros.bridges.people import ImagePeople
 
-BODIES = "/humans/bodies"
-"""Absolute name, as required by REP 155: there is one list of bodies."""
+BODIES = "humans/bodies"
+"""Below the namespace of the node; REP 155 has one list, ``/humans/bodies``: that of a node in none."""
 
 _JOINTS = 18
 

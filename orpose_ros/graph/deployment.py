@@ -18,6 +18,7 @@ from typing import Any
 from rclpy.node import Node
 
 import orpose_ros
+from orpose_ros.launching.rooms import NO_ROOM, Room
 
 PER_CAMERA = ("lowres_gateway",)
 ROOM = "room"
@@ -39,11 +40,13 @@ class NodeSpec:
         module: module below ``orpose_ros``; also the name of the node.
         namespace: namespace of the node, without slashes at its ends; "" = none.
         parameters: parameters by name.
+        room: the names of its room.
     """
 
     module: str
     namespace: str
     parameters: Mapping[str, Any]
+    room: Room = NO_ROOM
 
     @property
     def name(self) -> str:
@@ -51,9 +54,17 @@ class NodeSpec:
         return f"/{self.namespace}/{self.module}" if self.namespace else f"/{self.module}"
 
     @property
+    def names(self) -> list[str]:
+        """The arguments after ``--ros-args`` that set its namespace and rename its topics."""
+        given = ["-r", f"__ns:=/{self.namespace}"] if self.namespace else []
+        for before, after in self.room.remappings:
+            given += ["-r", f"{before}:={after}"]
+        return given
+
+    @property
     def arguments(self) -> list[str]:
         """The arguments of its process, after ``--ros-args``."""
-        given = ["-r", f"__ns:=/{self.namespace}"] if self.namespace else []
+        given = self.names
         for name, value in self.parameters.items():
             given += ["-p", f"{name}:={json.dumps(value)}"]
         return given
@@ -71,7 +82,11 @@ def node_modules() -> list[str]:
 
 
 def deployment(
-    cameras: Sequence[str], rig: Path, audit: Path, given: Mapping[str, Mapping[str, Any]] | None = None
+    cameras: Sequence[str],
+    rig: Path,
+    audit: Path,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+    room: Room = NO_ROOM,
 ) -> list[NodeSpec]:
     """Return the nodes for a room; those that run once per camera are last.
 
@@ -80,6 +95,7 @@ def deployment(
         rig: calibration file of the cameras.
         audit: file of the audit log.
         given: further parameters, by module.
+        room: the names of the room.
     """
     known: dict[str, Any] = {
         "cameras": list(cameras),
@@ -95,9 +111,10 @@ def deployment(
             parameters["cameras"] = [*cameras, ROOM]
         parameters |= (given or {}).get(module, {})
         if module in PER_CAMERA:
-            beside += [NodeSpec(module, camera, parameters) for camera in cameras]
+            spaces = [room.full(camera).strip("/") for camera in cameras]
+            beside += [NodeSpec(module, space, parameters, room) for space in spaces]
         else:
-            everywhere.append(NodeSpec(module, "", parameters))
+            everywhere.append(NodeSpec(module, room.namespace, parameters, room))
     return [*everywhere, *beside]
 
 

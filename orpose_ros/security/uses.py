@@ -22,6 +22,7 @@ from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import write_rig
 from orpose_core.types import Intrinsics
 from orpose_ros.graph.deployment import NodeSpec, deployment
+from orpose_ros.launching.rooms import NO_ROOM, Room
 
 CAMERA = "camera"
 """Name of the node that represents the driver of a camera, in the camera's namespace."""
@@ -56,6 +57,7 @@ def observe(
     *,
     color: bool = False,
     compressed_color: bool = False,
+    room: Room = NO_ROOM,
     tick: Callable[[], None] | None = None,
 ) -> tuple[list[Uses], dict[str, tuple[str, ...]]]:
     """Run all nodes of a room, with cameras that send nothing, until they use nothing new.
@@ -67,6 +69,7 @@ def observe(
         cameras: namespaces of the cameras.
         color: whether the model is for color instead of depth.
         compressed_color: whether the cameras publish compressed color.
+        room: the names of the room; the namespaces of the cameras are below its namespace.
         tick: called repeatedly.
 
     Returns:
@@ -75,13 +78,13 @@ def observe(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orpose-security-")))
         specs = deployment(
-            cameras, _rig(cameras, folder), folder / "audit.log", _given(color, compressed_color)
+            cameras, _rig(cameras, folder), folder / "audit.log", _given(color, compressed_color), room
         )
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         executor = SingleThreadedExecutor()
         stack.callback(executor.shutdown)
-        nodes = [_camera(name, color, compressed_color) for name in cameras]
+        nodes = [_camera(room.full(name), color, compressed_color) for name in cameras]
         for spec in specs:
             nodes.append(_made(spec))
             executor.add_node(nodes[-1])
@@ -149,7 +152,7 @@ def _made(spec: NodeSpec) -> Node:
         Parameter(name, value=list(value) if isinstance(value, (list, tuple)) else value)
         for name, value in spec.parameters.items()
     ]
-    arguments = ["--ros-args", "-r", f"__ns:=/{spec.namespace}"] if spec.namespace else None
+    arguments = ["--ros-args", *spec.names] if spec.names else None
     make: Any = spec.node_class()
     node = make(parameter_overrides=overrides, cli_args=arguments)
     if not node.start():

@@ -62,6 +62,14 @@ def test_compressed_images_come_from_the_topics_that_are_given() -> None:
     parameters = utilities.evaluate_parameters(context, node._Node__parameters)[-1]
     assert parameters["compressed_depth"] is True
     assert "compressed_color" not in parameters and "rectified" not in parameters, "as configured"
+    context.launch_configurations.update({"namespace": "or_1", "bag": "/recordings/1"})
+    (group,) = module._nodes(context)
+    label, replay = (action for action in group.get_sub_entities() if hasattr(action, "node_executable"))
+    names = [
+        {"".join(p.text for p in a): "".join(p.text for p in b) for a, b in node._Node__remappings}
+        for node in (label, replay)
+    ]
+    assert names[0]["door/depth/image_raw"] == names[1]["/door/depth/image"] == "/or_1/door/depth/image"
     context.launch_configurations["batch"] = "many"
     with pytest.raises(ValueError, match="batch:=many: expected a whole number"):
         module._nodes(context)

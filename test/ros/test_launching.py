@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from orpose_ros.launching.models import needs_color
+from orpose_ros.launching.rooms import NO_ROOM, room_below
 from orpose_ros.launching.rviz_file import write_rviz_file
 
 REPOSITORY = Path(__file__).parents[2]
@@ -107,6 +108,60 @@ def test_arguments_reach_the_nodes() -> None:
         ("skeleton_markers", "place_cameras", True, False),  # the frame is part of a TF tree
     ):
         assert (usual[node].get(name), asked[node][name]) == (before, after), name
+
+
+def _names(namespace: str, **arguments: str) -> dict[str, tuple[dict[str, str], dict[str, Any]]]:
+    """Return the full names of the nodes that launch would start, with their remappings and parameters."""
+    launch = pytest.importorskip("launch", reason="launch is not installed here")
+    (group,) = _launched(namespace=namespace, **arguments)
+    context, found = launch.LaunchContext(), {}
+    for action in group.get_sub_entities():
+        if not hasattr(action, "node_executable"):
+            action.execute(context)
+            continue
+        action._perform_substitutions(context)
+        name = f"{action.expanded_node_namespace}/{action.node_executable}"
+        assert name not in found
+        found[name] = dict(action.expanded_remapping_rules), _parameters(action)
+    return found
+
+
+def test_two_rooms_on_one_graph_have_names_of_their_own() -> None:
+    usual = {"cameras": "a,b", "view": "true", "bridges": "true", "audit": "or.audit"}
+    rooms = {name: _names(name, **usual, view_port=port) for name, port in (("or_1", "0"), ("wing/or_2", ""))}
+    for namespace, nodes in rooms.items():
+        below = {name.removeprefix(f"/{namespace}/") for name in nodes}
+        shared = {"pose_node", "skeleton_markers", "view_node", "bridge_node", "fusion_node", "audit_node"}
+        assert below == shared | {"a/lowres_gateway", "b/lowres_gateway"}
+        for remappings, _ in nodes.values():
+            assert remappings["/tf"] == f"/{namespace}/tf"
+            assert remappings["/tf_static"] == f"/{namespace}/tf_static"
+            assert "/clock" not in remappings, "all rooms live have the same time"
+    ports = [nodes[f"/{name}/view_node"][1].get("port") for name, nodes in rooms.items()]
+    assert ports == [0, None], "as given, or else as configured"
+    with pytest.raises(ValueError, match="namespace: expected letters, digits and underscores"):
+        _launched(namespace="or 1")
+
+
+def test_a_bag_is_played_into_the_room_that_it_is_given_to() -> None:
+    nodes = _names("or_1", cameras="a", depth_topic="/k4a/depth", bag="/recordings/1", use_sim_time="true")
+    played, _ = nodes["/or_1/bag_replay"]
+    assert played["/k4a/depth"] == "/or_1/k4a/depth"
+    assert played["/a/camera_info"] == "/or_1/a/camera_info"
+    taken, parameters = nodes["/or_1/a/lowres_gateway"]
+    assert taken["depth/image_raw"] == "/or_1/k4a/depth"
+    assert taken["depth/image_raw/compressedDepth"] == "/or_1/k4a/depth/compressedDepth"
+    for topic in ("/or_1/k4a/depth", "/or_1/a/camera_info"):
+        assert parameters[f"qos_overrides.{topic}.subscription.reliability"] == "reliable"
+    assert {names["/clock"] for names, _ in nodes.values()} == {"/or_1/clock"}, "the time of this bag"
+
+
+def test_a_namespace_that_an_including_launch_file_has_pushed_is_known() -> None:
+    room = room_below("/hospital", "or_1/")
+    assert room.full("ceiling_1/lowres_gateway") == "/hospital/or_1/ceiling_1/lowres_gateway"
+    assert dict(room.remappings) == {"/tf": "/hospital/or_1/tf", "/tf_static": "/hospital/or_1/tf_static"}
+    assert room_below("/hospital", "").full("/pose_node") == "/hospital/pose_node"
+    assert not room_below("/hospital", "").remappings and NO_ROOM.full("pose_node") == "/pose_node"
 
 
 def test_a_configuration_that_an_argument_overrides_is_named(tmp_path: Path) -> None:

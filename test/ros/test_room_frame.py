@@ -132,12 +132,13 @@ def static(parent: str, child: str, translation: tuple[float, ...], rotation: tu
 class Tf:
     """A publisher of the drivers' transforms, and all transforms as tf2 has them."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, namespace: str = "") -> None:
+        self.topic = f"{namespace}/tf_static"
         self.graph, self.messages = graph, pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is missing")
         buffers = pytest.importorskip("tf2_ros.buffer", reason="tf2_ros is not installed here")
         self.buffer = buffers.Buffer(node=graph.tester)
         self.parents: dict[str, set[str]] = {}
-        graph.tester.create_subscription(self.messages.TFMessage, "/tf_static", self._hear, MANY)
+        graph.tester.create_subscription(self.messages.TFMessage, self.topic, self._hear, MANY)
 
     def _hear(self, message: Any) -> None:
         for transform in message.transforms:
@@ -147,7 +148,7 @@ class Tf:
 
     def publish(self, *transforms: Any) -> Any:
         """Publish as a driver does, on a latched topic; each call is another driver."""
-        publisher = self.graph.publisher(self.messages.TFMessage, "/tf_static", LATCHED)
+        publisher = self.graph.publisher(self.messages.TFMessage, self.topic, LATCHED)
         publisher.publish(self.messages.TFMessage(transforms=list(transforms)))
         return publisher
 
@@ -179,9 +180,11 @@ LEFT_PLACE = [1.0, 2.0, 2.5, 1.0, 2.0, 1.5]
 """Of the camera in :func:`calibrate_left`: its origin in the room, and a point 1 m before it."""
 
 
-def calibrate_left(folder: Path, frame_id: str) -> None:
+def calibrate_left(folder: Path, frame_id: str, x_m: float = 1.0) -> None:
     """Write the calibration of one camera that looks straight down."""
-    camera = RoomCamera("left", Intrinsics(50.0, 50.0, 32.0, 24.0, 64, 48), DOWN, frame_id)
+    pose = DOWN.copy()
+    pose[0, 3] = x_m
+    camera = RoomCamera("left", Intrinsics(50.0, 50.0, 32.0, 24.0, 64, 48), pose, frame_id)
     write_rig(folder / "rig.yaml", [camera])
 
 
@@ -262,6 +265,33 @@ def test_the_launch_file_of_a_calibration_places_the_cameras(graph: Any, launch:
         process.wait(timeout=60)
     np.testing.assert_allclose(tf.place("room", "left_optical"), LEFT_PLACE, atol=1e-9)
     assert tf.parents["left_optical"] == {"left_color_frame"} and keep is not None
+
+
+def test_two_rooms_may_have_cameras_and_frames_of_the_same_names(
+    graph: Any, launch: Any, tmp_path: Path
+) -> None:
+    rooms = {name: Tf(graph, f"/{name}") for name in ("or_1", "or_2")}
+    everybody, keep, processes = Tf(graph), [], []
+    prefix = installed(tmp_path / "prefix", "room_cameras")
+    try:
+        for name, tf in rooms.items():
+            keep.append(tf.publish(*driver_frames("left")))
+            (tmp_path / name).mkdir()
+            calibrate_left(tmp_path / name, "left_optical", x_m=1.0 if name == "or_1" else 7.0)
+            (tmp_path / name / LAUNCH).write_text(launch_snippet("room"))
+            processes.append(launch(str(tmp_path / name / LAUNCH), [f"namespace:={name}"], prefix=prefix))
+        graph.until(
+            lambda: all(tf.place("room", "left_link") is not None for tf in rooms.values()),
+            "each camera is in its room",
+            timeout_s=240,
+        )
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGINT)  # like Ctrl-C
+        for process in processes:
+            process.wait(timeout=60)
+    assert [tf.place("room", "left_optical")[0] for tf in rooms.values()] == pytest.approx([1.0, 7.0])
+    assert not everybody.parents and keep, "nothing is on the /tf_static of all"
 
 
 def test_places_without_a_calibration_that_can_be_read_are_refused(graph: Any, tmp_path: Path) -> None:
