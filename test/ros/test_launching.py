@@ -197,13 +197,18 @@ def test_the_audit_node_is_launched_where_a_file_is_given() -> None:
     assert "audit_node" not in names and sorted([*names, "audit_node"]) == sorted(with_audit)
 
 
+def _enclave(node: Any) -> str:
+    words = ["".join(getattr(part, "text", "") for part in word) for word in node.cmd]
+    return words[words.index("--enclave") + 1]
+
+
 def test_with_security_each_node_gets_the_enclave_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
-    nodes = _launched(cameras="ceiling_1,ceiling_2", audit="or_1.audit")
-    given = set()
-    for node in nodes:
-        words = ["".join(getattr(part, "text", "") for part in word) for word in node.cmd]
-        given.add(words[words.index("--enclave") + 1])
+    usual = {"cameras": "ceiling_1,ceiling_2", "audit": "or_1.audit"}
+    given = {_enclave(node) for node in _launched(**usual)}
     text = (REPOSITORY / "config" / "security" / "or_pose.policy.xml").read_text()
     enclaves = set(re.findall(r'enclave path="([^"]+)"', text))
     assert {"/pose_node", "/ceiling_2/lowres_gateway", "/audit_node"} <= given <= enclaves
+    (group,) = _launched(namespace="or_1", **usual)
+    below = {_enclave(node) for node in group.get_sub_entities() if hasattr(node, "node_executable")}
+    assert below == {f"/or_1{enclave}" for enclave in given}
