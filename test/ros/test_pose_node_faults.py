@@ -385,7 +385,7 @@ def test_latency_counts_from_when_an_image_came_to_this_machine(pose_bench: Make
     bench = pose_bench()
     bench.send(depth_message())
     bench.publish(depth_message(stamp_s=101))
-    time.sleep(1.2)  # nobody spins: it waits in the middleware
+    time.sleep(3.0)  # nobody spins: it waits in the middleware, where it may arrive late on a busy machine
     graph.until(lambda: len(bench.flat[""]) == 2, "it is served")
     values = {pair.key: pair.value for pair in bench.node.diagnostics.status().values}
     assert float(values["latency, maximum (ms)"]) > 1000
