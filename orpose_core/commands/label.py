@@ -24,11 +24,10 @@ _PATIENCE = timedelta(days=30)
 _USAGE = "(SOURCE [SOURCE ...] --out DIR | --review DIR [--corrected FILE]) [options]"
 
 _DESCRIPTION = (
-    "Label rosbag2 recordings, ROS 1 bags, folders of images or MVOR with a teacher: MoveNet, or another "
-    "person detector and HRNet or Simple Baselines, and optionally a 2D-to-3D lifter. Writes a COCO file, a "
-    "contact sheet, and images no larger than the student needs. An interrupted run resumes, and several "
-    "processes under torchrun share the work. "
-    "Weights are local files; nothing is downloaded without --download. See docs/labelling.md."
+    "Label ROS 1 and ROS 2 bags, folders of images or MVOR with a teacher: MoveNet, or another detector "
+    "and HRNet or Simple Baselines, and optionally a 2D-to-3D lifter. Writes a COCO file, a contact "
+    "sheet, and images no larger than the student needs. An interrupted run resumes; processes under "
+    "torchrun share the work. Nothing is downloaded without --download. See docs/labelling.md."
 )
 
 _EXAMPLE = "orpose label monday.mcap --out labels"
@@ -250,7 +249,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         nargs="?",
         const=0.01,
         metavar="SHARE",
-        help="take only frames in which this share of the image changed (0.01 without a value)",
+        help="only frames in which this share of the image changed (default SHARE: 0.01)",
     )
     parser.add_argument(
         "--motion-step",

@@ -55,7 +55,7 @@ def add_camera_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rectified",
         action="store_true",
-        help="the images of bags are rectified: their camera is P of camera_info, not K",
+        help="images of bags are rectified: their camera is P, not K",
     )
 
 

@@ -39,7 +39,8 @@ def test_adapted_weights_give_the_skeletons_of_the_estimator(
     write_site_weights(path, network, settings, {"minutes": 1.0, "site": {}})
     depth_m = simulate_frame(StreamConfig("or", (48, 64), seed=3), 0).frame.depth_m
     assert depth_m is not None
-    expected = load_estimator(str(path), EstimatorConfig("cpu")).estimate([RgbdFrame(None, depth_m, None)])[0]
+    same = EstimatorConfig("cpu", half_precision=False)  # like the bench: joints near a threshold may differ
+    expected = load_estimator(str(path), same).estimate([RgbdFrame(None, depth_m, None)])[0]
     assert len(expected) > 0
 
     usual = PoseParameters()
