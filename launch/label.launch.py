@@ -21,6 +21,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from orpose_ros.launching.arguments import file_path, number
 from orpose_ros.launching.nodes import NAMESPACE, in_namespace, orpose_node, room_of
+from orpose_ros.launching.rooms import recorded
 
 # launch/ and config/ lie side by side, in the checkout as in the installed share folder.
 SHARE = Path(__file__).resolve().parent.parent
@@ -80,11 +81,6 @@ ARGUMENTS: list[tuple[str, str | None, str, list[str] | None]] = [
 ]
 
 
-def _join(*parts: str) -> str:
-    """Return an absolute name of a topic."""
-    return "".join(f"/{part}" for part in parts if part)
-
-
 def _nodes(context: LaunchContext) -> list[Any]:
     """Return the label node, and with a bag the replay that waits for it."""
 
@@ -105,11 +101,9 @@ def _nodes(context: LaunchContext) -> list[Any]:
     for camera in cameras:
         for ours, argument, transport in TOPICS:
             topic = given(argument) + transport
-            recorded = topic if topic.startswith("/") else _join(camera, topic)
-            # What a bag has is played below the room's namespace: two rooms may have the same topics.
-            theirs = topic if topic.startswith("/") and not bag else room.full(recorded)
-            remappings.append((_join(camera, ours).lstrip("/"), theirs))
-            replayed[recorded] = theirs
+            theirs = room.taken(camera, topic, bool(bag))
+            remappings.append((recorded(camera, ours).lstrip("/"), theirs))
+            replayed[recorded(camera, topic)] = theirs
             reliable[f"qos_overrides.{theirs}.subscription.reliability"] = "reliable"
     if bag:  # which can be reliable, other than a camera, and asks for the files at its end itself
         settings |= reliable | {"finish_idle_s": 0.0}

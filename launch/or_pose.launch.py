@@ -27,6 +27,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from orpose_ros.launching.arguments import file_path, number
 from orpose_ros.launching.models import needs_color
 from orpose_ros.launching.nodes import NAMESPACE, in_namespace, is_installed, orpose_node, room_of
+from orpose_ros.launching.rooms import recorded
 from orpose_ros.launching.rviz_file import write_rviz_file
 
 # launch/, config/, rviz/ and weights/ lie side by side, in the checkout as in the installed share folder.
@@ -157,21 +158,14 @@ class _Given:
         return {"cameras": self.cameras} if any(self.cameras) else {}
 
     def taken(self, camera: str, topic: str) -> str:
-        """Return the full name of a camera's topic; what a bag has is played below the room's namespace."""
-        if topic.startswith("/") and not self["bag"]:
-            return topic
-        return self.room.full(_recorded(camera, topic))
+        """Return the full name of a camera's topic."""
+        return self.room.taken(camera, topic, bool(self["bag"]))
 
     def replayed(self) -> list[tuple[str, str]]:
         """Return the remappings of a replay, so that two rooms may have the same topics in their bags."""
         topics = [self[argument] + suffix for _, argument, suffix in INPUTS]
-        names = sorted({_recorded(camera, topic) for camera in self.cameras for topic in topics})
+        names = sorted({recorded(camera, topic) for camera in self.cameras for topic in topics})
         return [(name, self.room.full(name)) for name in names] if self.room.namespace else []
-
-
-def _recorded(camera: str, topic: str) -> str:
-    """Return the full name of a camera's topic in a bag."""
-    return topic if topic.startswith("/") else "/" + "/".join(part for part in (camera, topic) if part)
 
 
 def _gateways(given: _Given) -> list[Node]:

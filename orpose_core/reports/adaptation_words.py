@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+NETWORKS = {"before": "before", "retuned": "before, with thresholds for the site", "after": "after"}
+"""The networks that are scored, in the order of the tables, and what they are called there."""
 LABELED_BY = {"teacher": "the teacher's labels", "truth": "labels by hand"}
 
 

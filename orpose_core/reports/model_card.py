@@ -11,7 +11,7 @@ from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators.map_settings import Calibration, MapSettings
 from orpose_core.files import write_text
 from orpose_core.models import MapConfig, ModelConfig, network_of
-from orpose_core.reports.adaptation_words import gain_words, outcome_words
+from orpose_core.reports.adaptation_words import NETWORKS, gain_words, outcome_words
 from orpose_core.reports.pages import number, page, table
 from orpose_core.reports.stage_card import is_stage_file, stage_card
 from orpose_core.reports.student_card import student_card
@@ -27,7 +27,6 @@ _COVERED = {
     "m_hidden": "`sigma_m`, joints called hidden",
 }
 _LABELLED = {"teacher": "the teacher", "truth": "labels by hand"}
-_NETWORKS = {"before": "before", "retuned": "before, with thresholds for the site", "after": "after"}
 _PARTS = ("head", "shoulder", "hip", "elbow", "wrist", "average")
 
 
@@ -78,14 +77,14 @@ def site_table(site: dict[str, Any]) -> str:
     """Return the table of a network's scores at a site before and after its adaptation."""
     rows = [
         [
-            f"{_NETWORKS[name]}, against {_LABELLED[kind]}",
+            f"{NETWORKS[name]}, against {_LABELLED[kind]}",
             *(number(scores["pck"].get(part)) for part in _PARTS),
             f"{scores['found']} of {scores['people']}",
             format(scores["extra_per_frame"], ".2f"),
             number(scores.get("joint_f1")),
         ]
         for kind in ("truth", "teacher")
-        for name in _NETWORKS
+        for name in NETWORKS
         if (scores := (site.get(name) or {}).get(kind)) is not None
     ]
     parts = (part.capitalize() for part in _PARTS)

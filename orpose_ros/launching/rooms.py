@@ -26,10 +26,30 @@ class Room:
         """Return the full name of a topic or namespace of this room."""
         return "/" + "/".join(part for part in (self.namespace, name.strip("/")) if part)
 
+    def taken(self, camera: str, topic: str, is_replayed: bool) -> str:
+        """Return the full name of a camera's topic that the nodes of this room take.
+
+        What a bag has is played below the room's namespace, absolute names too: two rooms may have the same
+        topics.
+
+        Args:
+            camera: namespace of the camera; "" = none.
+            topic: name below the camera's namespace, or an absolute one.
+            is_replayed: whether the launch plays a bag.
+        """
+        if topic.startswith("/") and not is_replayed:
+            return topic
+        return self.full(recorded(camera, topic))
+
     @property
     def remappings(self) -> list[tuple[str, str]]:
         """Remappings of every node of the room."""
         return [(topic, self.full(topic)) for topic in self.apart]
+
+
+def recorded(camera: str, topic: str) -> str:
+    """Return the full name of a camera's topic outside any room, as a bag has it; see :meth:`Room.taken`."""
+    return topic if topic.startswith("/") else "/" + "/".join(part for part in (camera, topic) if part)
 
 
 NO_ROOM = Room()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from orpose_core.metrics.calibration import Reliability
 from orpose_core.metrics.sigma_law import share_within_px
-from orpose_core.reports.adaptation_words import LABELED_BY, gain_words, outcome_words
+from orpose_core.reports.adaptation_words import LABELED_BY, NETWORKS, gain_words, outcome_words
 from orpose_core.reports.html.charts import bars, counted, reliability_picture
 from orpose_core.reports.html.page import Section, Table, file_picture, write_html
 from orpose_core.reports.pages import number
@@ -97,17 +97,13 @@ def _table(scores: dict[str, Any], kind: str) -> Table:
     """Return the scores against one kind of labels."""
     before, after = scores["before"][kind], scores["after"][kind]
     rows = []
-    retuned = (scores.get("retuned") or {}).get(kind)
-    for name, own in (
-        ("before", before),
-        ("before, with thresholds for the site", retuned),
-        ("after", after),
-    ):
+    for name, words in NETWORKS.items():
+        own = (scores.get(name) or {}).get(kind)
         if own is None:
             continue
         cells = [number(own["pck"].get(part)) for part in _PARTS]
         found = f"{own['found']} of {own['people']}"
-        rows.append([name, *cells, found, f"{own['extra_per_frame']:.2f}", number(own.get("joint_f1"))])
+        rows.append([words, *cells, found, f"{own['extra_per_frame']:.2f}", number(own.get("joint_f1"))])
     gains = [
         f"{after['pck'][part] - before['pck'][part]:+.1f}"
         if part in after["pck"] and part in before["pck"]
