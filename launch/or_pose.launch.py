@@ -16,7 +16,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.logging import launch_config
@@ -27,6 +26,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from orpose_ros.launching.arguments import file_path, number
 from orpose_ros.launching.models import needs_color
 from orpose_ros.launching.nodes import NAMESPACE, in_namespace, is_installed, orpose_node, room_of
+from orpose_ros.launching.overridden import overridden
 from orpose_ros.launching.rooms import recorded
 from orpose_ros.launching.rviz_file import write_rviz_file
 
@@ -250,19 +250,7 @@ def _overridden(given: _Given) -> list[LogInfo]:
     """Return a line for each parameter in a configuration of one's own that an argument overrides."""
     if Path(given["config"]) == SHARE / "config" / "or_pose.yaml":
         return []
-    content = yaml.safe_load(Path(given["config"]).read_text(encoding="utf-8"))
-    sections = content.items() if isinstance(content, dict) else ()
-    return [
-        LogInfo(
-            msg=f"{given['config']} sets {name} of {node} to {values[name]}, but the launch argument "
-            f"{name}:={given[name]} overrides it"
-        )
-        for section, below in sections
-        for node in [section.rpartition("/")[2]]
-        for values in [(below or {}).get("ros__parameters", {})]
-        for name in OVERRIDING.get(node, ())
-        if given[name] and name in values and str(values[name]).lower() != given[name].lower()
-    ]
+    return [LogInfo(msg=line) for line in overridden(Path(given["config"]), OVERRIDING, given.values)]
 
 
 def _nodes(context: LaunchContext) -> list[Any]:
