@@ -182,4 +182,4 @@ def _apart(piece: Sequence[int], shots: Sequence[Shot], before: Sequence[int], g
     if not before or not shots[before[-1]].stamp_ns:
         return list(piece)
     last_ns = shots[before[-1]].stamp_ns
-    return [i for i in piece if shots[i].stamp_ns - last_ns >= gap_s * 1e9]
+    return [i for i in piece if not shots[i].stamp_ns or shots[i].stamp_ns - last_ns >= gap_s * 1e9]

@@ -121,6 +121,13 @@ def test_without_times_each_camera_is_divided_by_itself():
     assert moments == [set(range(14)), {14, 15}, {16, 17, 18, 19}]
 
 
+def test_an_image_without_a_time_among_others_is_in_a_part():
+    all_shots = [Shot("bag", 0 if i == 90 else TODAY_NS + i * 10**10, "left") for i in range(100)]
+    parts = divided(all_shots, "time", 0.1, 0.2)
+    assert sorted(parts.train + parts.validate + parts.test) == list(range(100))
+    assert parts.left_out == 0
+
+
 @pytest.mark.parametrize(("counts", "split"), [((3,), "time"), ((5, 5), "recording")])
 def test_too_little_for_three_parts_is_refused(counts, split):
     with pytest.raises(ValueError, match="expected images in every part"):
