@@ -16,7 +16,6 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import ParameterEvent
-from rclpy.clock import Clock, ClockType
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
@@ -50,8 +49,6 @@ class AuditNode(SelfStartingNode):
         self._reader: ParameterReader | None = None
         self._machines: dict[str, str] = {}  # of the nodes of orpose
         self._models: dict[str, Any] = {}  # subscriptions by topic
-        self._subscriptions_made: list[Any] = []
-        self._timer: Any = None
 
     def configure(self) -> None:
         """Open the log and subscribe."""
@@ -64,16 +61,18 @@ class AuditNode(SelfStartingNode):
         here = Origin.here()
         self.trail.log.add("log_opened", version=__version__, by=here.by, machine=here.machine,
                            domain=self.context.get_domain_id())  # fmt: skip
-        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, self._problems, served="nodes")
+        self.diagnostics = self.own(
+            NodeDiagnostics(self, "cpu", self._values, self._problems, served="nodes")
+        )
         self._graph = GraphView(self)
-        self._sizes = MessageSizes(self, self.parameters.images, self.trail.saw_message)
-        self._reader = ParameterReader(self, self._take_parameters)
-        self._subscriptions_made = [
-            self.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, MANY),
-            self.create_subscription(ParameterEvent, "/parameter_events", self._take_event, MANY),
-        ]
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(self.parameters.period_s, self._look, clock=steady)
+        self._sizes = self.own(MessageSizes(self, self.parameters.images, self.trail.saw_message))
+        self._reader = self.own(ParameterReader(self, self._take_parameters))
+        for kind, topic, take in (
+            (DiagnosticArray, "/diagnostics", self._take_diagnostics),
+            (ParameterEvent, "/parameter_events", self._take_event),
+        ):
+            self.at_clean_up(self.destroy_subscription, self.create_subscription(kind, topic, take, MANY))
+        self.own_timer(self.parameters.period_s, self._look)
         self.get_logger().info(f"the head of the audit log is {self.trail.log.head}")
 
     def clean_up(self) -> None:
@@ -82,15 +81,11 @@ class AuditNode(SelfStartingNode):
             self.trail.settle()
             self.trail.log.add("log_closed")
             self.trail.log.close()
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-        for subscription in (*self._subscriptions_made, *self._models.values()):
+        super().clean_up()
+        for subscription in self._models.values():
             self.destroy_subscription(subscription)
-        for part in (self._sizes, self._reader, self.diagnostics):
-            if part is not None:
-                part.close()
-        self._subscriptions_made, self._models, self._machines = [], {}, {}
-        self.trail = self.diagnostics = self._graph = self._sizes = self._reader = self._timer = None
+        self._models, self._machines = {}, {}
+        self.trail = self.diagnostics = self._graph = self._sizes = self._reader = None
 
     def _look(self) -> None:
         """Read the graph, and write delayed records."""

@@ -15,7 +15,6 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 
@@ -48,7 +47,6 @@ class BridgeNode(SelfStartingNode):
         self._formats: dict[str, Any] = {}
         self._outputs: dict[str, Any] = {}
         self._bodies: dict[str, dict[str, float]] = {}  # of each camera: ids, and when seen (steady clock)
-        self._timer: Any = None
 
     def configure(self) -> None:
         """Find the installed packages, create publishers, subscribe."""
@@ -56,9 +54,9 @@ class BridgeNode(SelfStartingNode):
         self._formats = {name: module for name in settings.formats if (module := self._bridge(name))}
         if not self._formats:
             self.get_logger().warning(f"{self._nothing}: nothing is published")
-        self.watch = InputWatch(self, settings.silence_s)
-        self.diagnostics = NodeDiagnostics(
-            self, "cpu", values=self._values, problems=self._problems, served="skeletons"
+        self.watch = self.own(InputWatch(self, settings.silence_s))
+        self.diagnostics = self.own(
+            NodeDiagnostics(self, "cpu", values=self._values, problems=self._problems, served="skeletons")
         )
         for namespace in settings.cameras:
             self._connect(namespace)
@@ -68,8 +66,7 @@ class BridgeNode(SelfStartingNode):
             self.watch.subscribe(Skeleton3DArray, f"{settings.room}/skeletons_3d", take, RELIABLE)
         if "hri" in self._formats:
             self._publisher(self._formats["hri"].IdsList, f"{self._formats['hri'].BODIES}/tracked")
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = self.create_timer(GONE_S / 2, self._forget_silent, clock=steady)
+            self.own_timer(GONE_S / 2, self._forget_silent)
 
     def _bridge(self, name: str) -> Any:
         """Return the module of a format; None if its package is not installed."""
@@ -118,14 +115,10 @@ class BridgeNode(SelfStartingNode):
     def clean_up(self) -> None:
         """Destroy all that :meth:`configure` made."""
         self._active = False
-        for thing in (self.watch, self.diagnostics):
-            if thing is not None:
-                thing.close()
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-        for publisher in self._outputs.values():
+        super().clean_up()
+        for publisher in self._outputs.values():  # not owned: they come and go with the people
             self.destroy_lifecycle_publisher(publisher)
-        self.watch = self.diagnostics = self._timer = None
+        self.watch = self.diagnostics = None
         self._outputs.clear()
         self._formats.clear()
         self._bodies.clear()
@@ -224,7 +217,7 @@ class BridgeNode(SelfStartingNode):
         prefix = f"{self._formats['hri'].BODIES}/"
         for topic in [t for t in self._outputs if t.startswith(prefix) and not t.endswith("/tracked")]:
             if topic.removeprefix(prefix).split("/")[0] not in there:
-                self.destroy_publisher(self._outputs.pop(topic))
+                self.destroy_lifecycle_publisher(self._outputs.pop(topic))
 
 
 def _tracks(poses: Poses) -> list[int]:

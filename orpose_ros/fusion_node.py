@@ -14,7 +14,6 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo
 
@@ -66,7 +65,6 @@ class FusionNode(SelfStartingNode):
         self._rig: dict[str, RoomCamera] = {}
         self._room: Room | None = None
         self._publishers: list[Any] = []
-        self._timer: Any = None
         self._waiting_s: float | None = None  # steady clock, since when views wait
         self._in_view = 0
         self._last_cameras: tuple[str, ...] = ()
@@ -77,17 +75,15 @@ class FusionNode(SelfStartingNode):
         if settings.calibration:
             self._file = rig_of_file(settings.calibration, settings.cameras)
         else:
-            self._transforms = TransformCalibration(self, settings.room_frame)
+            self._transforms = self.own(TransformCalibration(self, settings.room_frame))
         options = overridable_qos()
         self._publishers = [
-            self.create_lifecycle_publisher(
-                Skeleton3DArray, TOPIC, copy(RELIABLE), qos_overriding_options=options
-            ),
-            self.create_lifecycle_publisher(SkeletonInfo, "room/skeleton_info", copy(LATCHED)),
+            self.own_publisher(Skeleton3DArray, TOPIC, copy(RELIABLE), qos_overriding_options=options),
+            self.own_publisher(SkeletonInfo, "room/skeleton_info", copy(LATCHED)),
         ]
-        self.watch = InputWatch(self, settings.silence_s)
-        self.diagnostics = NodeDiagnostics(
-            self, "cpu", values=self._values, problems=self._problems, served="skeletons"
+        self.watch = self.own(InputWatch(self, settings.silence_s))
+        self.diagnostics = self.own(
+            NodeDiagnostics(self, "cpu", values=self._values, problems=self._problems, served="skeletons")
         )
         with self.diagnostics.busy("compiling"):
             warm_up()
@@ -101,8 +97,7 @@ class FusionNode(SelfStartingNode):
                 topic = "/".join(part for part in (name, settings.images, "camera_info") if part)
                 take = partial(setattr, camera, "info")
                 self.watch.subscribe(CameraInfo, topic, take, qos_profile_sensor_data)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(min(0.02, settings.wait_s / 2), self._look, clock=steady)
+        self.own_timer(min(0.02, settings.wait_s / 2), self._look)
 
     def activate(self) -> None:
         """Start fusing."""
@@ -118,14 +113,8 @@ class FusionNode(SelfStartingNode):
     def clean_up(self) -> None:
         """Destroy all that :meth:`configure` made."""
         self.deactivate()
-        for thing in (self.watch, self.diagnostics, self._transforms):
-            if thing is not None:
-                thing.close()
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-        for publisher in self._publishers:
-            self.destroy_lifecycle_publisher(publisher)
-        self.watch = self.diagnostics = self._transforms = self._timer = None
+        super().clean_up()
+        self.watch = self.diagnostics = self._transforms = None
         self._publishers.clear()
         self._cameras.clear()
         self._file.clear()

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
@@ -74,7 +73,6 @@ class LabelNode(SelfStartingNode):
         self.backlog = Backlog(self.parameters.queue, self._accepted, self._dropped)
         self._cameras: list[CameraTopics] = []
         self._taken: LifecyclePublisher | None = None
-        self._others: list[Any] = []  # the service and the timer
         self._worker: threading.Thread | None = None
         self._asked: Future[LabelSummary] | None = None  # by ~/finish, not answered yet
         self._arrived_s: dict[tuple[str, int], float] = {}  # the worker's
@@ -86,33 +84,35 @@ class LabelNode(SelfStartingNode):
         settings = self.parameters
         if settings.privacy_problem:
             self.get_logger().warning(f"PRIVACY: {settings.privacy_problem}")
-        self.diagnostics = NodeDiagnostics(self, settings.device, self._values, self._problems)
+        self.diagnostics = self.own(NodeDiagnostics(self, settings.device, self._values, self._problems))
         with self.diagnostics.busy("loading the teacher"):
             self.get_logger().info("loading the teacher")
             self.teacher = settings.make_teacher()
             compile_decoders(settings)
         self._announce(self.teacher)
         self._cameras = [self._topics_of(namespace) for namespace in settings.cameras]
-        self.session = LabelSession(
-            settings.recording,
-            self._cameras,
-            self.teacher,
-            Path(settings.out).expanduser(),
-            settings.options,
-            most_waiting=settings.queue,
-            most_pixels=settings.max_input_pixels,
-            skipped=self._skipped,
+        self.session = self.own(
+            LabelSession(
+                settings.recording,
+                self._cameras,
+                self.teacher,
+                Path(settings.out).expanduser(),
+                settings.options,
+                most_waiting=settings.queue,
+                most_pixels=settings.max_input_pixels,
+                skipped=self._skipped,
+            )
         )
         if self.session.frames:
             self.get_logger().info(f"{self.session.frames} frames are labeled already; going on")
-        self._taken = self.create_lifecycle_publisher(
+        self._taken = self.own_publisher(
             Header, "~/taken", copy(TAKEN), qos_overriding_options=overridable_qos()
         )
-        self.watch = InputWatch(self, settings.silence_s)
+        self.watch = self.own(InputWatch(self, settings.silence_s))
         for namespace in settings.cameras:
             self._subscribe(namespace)
-        idle = self.create_timer(_IDLE_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._others = [self.create_service(Trigger, "~/finish", self._finish), idle]
+        self.own_timer(_IDLE_PERIOD_S, self._look)
+        self.at_clean_up(self.destroy_service, self.create_service(Trigger, "~/finish", self._finish))
 
     def activate(self) -> None:
         """Start labelling, and notify a waiting replay."""
@@ -150,18 +150,7 @@ class LabelNode(SelfStartingNode):
     def clean_up(self) -> None:
         """Finish, and destroy all that :meth:`configure` made."""
         self.deactivate()
-        if self.session is not None:
-            self.session.close()
-        if self.watch is not None:
-            self.watch.close()
-        if self.diagnostics is not None:
-            self.diagnostics.close()
-        if self._taken is not None:
-            self.destroy_lifecycle_publisher(self._taken)
-        if self._others:
-            self.destroy_service(self._others[0])
-            self.destroy_timer(self._others[1])
-        self._others = []
+        super().clean_up()
         self._cameras = []
         self.teacher = self.session = self.watch = self.diagnostics = self._taken = None
 

@@ -57,10 +57,10 @@ class LowresGateway(SelfStartingNode):
         for stream in self._streams():
             self._out[stream] = self._publisher(Image, f"lowres/{stream}/image_raw")
         self._out["camera_info"] = self._publisher(CameraInfo, "lowres/camera_info")
-        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, self._problems)
+        self.diagnostics = self.own(NodeDiagnostics(self, "cpu", self._values, self._problems))
         with self.diagnostics.busy("compiling"):
             self._compile()
-        self.watch = InputWatch(self, settings.silence_s)
+        self.watch = self.own(InputWatch(self, settings.silence_s))
         if settings.depth:
             self._subscribe("depth", self._take_depth)
         if settings.color:
@@ -91,21 +91,14 @@ class LowresGateway(SelfStartingNode):
     def clean_up(self) -> None:
         """Destroy all that :meth:`configure` made, and forget the camera."""
         self._active = False
-        if self.watch is not None:
-            self.watch.close()
-        if self.diagnostics is not None:
-            self.diagnostics.close()
-        for publisher in self._out.values():
-            self.destroy_lifecycle_publisher(publisher)
+        super().clean_up()
         self.watch = self.diagnostics = self._camera_info = None
         self._out.clear()
         self._agreement.clear()
 
     def _publisher(self, kind: type, topic: str) -> LifecyclePublisher:
         # One profile for each topic, because rclpy writes the overrides into it.
-        return self.create_lifecycle_publisher(
-            kind, topic, QoSProfile(depth=5), qos_overriding_options=overridable_qos()
-        )
+        return self.own_publisher(kind, topic, QoSProfile(depth=5), qos_overriding_options=overridable_qos())
 
     def _streams(self) -> tuple[str, ...]:
         return tuple(stream for stream in ("depth", "color") if getattr(self.parameters, stream))

@@ -78,8 +78,8 @@ class PoseNode(SelfStartingNode):
             self.get_logger().warning(f"PRIVACY: {settings.privacy_problem}")
         for namespace in settings.cameras:
             rotation, store = settings.rotation_of(namespace), partial(self._store, namespace)
-            self._cameras[namespace] = PoseCamera(self, settings, namespace, rotation, store)
-        self.diagnostics = NodeDiagnostics(self, "", self._values, self._problems)
+            self._cameras[namespace] = self.own(PoseCamera(self, settings, namespace, rotation, store))
+        self.diagnostics = self.own(NodeDiagnostics(self, "", self._values, self._problems))
         with self.diagnostics.busy(f"loading {settings.model}"):
             self.get_logger().info(f"loading {settings.model}; the first time it is also compiled")
             self.estimator = load_estimator(settings.model, settings.estimator)
@@ -95,11 +95,11 @@ class PoseNode(SelfStartingNode):
             (SkeletonInfo, "skeleton_info", to_skeleton_info(info.skeleton, RCLPY_TYPES)),
             (PoseModelInfo, "model_info", to_model_info(info, RCLPY_TYPES, max_pixels=limit)),
         ):
-            publisher = self.create_lifecycle_publisher(
+            publisher = self.own_publisher(
                 message_type, topic, copy(LATCHED), qos_overriding_options=overridable_qos()
             )
             self._infos.append((publisher, message))
-        self.watch = InputWatch(self, settings.silence_s)
+        self.watch = self.own(InputWatch(self, settings.silence_s))
         for camera in self._cameras.values():
             camera.subscribe(self.watch, info, partial(self._missed, camera.namespace), self._refused)
 
@@ -120,14 +120,7 @@ class PoseNode(SelfStartingNode):
     def clean_up(self) -> None:
         """Destroy all that :meth:`configure` made."""
         self._worker.stop()
-        if self.watch is not None:
-            self.watch.close()
-        if self.diagnostics is not None:
-            self.diagnostics.close()
-        for camera in self._cameras.values():
-            camera.close()
-        for publisher, _ in self._infos:
-            self.destroy_lifecycle_publisher(publisher)
+        super().clean_up()
         self._cameras.clear()
         self._infos.clear()
         self.estimator = self.watch = self.diagnostics = None

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
-
 from orpose_core.fusion.rig import RoomCamera
 from orpose_core.fusion.rig_files import read_rig
 from orpose_ros.parameters import declaring as parameters
@@ -48,7 +46,6 @@ class RoomCameras(SelfStartingNode):
         self.diagnostics: NodeDiagnostics | None = None
         self._rig: list[RoomCamera] = []
         self._frame: RoomFrame | None = None
-        self._timer: Any = None
         self._active = False
 
     def configure(self) -> None:
@@ -63,9 +60,9 @@ class RoomCameras(SelfStartingNode):
                 f"parameter calibration: {settings.calibration} cannot be read: {error}"
             ) from error
         names = [camera.name for camera in self._rig]
-        self._frame = RoomFrame(self, settings.room_frame, names, settings.calibration)
-        self.diagnostics = NodeDiagnostics(self, "cpu", self._values, served="cameras")
-        self._timer = self.create_timer(_LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._frame = self.own(RoomFrame(self, settings.room_frame, names, settings.calibration))
+        self.diagnostics = self.own(NodeDiagnostics(self, "cpu", self._values, served="cameras"))
+        self.own_timer(_LOOK_S, self._look)
 
     def activate(self) -> None:
         """Start placing the cameras."""
@@ -78,12 +75,8 @@ class RoomCameras(SelfStartingNode):
     def clean_up(self) -> None:
         """Destroy all that :meth:`configure` made."""
         self._active = False
-        for thing in (self._frame, self.diagnostics):
-            if thing is not None:
-                thing.close()
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-        self._frame = self.diagnostics = self._timer = None
+        super().clean_up()
+        self._frame = self.diagnostics = None
         self._rig = []
 
     def _look(self) -> None:

@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import Point, Vector3
-from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -119,21 +118,22 @@ class SkeletonMarkers(SelfStartingNode):
         self._active = False
         self._skeletons: dict[str, Skeleton] = {}
         self._scenes: dict[str, _Scene] = {}
-        self._timer: Any = None
-        self._info: Any = None
 
     def configure(self) -> None:
         """Create publishers and subscriptions."""
-        self.watch = InputWatch(self, self.parameters.silence_s)
-        self.diagnostics = NodeDiagnostics(self, "cpu", problems=self._problems, served="skeletons")
+        self.watch = self.own(InputWatch(self, self.parameters.silence_s))
+        self.diagnostics = self.own(NodeDiagnostics(self, "cpu", problems=self._problems, served="skeletons"))
         if self.parameters.place_cameras:
             settings = self.parameters
-            self._frame = RoomFrame(self, settings.room_frame, settings.cameras, settings.calibration)
+            self._frame = self.own(
+                RoomFrame(self, settings.room_frame, settings.cameras, settings.calibration)
+            )
         # Not watched: it is published only once.
-        self._info = self.create_subscription(SkeletonInfo, "skeleton_info", self._take_info, copy(LATCHED))
+        info = self.create_subscription(SkeletonInfo, "skeleton_info", self._take_info, copy(LATCHED))
+        self.at_clean_up(self.destroy_subscription, info)
         for namespace in self.parameters.cameras:
             prefix = f"{namespace}/" if namespace else ""
-            publisher = self.create_lifecycle_publisher(
+            publisher = self.own_publisher(
                 MarkerArray,
                 f"{prefix}skeleton_markers",
                 copy(RELIABLE),
@@ -144,8 +144,7 @@ class SkeletonMarkers(SelfStartingNode):
             self.watch.subscribe(
                 Skeleton3DArray, f"{prefix}skeletons_3d", take, RELIABLE, missed=self.diagnostics.drop
             )
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(self.parameters.stale_s / 4, self._remove_stale, clock=steady)
+        self.own_timer(self.parameters.stale_s / 4, self._remove_stale)
 
     def activate(self) -> None:
         """Start drawing."""
@@ -160,19 +159,8 @@ class SkeletonMarkers(SelfStartingNode):
     def clean_up(self) -> None:
         """Destroy all that :meth:`configure` made."""
         self._active = False
-        if self.watch is not None:
-            self.watch.close()
-        if self.diagnostics is not None:
-            self.diagnostics.close()
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-        if self._info is not None:
-            self.destroy_subscription(self._info)
-        for scene in self._scenes.values():
-            self.destroy_lifecycle_publisher(scene.publisher)
-        if self._frame is not None:
-            self._frame.close()
-        self.watch = self.diagnostics = self._timer = self._info = self._frame = None
+        super().clean_up()
+        self.watch = self.diagnostics = self._frame = None
         self._scenes.clear()
 
     def _changed(self, settings: MarkerParameters) -> None:

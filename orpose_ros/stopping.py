@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
@@ -67,6 +68,8 @@ def work(do: Callable[[threading.Event], int]) -> int:
     def run() -> None:
         try:
             status[0] = do(_told)
+        except Exception:  # here, because the process ends before the thread's own hook has written it
+            traceback.print_exc()
         finally:
             over.set()
 

@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -68,7 +67,6 @@ class ViewNode(SelfStartingNode):
         self._active = False
         self._cameras: list[_Camera] = []
         self._transforms: TransformCalibration | None = None
-        self._timer: Any = None
 
     def configure(self) -> None:
         """Serve the page, and subscribe."""
@@ -76,19 +74,18 @@ class ViewNode(SelfStartingNode):
         self._cameras = [_Camera(namespace) for namespace in settings.cameras]
         self.history = History(settings.history, [camera.name for camera in self._cameras])
         self._place_cameras()
-        self.watch = InputWatch(self, settings.silence_s)
-        self.diagnostics = NodeDiagnostics(
-            self, "cpu", values=self._values, problems=self._problems, served="skeletons"
+        self.watch = self.own(InputWatch(self, settings.silence_s))
+        self.diagnostics = self.own(
+            NodeDiagnostics(self, "cpu", values=self._values, problems=self._problems, served="skeletons")
         )
-        self.page = Page(self.history, settings.page, live=True)
+        self.page = self.own(Page(self.history, settings.page, live=True))
         self.get_logger().info(f"the page is at {self.page.url}")
         for namespace, camera in zip(settings.cameras, self._cameras, strict=True):
             self._subscribe(namespace, camera)
         if settings.room:
             topic = f"{settings.room}/skeletons_3d"
             self.watch.subscribe(Skeleton3DArray, topic, self._take_room, RELIABLE)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(_LOOK_FOR_CAMERAS_S, self._look_for_cameras, clock=steady)
+        self.own_timer(_LOOK_FOR_CAMERAS_S, self._look_for_cameras)
 
     def _subscribe(self, namespace: str, camera: _Camera) -> None:
         assert self.watch is not None and self.history is not None
@@ -115,7 +112,7 @@ class ViewNode(SelfStartingNode):
                 self.history.place(name or "camera", place)
             return
         try:
-            self._transforms = TransformCalibration(self, settings.room_frame)
+            self._transforms = self.own(TransformCalibration(self, settings.room_frame))
         except ValueError as error:
             self.get_logger().info(f"the cameras are shown side by side: {error}")
 
@@ -130,12 +127,8 @@ class ViewNode(SelfStartingNode):
     def clean_up(self) -> None:
         """Close the page and destroy all that :meth:`configure` made."""
         self._active = False
-        for thing in (self.watch, self.diagnostics, self._transforms, self.page):
-            if thing is not None:
-                thing.close()
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-        self.watch = self.diagnostics = self._transforms = self.page = self.history = self._timer = None
+        super().clean_up()
+        self.watch = self.diagnostics = self._transforms = self.page = self.history = None
         self._cameras = []
 
     def _take_image(self, camera: _Camera, message: Image) -> None:

@@ -7,14 +7,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
 from orpose_ros import stopping
@@ -34,6 +37,13 @@ _LOOK_S = 0.1
 _Node = TypeVar("_Node", bound=Node)
 
 
+class _Part(Protocol):
+    def close(self) -> None: ...
+
+
+_PartType = TypeVar("_PartType", bound=_Part)
+
+
 @dataclass(frozen=True)
 class StartParameters:
     """Parameters of every node."""
@@ -47,8 +57,10 @@ class SelfStartingNode(LifecycleNode):
     """A lifecycle node with four hooks that may raise ValueError to refuse a transition.
 
     A subclass declares its parameters in ``__init__`` and overrides :meth:`configure`, :meth:`activate`,
-    :meth:`deactivate` and :meth:`clean_up`, which must also undo an incomplete ``configure``. Publishers
-    created with ``create_lifecycle_publisher`` publish only while the node is active.
+    :meth:`deactivate` and :meth:`clean_up`, which must also undo an incomplete ``configure``. What
+    ``configure`` creates with :meth:`own`, :meth:`own_publisher` and :meth:`own_timer`, or registers with
+    :meth:`at_clean_up`, is destroyed by :meth:`clean_up`: the last one first, and each even if the
+    destruction of another one raises.
     """
 
     def __init__(self, name: str, **arguments: Any) -> None:
@@ -56,6 +68,34 @@ class SelfStartingNode(LifecycleNode):
         refuse_wrong_transitions(self)
         self.start_parameters = parameters.declare(self, StartParameters)
         self._said_s: dict[str, float] = {}
+        self._owned = ExitStack()
+
+    def at_clean_up(self, destroy: Callable[..., object], *arguments: Any) -> None:
+        """Call ``destroy`` with ``arguments`` when the node is cleaned up."""
+        self._owned.callback(destroy, *arguments)
+
+    def own(self, part: _PartType) -> _PartType:
+        """Return a part of the node, which is closed when the node is cleaned up."""
+        self.at_clean_up(part.close)
+        return part
+
+    def own_publisher(self, kind: type, topic: str, qos: QoSProfile, **options: Any) -> LifecyclePublisher:
+        """Return a new publisher, which publishes only while the node is active.
+
+        Args:
+            kind: type of the messages.
+            topic: name of the topic.
+            qos: profile, which rclpy changes if parameters override it: one for each publisher.
+            options: arguments of ``create_lifecycle_publisher``.
+        """
+        publisher = self.create_lifecycle_publisher(kind, topic, qos, **options)
+        self.at_clean_up(self.destroy_lifecycle_publisher, publisher)
+        return publisher
+
+    def own_timer(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call ``callback`` every ``period_s`` of the steady clock, whatever the time of the node is."""
+        timer = self.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.at_clean_up(self.destroy_timer, timer)
 
     def configure(self) -> None:
         """Create models, publishers and subscriptions; a ValueError refuses the transition."""
@@ -67,7 +107,8 @@ class SelfStartingNode(LifecycleNode):
         """Stop working; everything that ``configure`` created is kept."""
 
     def clean_up(self) -> None:
-        """Destroy everything that ``configure`` created."""
+        """Destroy everything that ``configure`` created. A subclass forgets what it has of that."""
+        self._owned.close()
 
     def warn_seldom(self, sentence: str) -> None:
         """Log a warning; repeat the same one only after some seconds."""
@@ -221,8 +262,9 @@ def _live(
     except ExternalShutdownException:
         pass
     finally:
-        if node is not None:
-            stop(node)
-            node.destroy_node()
-        end_rclpy()
+        with ExitStack() as ends:  # each, also if one before it raises
+            ends.callback(end_rclpy)
+            if node is not None:
+                ends.callback(node.destroy_node)
+                ends.callback(stop, node)
     return 0

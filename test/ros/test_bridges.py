@@ -145,6 +145,8 @@ def test_hri_msgs(graph: Any) -> None:
     graph.until(lambda: ids[-1].ids == ["ceiling_1_8"], "who left is not listed")
     topic = "/humans/bodies/ceiling_1_7/roi"
     graph.until(lambda: graph.tester.count_publishers(topic) == 0, "and has no topics")
+    managed = {publisher.topic_name for publisher in bench.node._managed_entities}
+    assert not any("ceiling_1_7" in name for name in managed)  # or memory grows with everybody who leaves
     graph.until(lambda: ids[-1].ids == [], "a camera that says nothing tracks nobody", timeout_s=60)
 
 

@@ -110,10 +110,11 @@ def test_work_that_does_not_end_is_left_and_other_work_is_waited_for(
     assert words in (tmp_path / "log").read_text()
 
 
-def test_work_that_fails_has_its_own_status(tmp_path: Path) -> None:
-    for body, status in (("return 3", 3), ("raise ValueError('no')", 1)):
+def test_work_that_fails_has_its_own_status_and_says_why(tmp_path: Path) -> None:
+    for body, status, words in (("return 3", 3, ""), ("raise ValueError('no')", 1, "ValueError: no")):
         process = started([sys.executable, "-c", PROGRAM.format(body=body)], tmp_path / "log")
         assert process.wait(timeout=60) == status
+        assert words in (tmp_path / "log").read_text()
 
 
 LAUNCHED = """
