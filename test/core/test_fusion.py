@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
+import fusion_rooms as rooms
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -17,10 +16,6 @@ from orpose_core.fusion.rig import RoomCamera, View
 from orpose_core.geometry import transform_points
 from orpose_core.skeleton import BODY24, COCO17, OPENPOSE18, SKELETONS, Skeleton
 from orpose_core.types import Poses, Source3D
-
-_SPEC = importlib.util.spec_from_file_location("fusion_rooms", Path(__file__).with_name("fusion_rooms.py"))
-rooms = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rooms)
 
 
 def _errors(people, truth) -> np.ndarray:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
+import fusion_rooms as rooms
 import numpy as np
 import pytest
-from rosbags.rosbag2 import Writer
-from rosbags.typesys import Stores, get_typestore
 from scipy.optimize import approx_fprime
 from scipy.spatial.transform import Rotation
 
 from orpose_core.cli import main
-from orpose_core.data.image_messages import encode_intrinsics
-from orpose_core.data.skeleton_messages import rosbags_types, to_skeletons_2d, to_skeletons_3d
 from orpose_core.fusion.calibration import CalibrationConfig, Sighting, calibrate
 from orpose_core.fusion.calibration.bundle import Observations, Problem, Trust
 from orpose_core.fusion.calibration.floor import floor_of_surfaces, floor_points, level_on
@@ -28,27 +23,6 @@ from orpose_core.fusion.rig_files import read_rig
 from orpose_core.geometry import project, transform_points
 from orpose_core.skeleton import COCO17
 from orpose_core.types import Intrinsics, Poses
-
-_SPEC = importlib.util.spec_from_file_location("fusion_rooms", Path(__file__).with_name("fusion_rooms.py"))
-rooms = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rooms)
-
-
-def _sightings(rig, moments, depth=True, seed=1):
-    """Two clinicians every two seconds, with noise of a few px and 3 % of the depth."""
-    rng, found = np.random.default_rng(seed), []
-    for k in range(moments):
-        truth, views = rooms.bodies(2, seed, 2.0 * k), {}
-        for camera in rig:
-            poses = rooms.seen(camera, truth, rng, 4.0, missing=0.1).poses
-            if depth:
-                xyz = transform_points(camera.camera_from_room, truth[poses.track_ids])
-                xyz = xyz * (1 + rng.normal(0, 0.03, xyz.shape[:2]))[..., None]
-                sigma = np.full(xyz.shape[:2], 0.07, np.float32)
-                poses = replace(poses, xyz_cam_m=xyz.astype(np.float32), sigma_m=sigma)
-            views[camera.name] = replace(poses, track_ids=None)
-        found.append(Sighting(k * 2_000_000_000, views))
-    return found
 
 
 def _surfaces(rig):
@@ -75,7 +49,7 @@ def _off(found, rig):
 def test_from_nothing_to_a_few_centimetres(tmp_path):
     rig = rooms.cameras(3, 1)
     found = calibrate(
-        _sightings(rig, 60), {c.name: c.intrinsics for c in rig}, surfaces=_surfaces(rig),
+        rooms.sightings(rig, 60), {c.name: c.intrinsics for c in rig}, surfaces=_surfaces(rig),
         frame_ids={c.name: f"{c.name}_optical" for c in rig},
     )  # fmt: skip
     for distance_m, angle_rad in _off(found, rig):
@@ -103,7 +77,7 @@ def test_a_rough_guess_without_depth_is_refined():
             pose[:3, 3] += rng.normal(0, 0.05, 3)
             pose[:3, :3] = Rotation.from_rotvec(rng.normal(0, 0.02, 3)).as_matrix() @ pose[:3, :3]
         guess.append(RoomCamera(camera.name, camera.intrinsics, pose))
-    sightings = _sightings(rig, 30, depth=False)
+    sightings = rooms.sightings(rig, 30, depth=False)
     found = calibrate(sightings, {c.name: c.intrinsics for c in rig}, guess)
     assert max(angle for _, angle in _off(found, rig)) < np.radians(1.0)
     assert max(distance for distance, _ in _off(found, rig)) < 0.2
@@ -112,7 +86,7 @@ def test_a_rough_guess_without_depth_is_refined():
 def test_a_guess_in_the_frame_of_its_first_camera_is_put_on_the_floor():
     rig = rooms.cameras(2, 1)
     guess = [replace(c, room_from_camera=rig[0].camera_from_room @ c.room_from_camera) for c in rig]
-    found = calibrate(_sightings(rig, 40), {c.name: c.intrinsics for c in rig}, guess, _surfaces(rig))
+    found = calibrate(rooms.sightings(rig, 40), {c.name: c.intrinsics for c in rig}, guess, _surfaces(rig))
     assert found.floor == "depth"
     for camera, true in zip(found.rig, rig, strict=True):
         assert camera.room_from_camera[2, 3] == pytest.approx(true.room_from_camera[2, 3], abs=0.05)
@@ -123,7 +97,7 @@ def test_what_is_missing_is_said():
     rig = rooms.cameras(2, 1)
     optics = {c.name: c.intrinsics for c in rig}
     with pytest.raises(ValueError, match="camera_1: expected at least 10 people"):
-        calibrate(_sightings(rig, 5, depth=False), optics)
+        calibrate(rooms.sightings(rig, 5, depth=False), optics)
     with pytest.raises(ValueError, match="two cameras or more"):
         calibrate([], {"camera_1": rig[0].intrinsics})
     with pytest.raises(ValueError, match="the guess has no camera camera_2"):
@@ -191,7 +165,7 @@ def test_a_small_patch_of_floor_says_little_about_its_slope():
 
 def test_depth_cameras_that_measure_too_near_or_too_far_are_found_out():
     rig, true = rooms.cameras(3, 1), (1.015, 0.985, 1.0)
-    sightings, surfaces = _sightings(rig, 60), _surfaces(rig)
+    sightings, surfaces = rooms.sightings(rig, 60), _surfaces(rig)
     for moment in sightings:
         for camera, scale in zip(rig, true, strict=True):
             poses = moment.views[camera.name]
@@ -235,49 +209,10 @@ def test_rays_that_meet_behind_a_camera_are_left_out():
     assert np.allclose(points, [[0.5, 0.0, 2.0]], atol=0.01) and len(seen_joints.camera) == 2
 
 
-def _write_bag(path, rig, sightings):
-    """A bag of what pose nodes publish, and camera_info."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    types = rosbags_types(store)
-    header = store.types["std_msgs/msg/Header"](
-        stamp=store.types["builtin_interfaces/msg/Time"](sec=1, nanosec=0), frame_id="optical"
-    )
-    region = store.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-    with Writer(path, version=9) as bag:
-        topics = {}
-        for camera in rig:
-            for name, kind in (
-                ("skeletons_2d", "orpose_ros/msg/Skeleton2DArray"),
-                ("skeletons_3d", "orpose_ros/msg/Skeleton3DArray"),
-                ("lowres/camera_info", "sensor_msgs/msg/CameraInfo"),
-            ):
-                topics[camera.name, name] = bag.add_connection(
-                    f"/{camera.name}/{name}", kind, typestore=store
-                )
-            info = store.types["sensor_msgs/msg/CameraInfo"](
-                header=header, **encode_intrinsics(camera.intrinsics), roi=region, binning_x=0, binning_y=0
-            )
-            link = topics[camera.name, "lowres/camera_info"]
-            bag.write(link, 1, store.serialize_cdr(info, link.msgtype))
-        for moment in sightings:
-            for camera in rig:
-                poses, common = moment.views[camera.name], {"frame_id": f"{camera.name}_optical"}
-                common["stamp_ns"] = moment.stamp_ns
-                size = (camera.intrinsics.height, camera.intrinsics.width)
-                flat = to_skeletons_2d(
-                    poses, types, image_hw=size, network_hw=(48, 64), modality="depth", **common
-                )
-                for name, message in (
-                    ("skeletons_2d", flat), ("skeletons_3d", to_skeletons_3d(poses, types, **common)),
-                ):  # fmt: skip
-                    link = topics[camera.name, name]
-                    bag.write(link, moment.stamp_ns, store.serialize_cdr(message, link.msgtype))
-
-
 @pytest.mark.timeout(1200)
 def test_from_a_bag_by_the_command_line(tmp_path, capsys):
     rig = rooms.cameras(2, 6)
-    _write_bag(tmp_path / "bag", rig, _sightings(rig, 40, seed=6))
+    rooms.write_bag(tmp_path / "bag", rig, rooms.sightings(rig, 40, seed=6))
     command = ["calibrate", str(tmp_path / "bag"), "--cameras", "camera_1,camera_2"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0, capsys.readouterr().err
     assert "reprojection error median" in capsys.readouterr().out

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
+import fusion_rooms as rooms
 import numpy as np
 import pytest
 
@@ -15,9 +14,6 @@ from orpose_core.fusion.room_tracker import RoomTracker, RoomTrackerConfig
 from orpose_core.skeleton import COCO17
 from orpose_core.types import Poses, Source3D
 
-_SPEC = importlib.util.spec_from_file_location("fusion_rooms", Path(__file__).with_name("fusion_rooms.py"))
-rooms = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rooms)
 S = 1_000_000_000
 
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from label_runs import PICKED, Killed, files
 
 from orpose_core.labelling.labelling import label_recordings
 from orpose_core.teacher.teacher import Teacher
-
-_SPEC = importlib.util.spec_from_file_location("label_runs", Path(__file__).with_name("label_runs.py"))
-assert _SPEC is not None and _SPEC.loader is not None
-_RUNS = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_RUNS)
-PICKED, Killed, files = _RUNS.PICKED, _RUNS.Killed, _RUNS.files
-sources, teacher, unbroken = _RUNS.sources, _RUNS.teacher, _RUNS.unbroken
 
 
 def test_killed_after_any_batch_it_comes_out_byte_for_byte(

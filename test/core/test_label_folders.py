@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from label_runs import write_images
 
 from orpose_core.labelling.labelling import label_recordings
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.labelling.review import write_review
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.teacher import Teacher
-
-_SPEC = importlib.util.spec_from_file_location("label_runs", Path(__file__).with_name("label_runs.py"))
-assert _SPEC is not None and _SPEC.loader is not None
-_RUNS = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_RUNS)
-write_images = _RUNS.write_images
-sources, teacher, unbroken = _RUNS.sources, _RUNS.teacher, _RUNS.unbroken
 
 
 def test_what_could_not_be_read_is_told(unbroken: dict[str, bytes]) -> None:

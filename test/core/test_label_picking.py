@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from label_runs import COUNTS, PICKED
 
 from orpose_core.cli import build_parser
 from orpose_core.data.recordings.recording import RecordedFrame, uniquely_named
@@ -17,13 +17,6 @@ from orpose_core.labelling.options import LabelOptions
 from orpose_core.labelling.picking import Balance, chosen_frames, in_motion, moved_share
 from orpose_core.teacher.teacher import Teacher
 from orpose_core.types import RgbdFrame
-
-_SPEC = importlib.util.spec_from_file_location("label_runs", Path(__file__).with_name("label_runs.py"))
-assert _SPEC is not None and _SPEC.loader is not None
-_RUNS = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_RUNS)
-COUNTS, PICKED = _RUNS.COUNTS, _RUNS.PICKED
-sources, teacher = _RUNS.sources, _RUNS.teacher
 
 
 def test_images_of_each_number_of_people_are_kept_equally_often(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,17 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from label_runs import PICKED, Killed, files
 
 from orpose_core.labelling.journal import Journal
 from orpose_core.labelling.labelling import Group, label_recordings
 from orpose_core.teacher.teacher import Teacher
-
-_SPEC = importlib.util.spec_from_file_location("label_runs", Path(__file__).with_name("label_runs.py"))
-assert _SPEC is not None and _SPEC.loader is not None
-_RUNS = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_RUNS)
-PICKED, Killed, files = _RUNS.PICKED, _RUNS.Killed, _RUNS.files
-sources, teacher, unbroken = _RUNS.sources, _RUNS.teacher, _RUNS.unbroken
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import time
 from dataclasses import replace
@@ -11,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
+import fusion_rooms as rooms
 import numpy as np
 import pytest
 
@@ -24,10 +24,6 @@ from orpose_core.view.moments import CameraMoment, RoomMoment
 from orpose_core.view.page import Page, PageConfig
 from orpose_core.view.room_drawing import draw_room
 from orpose_core.view.status_html import strip_svg
-
-_SPEC = importlib.util.spec_from_file_location("fusion_rooms", Path(__file__).parent / "fusion_rooms.py")
-rooms = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rooms)
 
 S = 1_000_000_000
 BEGIN = 1_700_000_000 * S

@@ -9,13 +9,14 @@ skipped.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import fusion_rooms as rooms
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,7 @@ from orpose_core.audit.log import AuditLog
 from orpose_core.cli import build_parser, main
 from orpose_core.commands.parsers import SCREEN_COLUMNS, SCREEN_LINES
 from orpose_core.files import write_depth, write_picture
+from orpose_core.fusion.rig import RoomCamera
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.simulation.writers.bags import write_bag
 from orpose_core.simulation.writers.dataset import write_dataset
@@ -133,23 +135,15 @@ def tiny_run(path: Path) -> None:
     assert main(["train", "depthpose", "--config", "tiny", "--out", str(path), *words]) == 0
 
 
-def _tests_of(name: str) -> object:
-    spec = importlib.util.spec_from_file_location(name, CORE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def two_cameras(path: Path) -> None:
     """A bag of what the pose nodes of two cameras publish while two people walk about."""
-    tests = _tests_of("test_fusion_calibration")
-    rig = [_renamed(camera) for camera in tests.rooms.cameras(2, 6)]
-    tests._write_bag(path, rig, tests._sightings(rig, 40, seed=6))
+    rig = _ceiling()
+    rooms.write_bag(path, rig, rooms.sightings(rig, 40, seed=6))
 
 
 def camchain(path: Path) -> None:
     """The same cameras as Kalibr writes them."""
-    rig = [_renamed(camera) for camera in _tests_of("fusion_rooms").cameras(2, 6)]
+    rig = _ceiling()
     chain: dict[str, dict] = {}
     for number, camera in enumerate(rig):
         k = camera.intrinsics
@@ -163,10 +157,8 @@ def camchain(path: Path) -> None:
     path.write_text(yaml.safe_dump(chain))
 
 
-def _renamed(camera: object) -> object:
-    from dataclasses import replace
-
-    return replace(camera, name=camera.name.replace("camera", "ceiling"))
+def _ceiling() -> list[RoomCamera]:
+    return [replace(c, name=c.name.replace("camera", "ceiling")) for c in rooms.cameras(2, 6)]
 
 
 def audited(path: Path) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import Stores, get_typestore
 
+from orpose_core.data.image_messages import encode_intrinsics
+from orpose_core.data.skeleton_messages import rosbags_types, to_skeletons_2d, to_skeletons_3d
+from orpose_core.fusion.calibration import Sighting
 from orpose_core.fusion.rig import RoomCamera, View
 from orpose_core.geometry import project, transform_points
 from orpose_core.simulation import StreamConfig
@@ -84,3 +92,59 @@ def mirrored_sides(view: View) -> View:
     order = list(COCO17.flip_permutation)
     poses = replace(view.poses, xy_px=view.poses.xy_px[:, order], scores=view.poses.scores[:, order])
     return View(view.camera, poses, view.stamp_ns)
+
+
+def sightings(rig: Sequence[RoomCamera], moments: int, depth: bool = True, seed: int = 1) -> list[Sighting]:
+    """Two clinicians every two seconds, with noise of a few px and 3 % of the depth."""
+    rng, found = np.random.default_rng(seed), []
+    for k in range(moments):
+        truth, views = bodies(2, seed, 2.0 * k), {}
+        for camera in rig:
+            poses = seen(camera, truth, rng, 4.0, missing=0.1).poses
+            if depth:
+                xyz = transform_points(camera.camera_from_room, truth[poses.track_ids])
+                xyz = xyz * (1 + rng.normal(0, 0.03, xyz.shape[:2]))[..., None]
+                sigma = np.full(xyz.shape[:2], 0.07, np.float32)
+                poses = replace(poses, xyz_cam_m=xyz.astype(np.float32), sigma_m=sigma)
+            views[camera.name] = replace(poses, track_ids=None)
+        found.append(Sighting(k * 2_000_000_000, views))
+    return found
+
+
+def write_bag(path: Path, rig: Sequence[RoomCamera], moments: Sequence[Sighting]) -> None:
+    """Write a bag of what pose nodes publish, and camera_info."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types = rosbags_types(store)
+    header = store.types["std_msgs/msg/Header"](
+        stamp=store.types["builtin_interfaces/msg/Time"](sec=1, nanosec=0), frame_id="optical"
+    )
+    region = store.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    with Writer(path, version=9) as bag:
+        topics = {}
+        for camera in rig:
+            for name, kind in (
+                ("skeletons_2d", "orpose_ros/msg/Skeleton2DArray"),
+                ("skeletons_3d", "orpose_ros/msg/Skeleton3DArray"),
+                ("lowres/camera_info", "sensor_msgs/msg/CameraInfo"),
+            ):
+                topics[camera.name, name] = bag.add_connection(
+                    f"/{camera.name}/{name}", kind, typestore=store
+                )
+            info = store.types["sensor_msgs/msg/CameraInfo"](
+                header=header, **encode_intrinsics(camera.intrinsics), roi=region, binning_x=0, binning_y=0
+            )
+            link = topics[camera.name, "lowres/camera_info"]
+            bag.write(link, 1, store.serialize_cdr(info, link.msgtype))
+        for moment in moments:
+            for camera in rig:
+                poses, common = moment.views[camera.name], {"frame_id": f"{camera.name}_optical"}
+                common["stamp_ns"] = moment.stamp_ns
+                size = (camera.intrinsics.height, camera.intrinsics.width)
+                flat = to_skeletons_2d(
+                    poses, types, image_hw=size, network_hw=(48, 64), modality="depth", **common
+                )
+                for name, message in (
+                    ("skeletons_2d", flat), ("skeletons_3d", to_skeletons_3d(poses, types, **common)),
+                ):  # fmt: skip
+                    link = topics[camera.name, name]
+                    bag.write(link, moment.stamp_ns, store.serialize_cdr(message, link.msgtype))

@@ -10,17 +10,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from orpose_core.data.image_messages import encode_color
 from orpose_core.data.skeleton_messages import rosbags_types
-from orpose_core.labelling.labelling import label_recordings
 from orpose_core.labelling.options import LabelOptions
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.stages import PersonBoxes, PersonThresholds, Picture, StageInfo
-from orpose_core.teacher.teacher import PseudoLabelConfig, Teacher
 from orpose_core.types import Poses
 
 SIZE_HW = (24, 32)
@@ -62,11 +59,6 @@ class Killed(Exception):
     """What a test ends a run with."""
 
 
-@pytest.fixture(scope="module")
-def teacher() -> Teacher:
-    return Teacher(CountReader(), MiddleOfBox(), None, PseudoLabelConfig())
-
-
 def pictures(counts: Sequence[int]) -> Iterator[Picture]:
     """Yield an image per count: a block that wanders; each fourth image shows what the one before it did."""
     rng = np.random.default_rng(3)
@@ -100,25 +92,5 @@ def write_troubled_bag(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    root = tmp_path_factory.mktemp("pictures")
-    first, second = write_images(root / "one", COUNTS), write_images(root / "two", COUNTS[::-1])
-    (second / "005.png").write_bytes(b"no image")
-    bag = write_troubled_bag(root / "bag")
-    (whole,) = bag.glob("*.mcap")
-    (root / "cut.mcap").write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
-    return [first, root / "missing", second, bag, root / "cut.mcap"]
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
-
-
-@pytest.fixture(scope="module")
-def unbroken(
-    sources: list[Path], teacher: Teacher, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    out = tmp_path_factory.mktemp("unbroken")
-    label_recordings(sources, teacher, out, PICKED)
-    return files(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import managed_machine as machines
 import pytest
 
 if sys.version_info >= (3, 11):
@@ -27,12 +27,6 @@ pytestmark = [
     pytest.mark.timeout(2400),
 ]
 
-_SPEC = importlib.util.spec_from_file_location(
-    "managed_machine", Path(__file__).with_name("managed_machine.py")
-)
-machines = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = machines  # its dataclass looks itself up
-_SPEC.loader.exec_module(machines)
 
 PAGE = REPOSITORY / "docs" / "installation.md"
 ACTIVATE = "source ~/orpose_venv/bin/activate\n"

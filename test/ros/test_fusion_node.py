@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fusion_rooms as rooms
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -27,12 +27,6 @@ from orpose_ros.fusion_node import FusionNode
 from orpose_ros.messages import RCLPY_TYPES
 from orpose_ros.msg import Keypoint3D, Skeleton2DArray, Skeleton3DArray, SkeletonInfo
 from orpose_ros.parameters.fusion import FusionParameters
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fusion_rooms", Path(__file__).parents[1] / "core" / "fusion_rooms.py"
-)
-rooms = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rooms)
 
 RELIABLE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

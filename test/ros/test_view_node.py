@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from pathlib import Path
 from typing import Any
 
+import fusion_rooms as rooms
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
@@ -23,12 +23,6 @@ from orpose_ros.msg import Skeleton3DArray
 
 pytest.importorskip("viser", reason="the extra orpose[view] is not installed")
 from orpose_ros.view_node import ViewNode
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fusion_rooms", Path(__file__).parents[1] / "core" / "fusion_rooms.py"
-)
-rooms = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rooms)
 
 RELIABLE = QoSProfile(depth=10)
 S = 1_000_000_000
