@@ -70,7 +70,8 @@ def finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Path
     after = replace(best.checkpoint, model=copy.deepcopy(best.checkpoint.model).half().float())
     facts = training_facts(read_header(trained))
     facts["scores"] = {}
-    scores = _scored(site, start, after, best.decoder, choices.retuned.decoder, truth, bar)
+    retuned = _worth_scoring(choices.retuned.decoder, settings.decoder, best.decoder, best.share)
+    scores = _scored(site, start, after, best.decoder, retuned, truth, bar)
     scores |= {
         "model": start.name,
         "licence": start.licence,
@@ -111,10 +112,26 @@ def score_again(site: SiteFolder, start: Checkpoint, truth: str | Path, bar: Bar
     settings = MapSettings.from_header(after.name, after.metadata)
     scores = read_json(site.scores)
     retuned = scores["thresholds"].get("retuned")
-    retuned = None if retuned is None else PafDecoderConfig(**retuned)
+    if retuned is not None:
+        own = MapSettings.from_header(start.name, start.metadata).decoder
+        retuned = _worth_scoring(PafDecoderConfig(**retuned), own, settings.decoder, scores.get("share", 1.0))
     scores |= _scored(site, start, after, settings.decoder, retuned, truth, bar)
     _write(site, start.name, after, settings, facts, scores)
     return True
+
+
+def _worth_scoring(
+    retuned: PafDecoderConfig, own: PafDecoderConfig, chosen: PafDecoderConfig, share: float
+) -> PafDecoderConfig | None:
+    """Return the thresholds of the network before for the site; None where before or after has the same.
+
+    Args:
+        retuned: these thresholds.
+        own: those of its file.
+        chosen: those of the weights that were chosen.
+        share: of the trained weights in them.
+    """
+    return None if retuned == own or (share == 0 and retuned == chosen) else retuned
 
 
 def _scored(
@@ -131,8 +148,7 @@ def _scored(
     if truth is not None:
         parts["truth"] = site_frames(LabelFile(Path(truth), site.labels), input_hw, parts["teacher"].names)
     networks = {"before": estimator_of(start), "after": estimator_of(after, decoder)}
-    own = MapSettings.from_header(start.name, start.metadata).decoder
-    if retuned not in (None, own, decoder):
+    if retuned is not None:
         networks["retuned"] = estimator_of(start, retuned)
     images = read_coco_file(site.part("test")).images
     blocks = time_blocks([Shot.of(image.entry) for image in images])

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from orpose_core.adaptation.adapt import adapt
+from orpose_core.adaptation.finishing import _worth_scoring
 from orpose_core.adaptation.mixing import SHARES, mixed
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.scoring import SiteFrames, scores_of
@@ -25,6 +26,7 @@ from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.cli import main
 from orpose_core.commands.adapt import _summary
 from orpose_core.data.coco_file import read_coco_file
+from orpose_core.decoding.paf import PafDecoderConfig
 from orpose_core.estimators import EstimatorConfig, load_estimator
 from orpose_core.reports.adaptation_words import gain_words
 from orpose_core.reports.html.adaptation_page import write_adaptation_page
@@ -385,6 +387,14 @@ def test_new_thresholds_alone_are_said_to_be_so(adapted, tmp_path):
     page = write_adaptation_page(tmp_path / "page.html", scores, site.pictures).read_text()
     assert "the weights of fastpose_64x48 with new thresholds for this site" in page
     assert "before, with thresholds for the site" in page and "unchanged" not in page
+
+
+def test_thresholds_alone_are_scored_unless_before_or_after_has_them():
+    own, site, other = (PafDecoderConfig(min_person_score=score) for score in (0.1, 0.2, 0.3))
+    assert _worth_scoring(own, own, site, 0.5) is None
+    assert _worth_scoring(site, own, site, 0.0) is None
+    assert _worth_scoring(site, own, site, 0.5) == site  # trained weights may get the same thresholds
+    assert _worth_scoring(site, own, other, 0.5) == site
 
 
 def test_a_mixture_of_weights_is_their_weighted_mean():
