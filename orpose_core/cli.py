@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "adapt": "adapt a depth network to the recordings of a site",
     "train": "train a network from a recipe",
     "experiment": "run several trainings and their report; resumes after an interruption",
+    "average": "take the mean of the weights of several depth networks",
     "convert": "convert a published checkpoint to orpose's format",
     "export": "export a network to OpenVINO or ONNX Runtime, optionally in int8",
     "simulate": "make synthetic recordings with exact ground truth",
