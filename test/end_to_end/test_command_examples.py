@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(3600)
 CORE = Path(__file__).parents[1] / "core"
 NOT_RUN = ("takes ", "needs ")
 WITHOUT_A_QUICK_EXAMPLE = {
-    "orpose adapt", "orpose view", "orpose benchmark soak", "orpose benchmark privacy",
+    "orpose adapt", "orpose average", "orpose view", "orpose benchmark soak", "orpose benchmark privacy",
     "orpose report depthpose", "orpose report student", "orpose report teacher", "orpose report networks",
     "orpose report design",
 }  # fmt: skip
