@@ -48,7 +48,7 @@ class ReadingConfig:
     size_hw: tuple[int, int] = (192, 256)
     keypoint_thresholds: tuple[float, ...] = (0.05, 0.1)
     paf_thresholds: tuple[float, ...] = (0.05,)
-    min_mean_scores: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0)
+    min_mean_scores: tuple[float, ...] = (0.4, 0.6, 0.7, 0.8, 1.0)
     min_person_scores: tuple[float, ...] = (0.06, 0.1, 0.14, 0.18, 0.22, 0.27)
 
     def __post_init__(self) -> None:
