@@ -37,6 +37,7 @@ SHORT = {
     ),
     "benchmark train": "--config tiny --steps 1 --workers 0",
     "adapt": "--frames 12 --minutes 0.02 --threads 1 --replay 0 --keep-depth",
+    "average": "--reading-frames 2 --frames 0",
     "label": "",
     "report": "",
     "experiment": None,  # a table of the paper: its own test runs a small one
