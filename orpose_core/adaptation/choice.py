@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from orpose_core.adaptation.mixing import SHARES, mixed
 from orpose_core.adaptation.options import SiteFolder
 from orpose_core.adaptation.scoring import SiteFrames, estimator_of, site_frames
 from orpose_core.adaptation.sides import with_sides_of
@@ -26,6 +25,7 @@ from orpose_core.files import read_json, write_json
 from orpose_core.models import MapConfig
 from orpose_core.training.depthpose.batch_norm import without_batch_norms
 from orpose_core.training.depthpose.label_file import LabelFile
+from orpose_core.training.depthpose.mixing import mixed
 from orpose_core.training.depthpose.recipe import DepthPoseRecipe, DepthPoseTask
 from orpose_core.training.depthpose.threshold_choice import (
     ALIKE,
@@ -33,6 +33,15 @@ from orpose_core.training.depthpose.threshold_choice import (
     choose_thresholds,
     joint_counts,
 )
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the trained weights in their mean with those of the start, as they are tried.
+
+A site shows few people, each of them many times, and a network that learns from them begins to know them: it
+is sure of who faces which way, and wrong about those whom it has not seen. The mean of its weights and those
+from which the training started keeps most of what the site teaches and forgets most of what it only seems to
+teach (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+"""
 
 _MOST_FRAMES = 160
 """Of the validation part are looked at while the training runs; spread evenly."""
@@ -55,7 +64,7 @@ class Choice:
     Attributes:
         checkpoint: the network.
         decoder: its thresholds.
-        share: of the trained weights in it (:mod:`orpose_core.adaptation.mixing`); 0 = those of the start.
+        share: of the trained weights in it (:data:`SHARES`); 0 = those of the start.
         f1: that it reached, percent.
         changed: whether weights or thresholds are not those of the start.
     """

@@ -70,8 +70,7 @@ def finish(site: SiteFolder, start: Checkpoint, trained: Path, truth: str | Path
     after = replace(best.checkpoint, model=copy.deepcopy(best.checkpoint.model).half().float())
     facts = training_facts(read_header(trained))
     facts["scores"] = {}
-    retuned = _worth_scoring(choices.retuned.decoder, settings.decoder, best.decoder, best.share)
-    scores = _scored(site, start, after, best.decoder, retuned, truth, bar)
+    scores = _scored(site, start, after, best.decoder, choices.retuned.decoder, best.share, truth, bar)
     scores |= {
         "model": start.name,
         "licence": start.licence,
@@ -112,21 +111,19 @@ def score_again(site: SiteFolder, start: Checkpoint, truth: str | Path, bar: Bar
     settings = MapSettings.from_header(after.name, after.metadata)
     scores = read_json(site.scores)
     retuned = scores["thresholds"].get("retuned")
-    if retuned is not None:
-        own = MapSettings.from_header(start.name, start.metadata).decoder
-        retuned = _worth_scoring(PafDecoderConfig(**retuned), own, settings.decoder, scores.get("share", 1.0))
-    scores |= _scored(site, start, after, settings.decoder, retuned, truth, bar)
+    retuned = None if retuned is None else PafDecoderConfig(**retuned)
+    scores |= _scored(site, start, after, settings.decoder, retuned, scores.get("share", 1.0), truth, bar)
     _write(site, start.name, after, settings, facts, scores)
     return True
 
 
 def _worth_scoring(
-    retuned: PafDecoderConfig, own: PafDecoderConfig, chosen: PafDecoderConfig, share: float
+    retuned: PafDecoderConfig | None, own: PafDecoderConfig, chosen: PafDecoderConfig, share: float
 ) -> PafDecoderConfig | None:
     """Return the thresholds of the network before for the site; None where before or after has the same.
 
     Args:
-        retuned: these thresholds.
+        retuned: these thresholds; None = not known.
         own: those of its file.
         chosen: those of the weights that were chosen.
         share: of the trained weights in them.
@@ -140,6 +137,7 @@ def _scored(
     after: Checkpoint,
     decoder: PafDecoderConfig,
     retuned: PafDecoderConfig | None,
+    share: float,
     truth: str | Path | None,
     bar: Bar,
 ) -> dict[str, Any]:
@@ -148,6 +146,8 @@ def _scored(
     if truth is not None:
         parts["truth"] = site_frames(LabelFile(Path(truth), site.labels), input_hw, parts["teacher"].names)
     networks = {"before": estimator_of(start), "after": estimator_of(after, decoder)}
+    own = MapSettings.from_header(start.name, start.metadata).decoder
+    retuned = _worth_scoring(retuned, own, decoder, share)
     if retuned is not None:
         networks["retuned"] = estimator_of(start, retuned)
     images = read_coco_file(site.part("test")).images

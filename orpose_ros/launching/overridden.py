@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from orpose_core.files.yaml_files import read_yaml
 
 _PARAMETERS = "ros__parameters"
 _ANY_NODE = ("*", "**")
@@ -25,8 +25,8 @@ def overridden(config: Path, arguments: Mapping[str, Sequence[str]], given: Mapp
         ValueError: names the file; it is no YAML, or not of that form.
     """
     try:
-        content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = read_yaml(config)
+    except (OSError, ValueError) as error:
         raise ValueError(f"config:={config}: cannot be read: {error}") from None
     return [
         f"{config} sets {name} of {node} to {values[name]}, but the launch argument {name}:={given[name]} "

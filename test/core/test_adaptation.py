@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from orpose_core.adaptation.adapt import adapt
+from orpose_core.adaptation.choice import SHARES
 from orpose_core.adaptation.finishing import _worth_scoring
-from orpose_core.adaptation.mixing import SHARES, mixed
 from orpose_core.adaptation.options import AdaptOptions, SiteFolder
 from orpose_core.adaptation.scoring import SiteFrames, scores_of
 from orpose_core.adaptation.splitting import Shot, divided
@@ -33,6 +33,7 @@ from orpose_core.reports.html.adaptation_page import write_adaptation_page
 from orpose_core.skeleton import COCO17
 from orpose_core.teacher.loading import teacher_of
 from orpose_core.teacher.teacher import Teacher
+from orpose_core.training.depthpose.mixing import mixed
 from orpose_core.training.depthpose.samples import LabelledFrame, SampleMaker
 from orpose_core.training.depthpose.threshold_choice import joint_counts
 from orpose_core.types import Poses, RgbdFrame

@@ -15,13 +15,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from orpose_core.adaptation.finishing import write_site_weights
-from orpose_core.adaptation.mixing import mixed
 from orpose_core.checkpoints.files import load_checkpoint
 from orpose_core.data import image_messages
 from orpose_core.data.skeleton_messages import from_skeletons
 from orpose_core.estimators import EstimatorConfig, load_estimator
 from orpose_core.estimators.map_settings import MapSettings
 from orpose_core.simulation import StreamConfig, simulate_frame
+from orpose_core.training.depthpose.mixing import mixed
 from orpose_core.types import RgbdFrame
 from orpose_ros.parameters.pose import PoseParameters
 

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from orpose_core.checkpoints.files import Checkpoint, load_checkpoint, save_checkpoint
 from orpose_core.checkpoints.history import inherited_licence, training_facts
 from orpose_core.checkpoints.weights_file import find_weights, read_header
 from orpose_core.models import MapConfig
+from orpose_core.training.depthpose.mixing import mixed
 from orpose_core.training.depthpose.sigma_calibration import measured_settings
 from orpose_core.training.depthpose.threshold_choice import ReadingConfig
-from orpose_core.training.depthpose.validation import ValidationConfig, benchmark_of, validate
+from orpose_core.training.depthpose.validation import ValidationConfig, final_scores
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,11 @@ def mean_weights(networks: Sequence[Checkpoint], shares: Sequence[float]) -> dic
                 f"average: expected networks of one kind, got {first.config} in {first.name} and "
                 f"{other.config} in {other.name}"
             )
-    states = [network.model.state_dict() for network in networks]
-    total = sum(shares)
-    return {
-        name: torch.stack(
-            [state[name].double() * (share / total) for state, share in zip(states, shares, strict=True)]
-        )
-        .sum(dim=0)
-        .to(value)
-        if value.is_floating_point()
-        else value
-        for name, value in states[0].items()
-    }
+    mean, total = first.model, shares[0]
+    for network, share in zip(networks[1:], shares[1:], strict=True):
+        total += share
+        mean = mixed(mean, network.model, share / total)
+    return mean.state_dict()
 
 
 def average(
@@ -109,14 +102,8 @@ def average(
     model.load_state_dict(mean)
     model = model.half().float().eval()  # measured as it is stored
     settings = measured_settings(model, network, config.reading, config.validation.decoder)
-    scores: dict[str, float] = {}
-    if config.validation.final_frames:
-        validation = replace(config.validation, decoder=settings.decoder)
-        benchmark = benchmark_of(validation, network, validation.final_frames)
-        scores = {
-            "frames": len(benchmark.truth),
-            **validate(model, network, benchmark, validation, half=False),
-        }
+    scores = final_scores(model, network, replace(config.validation, decoder=settings.decoder), half=False)
+    scores.pop("per_frame", None)
     members = [
         {**{k: v for k, v in own.items() if k != "scores"}, "share": round(share / sum(shares), 4)}
         for own, share in zip(facts, shares, strict=True)

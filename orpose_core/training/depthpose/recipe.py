@@ -28,8 +28,8 @@ from orpose_core.training.depthpose.validation import (
     Benchmark,
     ValidationConfig,
     benchmark_of,
+    final_scores,
     validate,
-    validate_per_frame,
 )
 from orpose_core.training.engine.distributed import Processes
 from orpose_core.training.engine.engine import Trainer
@@ -178,16 +178,12 @@ def _reading(recipe: DepthPoseRecipe, model: nn.Module) -> MapSettings | None:
 def _score(
     recipe: DepthPoseRecipe, model: nn.Module, reading: MapSettings | None, half: bool
 ) -> dict[str, Any]:
-    model = without_batch_norms(model)
-    frames = recipe.validation.final_frames
-    if not frames or network_of(recipe.model).answer == "image":
+    if network_of(recipe.model).answer == "image":
         return {}
     config = recipe.validation
     if reading is not None:  # the scores are those of the file, thresholds included
         config = replace(config, decoder=reading.decoder)
-    benchmark = benchmark_of(config, recipe.model, frames)
-    scores = validate_per_frame(model, recipe.model, benchmark, config, half)
-    return {"frames": len(benchmark.truth), **scores}
+    return final_scores(without_batch_norms(model), recipe.model, config, half)
 
 
 def _write(

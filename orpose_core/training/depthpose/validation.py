@@ -140,6 +140,19 @@ def validate_per_frame(
     return {**scores_of(benchmark.truth, found), "per_frame": counts.values()}
 
 
+def final_scores(
+    model: nn.Module, model_config: NetworkConfig, config: ValidationConfig, half: bool
+) -> dict[str, Any]:
+    """Return the number of ``final_frames`` and what :func:`validate_per_frame` gives for them; {} = none."""
+    if not config.final_frames:
+        return {}
+    benchmark = benchmark_of(config, model_config, config.final_frames)
+    return {
+        "frames": len(benchmark.truth),
+        **validate_per_frame(model, model_config, benchmark, config, half),
+    }
+
+
 def milliseconds(model: nn.Module, config: NetworkConfig, half: bool, repeats: int = 10) -> float:
     """Return the median time of one image's forward pass after a warm-up, with PyTorch's current threads."""
     image = torch.rand(1, config.in_channels, *config.input_hw).contiguous(memory_format=torch.channels_last)

@@ -1,10 +1,4 @@
-"""Weights between those before a training and those after it.
-
-A site shows few people, each of them many times, and a network that learns from them begins to know them: it
-is sure of who faces which way, and wrong about those whom it has not seen. The mean of its weights and those
-from which the training started keeps most of what the site teaches and forgets most of what it only seems to
-teach (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
-"""
+"""The weighted mean of two networks' weights."""
 
 from __future__ import annotations
 
@@ -12,9 +6,6 @@ import copy
 
 import torch
 from torch import nn
-
-SHARES = (0.25, 0.5, 0.75, 1.0)
-"""Of the trained weights in the mean, as they are tried."""
 
 
 def mixed(start: nn.Module, trained: nn.Module, share: float) -> nn.Module:
