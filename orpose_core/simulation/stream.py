@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from orpose_core.simulation.dice import Dice
+from orpose_core.simulation.people.builds import varied
 from orpose_core.simulation.rooms.anywhere_scenes import anywhere_scene
 from orpose_core.simulation.rooms.everyday_scenes import everyday_scene, general_scene
 from orpose_core.simulation.rooms.or_scenes import or_scene
@@ -14,6 +16,9 @@ from orpose_core.simulation.rooms.site_scenes import site_scene
 from orpose_core.simulation.splits import SPLITS
 
 DOMAINS = ("or", "general", "everyday", "anywhere", "site", *PARTS)
+
+
+_BUILDS_KEY = 1 << 20  # beyond the keys of all scenes
 
 
 MODALITIES = ("depth", "color", "rgbd")
@@ -41,6 +46,8 @@ class StreamConfig:
             = none.
         min_area_px: people with fewer visible px (at 640x480) are left out of the poses.
         crowd: number of additional people per room, so that training sees more people per image.
+        varied_builds: share of the people, 0 to 1, whose proportions are beyond those of average adults (see
+            :mod:`builds`). Nothing else of a recording depends on it.
     """
 
     domain: str = "or"
@@ -55,6 +62,7 @@ class StreamConfig:
     split: str | None = None
     min_area_px: float = 150.0
     crowd: int = 0
+    varied_builds: float = 0.0
 
     def __post_init__(self) -> None:
         if self.domain not in DOMAINS:
@@ -78,6 +86,10 @@ class StreamConfig:
             raise ValueError(f"StreamConfig.rate_hz: expected a positive rate, got {self.rate_hz}")
         if not 0 <= self.crowd <= 8:
             raise ValueError(f"StreamConfig.crowd: expected 0 to 8, got {self.crowd}")
+        if not 0 <= self.varied_builds <= 1:
+            raise ValueError(
+                f"StreamConfig.varied_builds: expected a number in [0, 1], got {self.varied_builds}"
+            )
         if self.rig not in ("mvor", "any", "mixed"):
             raise ValueError(f"StreamConfig.rig: expected mvor, any or mixed, got {self.rig!r}")
         if self.split is not None and self.split not in SPLITS:
@@ -108,6 +120,17 @@ def split_config(name: str, size_hw: tuple[int, int] = (480, 640), modality: str
 
 @lru_cache(maxsize=4)
 def _scene(config: StreamConfig, sequence: int) -> Scene:
+    scene = _scene_of_domain(config, sequence)
+    if not config.varied_builds:
+        return scene
+    people = []
+    for number, person in enumerate(scene.people):
+        dice = Dice(config.scene_seed, sequence, _BUILDS_KEY, number)
+        people.append(varied(person, dice) if dice.chance(config.varied_builds) else person)
+    return replace(scene, people=tuple(people))
+
+
+def _scene_of_domain(config: StreamConfig, sequence: int) -> Scene:
     if config.domain == "general":
         return general_scene(config.scene_seed, sequence, config.crowd)
     if config.domain == "everyday":

@@ -102,7 +102,7 @@ def joint_visibility(
         xy_px: float64 (24, 2), px.
         z_m: float64 (24,), depth of the joints, metres.
         owner: index of the person.
-        dimensions: float64 (14,), of the person.
+        dimensions: float64 (15,), of the person.
         depth_m: float64 (H, W), true depth of the scene.
         solid: int32 (H, W), index of the solid seen.
         owners: int64 (n,), of the solids.

@@ -27,6 +27,7 @@ class DomainStreams:
         modality: "depth" or "color".
         seed: seed of the simulation.
         crowd: number of additional people in a room, for all domains or one for each.
+        varied_builds: share of the people whose proportions are beyond those of average adults.
 
     Attributes:
         streams: one per domain, in the order of ``domains``.
@@ -40,12 +41,13 @@ class DomainStreams:
         modality: str,
         seed: int,
         crowd: int | Sequence[int],
+        varied_builds: float = 0.0,
     ) -> None:
         weights = np.asarray(shares or [1.0] * len(domains), np.float64)
         self._shares = weights / weights.sum()
         crowds = [crowd] * len(domains) if isinstance(crowd, int) else crowd
         self.streams = [
-            StreamConfig(d, size_hw, modality, seed, crowd=more)
+            StreamConfig(d, size_hw, modality, seed, crowd=more, varied_builds=varied_builds)
             for d, more in zip(domains, crowds, strict=True)
         ]
 

@@ -40,12 +40,13 @@ LYING = 38  # 1 = supine: the legs hang on the pelvis, not on the floor
 SHRUG = 39  # of both shoulders, in statures
 POSE_SIZE = 40
 
-# Rows of a body's dimensions, metres, except GIRTH (1 = normal) and FEMALE (0..1).
+# Rows of a body's dimensions, metres, except GIRTH, HEAD_SCALE, NECK_LENGTH (1 = normal) and FEMALE (0..1).
 STATURE, GIRTH, FEMALE = 0, 1, 2
 HIP_HALF, SHOULDER_HALF, UPPER_ARM, FOREARM, HAND = 3, 4, 5, 6, 7
 THIGH, SHANK, ANKLE_HEIGHT, TRUNK, HEAD_SCALE = 8, 9, 10, 11, 12
 SHOULDER_BACK = 13  # how far the shoulders lie behind the middle of the chest, beyond what all bodies have
-DIMENSIONS_SIZE = 14
+NECK_LENGTH = 14  # 1 = normal
+DIMENSIONS_SIZE = 15
 
 # Frames that kinematics returns beside the joints.
 PELVIS_FRAME, LUMBAR_FRAME, THORAX_FRAME, HEAD_FRAME = 0, 1, 2, 3
@@ -60,7 +61,7 @@ FRAME_COUNT = 8
 
 
 def dimensions(stature_m: float, girth: float, female: float, head_scale: float = 1.0) -> Float64Array:
-    """Return the dimensions of a body, float64 (14,), from its stature (Drillis and Contini 1966).
+    """Return the dimensions of a body, float64 (15,), from its stature (Drillis and Contini 1966).
 
     The joint centres of the shoulders lie inside the biacromial width (0.259 of the stature), those of the
     hips are set where COCO's annotators click: between the joint's centre and the greater trochanter.
@@ -72,7 +73,7 @@ def dimensions(stature_m: float, girth: float, female: float, head_scale: float 
     out[SHOULDER_HALF] = (0.108 - 0.008 * female) * h
     out[UPPER_ARM], out[FOREARM], out[HAND] = 0.180 * h, 0.146 * h, 0.108 * h
     out[THIGH], out[SHANK], out[ANKLE_HEIGHT] = 0.245 * h, 0.246 * h, 0.039 * h
-    out[TRUNK] = 0.288 * h
+    out[TRUNK], out[NECK_LENGTH] = 0.288 * h, 1.0
     return out
 
 
@@ -261,7 +262,7 @@ def joints_of(pose: Float64Array, d: Float64Array) -> tuple[Float64Array, Float6
 
     Args:
         pose: float64 (40,), rows as named in this module, arms settled (:func:`settle_arms`).
-        d: float64 (14,), from :func:`dimensions`.
+        d: float64 (15,), from :func:`dimensions`.
 
     Returns:
         ``(joints, frames)``: float64 (24, 3), room frame, metres, in the order of BODY24; float64 (8, 3, 3),
@@ -281,8 +282,8 @@ def joints_of(pose: Float64Array, d: Float64Array) -> tuple[Float64Array, Float6
     _arm(pose, d, thorax, joints, frames, False)
     _arm(pose, d, thorax, joints, frames, True)
     joints[NECK] = joints[THORAX] + applied(thorax, 0.0, -0.004 * h, 0.033 * h)
-    skull_base = joints[NECK] + applied(thorax, 0.0, 0.004 * h, 0.012 * h)
-    skull_base += applied(skull, 0.0, 0.004 * h, 0.024 * h)
+    skull_base = joints[NECK] + applied(thorax, 0.0, 0.004 * h, 0.012 * h * d[NECK_LENGTH])
+    skull_base += applied(skull, 0.0, 0.004 * h, 0.024 * h * d[NECK_LENGTH])
     s = d[HEAD_SCALE] * h
     joints[HEAD] = skull_base + applied(skull, 0.0, 0.012 * s, 0.034 * s)
     joints[NOSE] = skull_base + applied(skull, 0.0, 0.070 * s, 0.024 * s)

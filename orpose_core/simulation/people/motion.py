@@ -73,7 +73,7 @@ def pose_at(actor: Actor, d: Float64Array, time_s: float) -> Float64Array:
 
     Args:
         actor: who does what.
-        d: the body's dimensions, float64 (14,).
+        d: the body's dimensions, float64 (15,).
         time_s: since the sequence's start.
     """
     position = time_s / actor.tempo_s

@@ -37,7 +37,7 @@ class Person:
     """One person of a scene.
 
     Attributes:
-        dimensions: float64 (14,), see :func:`kinematics.dimensions`.
+        dimensions: float64 (15,), see :func:`kinematics.dimensions`.
         outfit: float64 (19,), rows as named in this module: hair's volume and length, cap, mask, gown, apron,
             length of the sleeves (0 = none, 1 = to the wrist), looseness of top and trousers in metres,
             length of a skirt, ponytail, gloves, backpack, bust, thyroid collar, width of an open jacket

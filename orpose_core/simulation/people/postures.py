@@ -131,7 +131,7 @@ def set_posture(
 
     Args:
         pose: float64 (40,), changed in place.
-        d: the body's dimensions, float64 (14,).
+        d: the body's dimensions, float64 (15,).
         dice: of this keyframe.
         habits: of this person: what stays the same from keyframe to keyframe.
         posture: one of POSTURES.
@@ -206,7 +206,7 @@ def set_arm(
 
     Args:
         pose: float64 (40,), changed in place.
-        d: the body's dimensions, float64 (14,).
+        d: the body's dimensions, float64 (15,).
         dice: of this keyframe.
         arms: one of ARMS.
         right: which arm.

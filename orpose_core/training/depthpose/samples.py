@@ -36,6 +36,8 @@ class DataConfig:
             image, 8 times the input of DepthPose.
         crowd: number of additional people per simulated room, so that each image shows more people.
         domain_crowds: ``crowd`` for each domain; empty = the same in all of them.
+        varied_builds: share of the simulated people, 0 to 1, whose proportions are beyond those of average
+            adults.
         crop_hw: (height, width) in px of the network's input, of a window that is cropped from each sample,
             usually around a person; None = whole images. Most of an image shows nobody but costs as much.
         shrink_methods: methods of shrinking frames, one drawn for each frame, so that the network does not
@@ -72,6 +74,7 @@ class DataConfig:
     render_hw: tuple[int, int] = (384, 512)
     crowd: int = 0
     domain_crowds: tuple[int, ...] = ()
+    varied_builds: float = 0.0
     crop_hw: tuple[int, int] | None = None
     shrink_methods: tuple[str, ...] = SHRINK_METHODS
     seed: int = 1
@@ -100,6 +103,8 @@ class DataConfig:
             raise ValueError(
                 f"data.domain_crowds: expected one for each of {self.domains}, got {self.domain_crowds}"
             )
+        if not 0 <= self.varied_builds <= 1:
+            raise ValueError(f"data.varied_builds: expected a number in [0, 1], got {self.varied_builds}")
         if self.source == "folder" and (self.folder is None or self.labels is None):
             raise ValueError("data.source: 'folder' needs data.folder and data.labels")
         if self.absent_joints not in (None, "background", "unknown"):

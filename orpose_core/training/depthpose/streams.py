@@ -45,7 +45,7 @@ class SimulatedSamples(Dataset[Sample]):
         self.data, self.make = data, SampleMaker(data, model)
         crowd = data.domain_crowds or data.crowd
         self.streams = DomainStreams(
-            data.domains, data.domain_shares, data.render_hw, "depth", data.seed, crowd
+            data.domains, data.domain_shares, data.render_hw, "depth", data.seed, crowd, data.varied_builds
         )
         self.caches = [] if data.cache.folder is None else self._filled_caches(data.cache.folder)
 
