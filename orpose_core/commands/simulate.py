@@ -52,11 +52,16 @@ def _stream(args: argparse.Namespace) -> tuple[StreamConfig, int]:
         raise ValueError("--frames: expected a number of frames (or a --split, which has its own)")
     size_hw = parse_resolution(args.size)
     if args.split is not None:
+        if args.varied_builds:
+            raise ValueError("--varied-builds: not with --split; the people of a split are fixed")
         config = split_config(args.split, size_hw, args.modality)  # refuses a name that there is not
         return config, args.frames or SPLITS[args.split].frames
     frames = args.frames
     per_room = args.frames_per_room or (25 if args.format == "coco" else -(-frames // args.cameras))
-    config = StreamConfig(args.domain, size_hw, args.modality, args.seed, args.cameras, per_room, args.rate)
+    config = StreamConfig(
+        args.domain, size_hw, args.modality, args.seed, args.cameras, per_room, args.rate,
+        varied_builds=args.varied_builds,
+    )  # fmt: skip
     return config, frames
 
 
@@ -129,6 +134,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         default=15.0,
         metavar="HZ",
         help="images/s of each camera (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--varied-builds",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the people whose proportions are beyond those of average adults (default: 0)",
     )
     parser.add_argument(
         "--workers",

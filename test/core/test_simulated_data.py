@@ -167,6 +167,25 @@ def test_a_folder_of_something_else_is_refused(recording, tmp_path):
             write_dataset(CONFIG, frames, tmp_path / "none", workers)
 
 
+def test_a_folder_of_an_earlier_version_with_fewer_settings_is_resumed(tmp_path):
+    room = tmp_path / "room"
+    write_dataset(CONFIG, FRAMES, room)
+    manifest = room / "simulation.json"
+    there = json.loads(manifest.read_text())
+    del there["config"]["varied_builds"]
+    manifest.write_text(json.dumps(there))
+    write_dataset(CONFIG, FRAMES, room)
+    with pytest.raises(ValueError, match="the folder holds another recording"):
+        write_dataset(replace(CONFIG, varied_builds=0.5), FRAMES, room)
+
+
+@pytest.mark.parametrize("content", ["[]", '"room"', "3", '{"config": 1}', "{}"])
+def test_a_manifest_that_is_none_is_refused(content, tmp_path):
+    (tmp_path / "simulation.json").write_text(content)
+    with pytest.raises(ValueError, match=r"simulation\.json: the folder holds another recording"):
+        write_dataset(CONFIG, FRAMES, tmp_path)
+
+
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_bag_holds_images_calibration_places_and_truth(storage, tmp_path):
     from rosbags.highlevel import AnyReader

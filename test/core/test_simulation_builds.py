@@ -7,6 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from orpose_core.cli import main
 from orpose_core.simulation import StreamConfig, simulate_frame
 from orpose_core.simulation.dice import Dice
 from orpose_core.simulation.people import builds, casting, kinematics
@@ -28,9 +29,7 @@ def neck_to_hips_m(share: float) -> np.ndarray:
     neck, left, right = (BODY24.index(n) for n in ("neck", "left_hip", "right_hip"))
     found = []
     for i in range(100):
-        frame = simulate_frame(
-            StreamConfig("facing", (24, 32), seed=6, sensor=False, varied_builds=share), i
-        )
+        frame = simulate_frame(StreamConfig("facing", (24, 32), seed=6, sensor=False, varied_builds=share), i)
         joints = frame.poses.xyz_cam_m
         assert joints is not None
         found.append(np.linalg.norm(joints[:, neck] - 0.5 * (joints[:, left] + joints[:, right]), axis=1))
@@ -96,8 +95,8 @@ def test_a_longer_neck_lifts_the_head_alone():
     for d in (usual, longer):
         kinematics.settle_arms(pose, d)
     moved = kinematics.joints_of(pose, longer)[0] - kinematics.joints_of(pose, usual)[0]
-    of_head = [i for i, name in enumerate(BODY24.joints) if name in (
-        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "head", "neck_nose", "head_top")]  # fmt: skip
+    names = ["nose", "left_eye", "right_eye", "left_ear", "right_ear", "head", "neck_nose", "head_top"]
+    of_head = [BODY24.index(name) for name in names]
     assert moved[of_head, 2] == pytest.approx(0.5 * 0.036 * 1.75)
     assert np.abs(np.delete(moved, of_head, axis=0)).max() == 0.0
 
@@ -128,3 +127,12 @@ def test_an_impossible_share_is_refused(share):
         StreamConfig("or", varied_builds=share)
     with pytest.raises(ValueError, match=r"data.varied_builds: expected a number in \[0, 1\]"):
         DataConfig(varied_builds=share)
+
+
+def test_the_command_passes_the_share_on_and_keeps_splits_as_they_are(tmp_path, capsys):
+    argv = ["simulate", "--varied-builds", "0.5", "--contact-sheet", str(tmp_path / "sheet.png")]
+    size = ["--size", "80x60", "--modality", "depth"]
+    assert main([*argv, "--domain", "facing", "--frames", "1", "--out", str(tmp_path / "room"), *size]) == 0
+    assert '"varied_builds": 0.5' in (tmp_path / "room" / "simulation.json").read_text()
+    assert main([*argv, "--split", "facing-val-v1", *size]) != 0
+    assert "--varied-builds: not with --split" in capsys.readouterr().err

@@ -97,20 +97,27 @@ def _claim(config: StreamConfig, frames: int, folder: Path) -> None:
     if folder.is_dir():
         remove_temporaries(folder)  # a kill while the manifest was written must not lock this folder
     if manifest.is_file():
-        there = read_json(manifest)
-        same = {**there, "frames": frames} == wanted
-        if not same:
+        there = _complete(read_json(manifest))
+        if {**there, "frames": frames} != wanted:
             raise ValueError(
                 f"{manifest}: the folder holds another recording; expected {wanted['config']}, "
-                f"got {there.get('config') if isinstance(there, dict) else there}"
+                f"got {there.get('config', there)}"
             )
-        if there["frames"] == frames:
+        if there.get("frames") == frames:
             return
     elif folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"{folder}: expected an empty folder or one with {MANIFEST}, got other files")
     elif folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder, got a file")
     write_json(manifest, wanted)
+
+
+def _complete(manifest: Any) -> dict[str, Any]:
+    """Return a manifest with the defaults of the settings that were added after it was written."""
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
+        return {"config": manifest}
+    defaults = json.loads(json.dumps(asdict(StreamConfig())))
+    return {**manifest, "config": {**defaults, **manifest["config"]}}
 
 
 def _place(config: StreamConfig, index: int, kind: str) -> Path:
