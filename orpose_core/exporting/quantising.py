@@ -1,4 +1,8 @@
-"""int8 by NNCF: the ranges of all activations are measured on synthetic frames."""
+"""int8 by NNCF: the ranges of all activations are measured on synthetic frames.
+
+The convolutions that read the image keep float32. Eight bits of a depth image that reaches 8 m are steps of
+3 cm, in which the front of a body looks like its back: they cost ``fastpose_64x48`` 4.4 points of PCK.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ def calibration_images(estimator: PoseEstimator, frames: int) -> list[Tensor]:
 def quantised(
     model: onnx.ModelProto | openvino.Model, images: list[Tensor]
 ) -> onnx.ModelProto | openvino.Model:
-    """Return the network with weights and activations of its convolutions in int8.
+    """Return the network with its convolutions in int8, except those that read the image.
 
     Args:
         model: the network in float32.
@@ -55,8 +59,41 @@ def quantised(
         return {"images": array} if named else array
 
     return nncf.quantize(
-        model, nncf.Dataset(images, fed), subset_size=len(images), preset=nncf.QuantizationPreset.MIXED
+        model,
+        nncf.Dataset(images, fed),
+        subset_size=len(images),
+        preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=_of_onnx(model) if named else _of_openvino(model)),
     )
+
+
+def _of_onnx(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the convolutions that read the image, whatever else lies between."""
+    found: list[str] = []
+    reached = {entry.name for entry in model.graph.input}
+    for node in model.graph.node:  # in topological order
+        if reached.isdisjoint(node.input):
+            continue
+        if node.op_type == "Conv":
+            found.append(node.name)
+        else:
+            reached.update(node.output)
+    return found
+
+
+def _of_openvino(model: openvino.Model) -> list[str]:
+    """As :func:`_of_onnx`."""
+    found: list[str] = []
+    reached = {node.get_friendly_name() for node in model.get_parameters()}
+    for node in model.get_ordered_ops():  # in topological order
+        sources = {entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()}
+        if reached.isdisjoint(sources):
+            continue
+        if node.get_type_name() in ("Convolution", "GroupConvolution"):
+            found.append(node.get_friendly_name())
+        else:
+            reached.add(node.get_friendly_name())
+    return found
 
 
 def torch_settings(threads: int | None = None) -> EstimatorConfig:

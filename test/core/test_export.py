@@ -136,6 +136,53 @@ def test_int8_says_what_it_costs(
     assert 0 < (answer - exact).abs().max() < 0.3 * exact.abs().max()
 
 
+def kinds_before_the_convolutions(path: Path) -> set[str]:
+    """Return the operations between the image and the convolutions that read it."""
+    if path.suffix == ".xml":
+        import openvino
+
+        model = openvino.Core().read_model(path)
+        sources = {
+            node: [entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()]
+            for node in model.get_ordered_ops()
+        }
+        edges = [
+            (source, node.get_friendly_name(), node.get_type_name())
+            for node, names in sources.items()
+            for source in names
+        ]
+        reached = {node.get_friendly_name() for node in model.get_parameters()}
+    else:
+        import onnx
+
+        graph = onnx.load(path).graph
+        made = {name: node for node in graph.node for name in node.output}
+        edges = [
+            (source, name, node.op_type) for name, node in made.items() for source in node.input
+        ]  # in topological order
+        reached = {entry.name for entry in graph.input}
+    kinds = set()
+    for source, name, kind in edges:
+        if source in reached:
+            kinds.add(kind)
+            if not kind.startswith("Conv"):
+                reached.add(name)
+    return kinds
+
+
+@pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="nncf is not installed")
+@pytest.mark.parametrize("name", ["fastpose_64x48", "untrained:depthpose_64x48@0.05"])
+def test_int8_keeps_the_steps_of_the_depth_image(kind: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"small{suffix(kind)}"
+    numbers = ["--int8", "--calibration-frames", "2", "--development-frames", "0"]
+    assert main(["export", name, "--to", kind, "--out", str(path), *numbers]) == 0
+    kinds = kinds_before_the_convolutions(path)
+    assert any(kind.startswith("Conv") for kind in kinds)
+    assert not [kind for kind in kinds if "Quantize" in kind], kinds
+    everywhere = path.read_text() if path.suffix == ".xml" else str(path.read_bytes())
+    assert "Quantize" in everywhere
+
+
 def test_what_cannot_be_exported_or_read_is_named(
     kind: str, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
