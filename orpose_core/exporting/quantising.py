@@ -7,6 +7,7 @@ The convolutions that read the image keep float32. Eight bits of a depth image t
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 CALIBRATION_SEED = 3_518_274_069
 """Of the synthetic frames; no training and no benchmark has them."""
 
+_INPUT = "images"
+_CONVOLUTIONS = ("Conv", "Convolution", "GroupConvolution")
 _DOMAINS = ("or", "general", "anywhere")
 _SIZE_HW = (192, 256)
 
@@ -56,44 +59,42 @@ def quantised(
 
     def fed(image: Any) -> Any:
         array = np.ascontiguousarray(image.numpy())
-        return {"images": array} if named else array
+        return {_INPUT: array} if named else array
 
     return nncf.quantize(
         model,
         nncf.Dataset(images, fed),
         subset_size=len(images),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=_of_onnx(model) if named else _of_openvino(model)),
+        ignored_scope=nncf.IgnoredScope(names=_reading_the_image(model)),
     )
 
 
-def _of_onnx(model: onnx.ModelProto) -> list[str]:
+def _reading_the_image(model: onnx.ModelProto | openvino.Model) -> list[str]:
     """Return the names of the convolutions that read the image, whatever else lies between."""
-    found: list[str] = []
-    reached = {entry.name for entry in model.graph.input}
-    for node in model.graph.node:  # in topological order
-        if reached.isdisjoint(node.input):
-            continue
-        if node.op_type == "Conv":
-            found.append(node.name)
-        else:
-            reached.update(node.output)
-    return found
-
-
-def _of_openvino(model: openvino.Model) -> list[str]:
-    """As :func:`_of_onnx`."""
-    found: list[str] = []
-    reached = {node.get_friendly_name() for node in model.get_parameters()}
-    for node in model.get_ordered_ops():  # in topological order
-        sources = {entry.get_source_output().get_node().get_friendly_name() for entry in node.inputs()}
+    found, reached = [], {_INPUT}
+    for name, kind, sources, results in _operations(model):
         if reached.isdisjoint(sources):
             continue
-        if node.get_type_name() in ("Convolution", "GroupConvolution"):
-            found.append(node.get_friendly_name())
+        if kind in _CONVOLUTIONS:
+            found.append(name)
         else:
-            reached.add(node.get_friendly_name())
+            reached.update(results)
     return found
+
+
+def _operations(
+    model: onnx.ModelProto | openvino.Model,
+) -> Iterator[tuple[str, str, Iterable[str], Iterable[str]]]:
+    """Yield name, kind, inputs and outputs of each operation, those that come first in the network first."""
+    if hasattr(model, "graph"):
+        for node in model.graph.node:
+            yield node.name, node.op_type, node.input, node.output
+        return
+    for operation in model.get_ordered_ops():
+        name = operation.get_friendly_name()
+        sources = [entry.get_source_output().get_node().get_friendly_name() for entry in operation.inputs()]
+        yield name, operation.get_type_name(), sources, [name]
 
 
 def torch_settings(threads: int | None = None) -> EstimatorConfig:

@@ -2,9 +2,8 @@
 
 The bodies of :mod:`casting` vary little about the shares of stature of Drillis and Contini. Points that
 people mark in images vary more, because they lie on cloth and each annotator has a habit of their own: in
-MVOR's 3D annotations neck to hips is 0.37 to 0.60 m for 90 % of the people, head to neck 0.08 to 0.16 m. A
-network that only knows average bodies places joints where an average body would have them, and not where it
-sees them.
+MVOR's 3D annotations neck to hips is 0.37 to 0.60 m for 90 % of the people, head to neck 0.08 to 0.16 m.
+What they are worth in training is in ``training/README.md``.
 """
 
 from __future__ import annotations

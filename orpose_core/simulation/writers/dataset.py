@@ -101,7 +101,7 @@ def _claim(config: StreamConfig, frames: int, folder: Path) -> None:
         if {**there, "frames": frames} != wanted:
             raise ValueError(
                 f"{manifest}: the folder holds another recording; expected {wanted['config']}, "
-                f"got {there.get('config', there)}"
+                f"got {there['config']}"
             )
         if there.get("frames") == frames:
             return
